@@ -1,0 +1,57 @@
+//! The account as wanted and as known.
+
+use super::{AttrPath, Fingerprint, RemoteId, UserKey, Value};
+use std::collections::BTreeMap;
+
+/// Attributes by path. `Some(None)` (present, no value): unset. Absent: nothing is said about it,
+/// which in a [`Known`] means *unknown* and in a [`Wanted`] means *leave as it is*.
+pub type Attributes = BTreeMap<AttrPath, Option<Value>>;
+
+/// An account as the source says it should be.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub key: UserKey,
+    pub remote_id: RemoteId,
+    /// What is wished; `None` wishes the attribute unset.
+    pub attributes: Attributes,
+    /// Attributes whose value could not be believed (a manager who is nobody): left as they are.
+    pub withheld: Vec<AttrPath>,
+    /// The row's first line in the source, from 1.
+    pub line: u64,
+    /// The row and the mapping together; equal to the known one: nothing can have changed.
+    pub fingerprint: Fingerprint,
+}
+
+/// An account as the target last showed it: never what we hoped, only what was seen.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub remote_id: RemoteId,
+    pub attributes: Attributes,
+    pub standing: Standing,
+    /// Values that the target would not take, by path: not sent again until the wish changes.
+    pub refused: Attributes,
+    /// Set when all that this row wished was settled; see [`Wanted::fingerprint`].
+    pub fingerprint: Option<Fingerprint>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Settled,
+    /// A request left and no trustworthy answer came back: the attributes that it named are not in
+    /// [`Known::attributes`], and the user is read before it is diffed again.
+    InDoubt,
+}
+
+impl Known {
+    /// A user of whom nothing has been seen yet.
+    #[must_use]
+    pub fn unseen(remote_id: RemoteId) -> Self {
+        Self {
+            remote_id,
+            attributes: Attributes::new(),
+            standing: Standing::InDoubt,
+            refused: Attributes::new(),
+            fingerprint: None,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What a target API offers: declared by its dialect, obeyed by the mapping and the planner.
+
+use super::AttrPath;
+use std::collections::BTreeMap;
+
+/// What one target API offers.
+#[derive(Clone, Debug, Default)]
+pub struct Capabilities {
+    /// Every attribute that a PATCH may set, by path.
+    pub attributes: BTreeMap<AttrPath, Attribute>,
+    /// Attributes that travel together.
+    pub groups: Vec<Group>,
+    /// The API offers a read of one user.
+    pub read: bool,
+}
+
+/// One writable attribute.
+#[derive(Clone, Debug)]
+pub struct Attribute {
+    pub kind: Kind,
+    /// Longest text in characters (Unicode scalar values); `None`: no documented limit.
+    pub max_chars: Option<usize>,
+    /// The API documents a way to unset it.
+    pub clearable: bool,
+    /// The answer to a PATCH shows it, so that no read-back is needed.
+    pub shown_in_answer: bool,
+    pub weight: Weight,
+}
+
+impl Attribute {
+    /// A text without a documented limit, shown in the answer, not clearable.
+    #[must_use]
+    pub fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            max_chars: None,
+            clearable: false,
+            shown_in_answer: true,
+            weight: Weight::Plain,
+        }
+    }
+
+    #[must_use]
+    pub fn max_chars(self, max_chars: usize) -> Self {
+        Self { max_chars: Some(max_chars), ..self }
+    }
+
+    #[must_use]
+    pub fn clearable(self) -> Self {
+        Self { clearable: true, ..self }
+    }
+
+    #[must_use]
+    pub fn not_shown_in_answer(self) -> Self {
+        Self { shown_in_answer: false, ..self }
+    }
+
+    #[must_use]
+    pub fn weight(self, weight: Weight) -> Self {
+        Self { weight, ..self }
+    }
+}
+
+/// What an attribute's value must look like, by the API's own document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    /// RFC 5322 addr-spec.
+    Email,
+    /// E.164: `+`, then 2 to 15 digits, the first not 0.
+    Phone,
+    /// ISO 3166-1 alpha-2, upper case.
+    Country,
+    /// `{ISO 639}-{ISO 3166}`, lower case: `en-us`.
+    Locale,
+    /// ISO 8601 calendar date, `2007-12-20`.
+    Date,
+    /// RFC 3339 instant.
+    DateTime,
+    /// IANA time zone name.
+    TimeZone,
+    /// An absolute http or https URL.
+    Link,
+    Flag,
+    /// A whole number between the bounds, both included.
+    Integer {
+        min: i64,
+        max: i64,
+    },
+    Decimal,
+    /// One of these texts, spelled exactly so.
+    Choice(Vec<String>),
+    /// One of these numbers.
+    Number(Vec<i64>),
+    /// 8-4-4-4-12 hexadecimal digits, any version.
+    Uuid,
+    /// A set whose members are all of this kind.
+    SetOf(Box<Self>),
+}
+
+/// How carefully a change of the attribute is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    Plain,
+    /// People log in or are found by it: user name, e-mail.
+    KeyLike,
+    /// Decides what the user may do: a role, the owning organization, `active`.
+    Privilege,
+}
+
+/// Attributes below one parent object, of which `mandatory` must be present whenever one of
+/// `members` is sent, and the rest go along as known, since no document says that an omitted member
+/// is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The parent object, for messages: `_name`.
+    pub parent: String,
+    /// All members, the mandatory ones included.
+    pub members: Vec<AttrPath>,
+    pub mandatory: Vec<AttrPath>,
+}
+
+impl Capabilities {
+    /// The group that the attribute belongs to.
+    #[must_use]
+    pub fn group_of(&self, path: &AttrPath) -> Option<&Group> {
+        self.groups.iter().find(|group| group.members.contains(path))
+    }
+}

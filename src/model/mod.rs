@@ -1,0 +1,31 @@
+//! The nouns of rosterd: plain values that every other module speaks in.
+//!
+//! Nothing here reads a clock, a disk or the network, and nothing here decides. A type's doc line
+//! states the invariant that its constructor keeps. Whatever may hold personal data has a `Debug`
+//! that shows its shape and not its content.
+
+mod account;
+mod capability;
+mod finding;
+mod http;
+mod id;
+mod plan;
+mod problem;
+mod rate;
+mod record;
+mod value;
+mod verdict;
+
+pub use account::{Attributes, Known, Standing, Wanted};
+pub use capability::{Attribute, Capabilities, Group, Kind, Weight};
+pub use finding::{Code, Finding, Place, Severity};
+pub use http::{Body, CredentialHeader, Method, Request, Response};
+pub use id::{AttrPath, Fingerprint, IdProblem, RemoteId, RunId, SourceId, TenantId, UserKey};
+pub use plan::{
+    Action, Edit, Forecast, Held, HeldReason, Leaver, LeaverReason, Operation, Plan, TrippedGuard,
+};
+pub use problem::{Notice, Problem};
+pub use rate::Rate;
+pub use record::{Columns, Completeness, HeldRow, Record, Roster, SourceFacts};
+pub use value::{INTEGER_MAX, Value};
+pub use verdict::{Answer, Excerpt, Outcome, Refusal, Verdict};
