@@ -23,7 +23,7 @@ pub enum Value {
 pub struct Decimal(String);
 
 /// Largest whole number that every JSON reader keeps exactly (2^53 - 1).
-pub(super) const INTEGER_MAX: i64 = 9_007_199_254_740_991;
+pub const INTEGER_MAX: i64 = 9_007_199_254_740_991;
 
 impl Value {
     pub fn text(text: impl Into<String>) -> Self {
