@@ -1,0 +1,537 @@
+//! One operation on its way: from what came back, what to do next.
+//!
+//! ```text
+//!            ┌────────────── again (transient, after the credentials, after the pause)
+//!            ▼                                   │
+//!  send ─► Sending ── applied, all shown ────────┼──► settled
+//!            │  ▲                                │
+//!            │  └── not done ── Looking ─────────┤
+//!            └─── uncertain, conflict, ──►───────┼──► settled, in doubt, refused, gone
+//!                 applied but not shown          │
+//! ```
+//! Looking is a read of the user whose answer decides. Where the target offers no read, the same
+//! absolute values are sent again instead: every body sets values and none appends, so a request is
+//! safe to send twice.
+
+use super::{
+    diff::{canonical, same},
+    retry::{ATTEMPTS_MAX, RetryAfter},
+};
+use crate::model::{Action, Answer, Attributes, Edit, Operation, Outcome, Refusal, Verdict};
+
+/// What one request came back with.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Answered {
+        answer: Answer,
+        status: u16,
+        retry_after: RetryAfter,
+    },
+    /// It certainly did not reach the target.
+    NotSent {
+        why: String,
+    },
+    /// Part of it left, and no answer came.
+    Lost {
+        why: String,
+    },
+    /// Nothing that is sent to this tenant can succeed: its certificate is not valid.
+    Unreachable {
+        why: String,
+    },
+}
+
+/// The request that goes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The operation itself.
+    Operation,
+    /// A read of its user.
+    Look,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Send at once.
+    Send(Next),
+    /// Send after the wait of the `failures`-th transient failure, from 0.
+    Again {
+        next: Next,
+        failures: u32,
+    },
+    /// The whole tenant pauses; then send. Does not use up an attempt.
+    Pause {
+        next: Next,
+        retry_after: RetryAfter,
+    },
+    /// Renew the credentials, then send; if they cannot be renewed, [`Delivery::abandon`].
+    Renew(Next),
+    /// Nothing more may be sent to this tenant in this run.
+    Stop {
+        cause: StopCause,
+        outcome: Outcome,
+    },
+    Done(Outcome),
+}
+
+/// Why a tenant's run ends early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopCause {
+    /// The credentials are refused.
+    Unauthorized,
+    /// No request can succeed: wrong address, wrong contract, a certificate, an endpoint gone.
+    Broken { why: String },
+}
+
+/// Why the user is being looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// Done, but the answer did not show all that was sent.
+    Unshown,
+    /// Nobody knows whether it was done.
+    Fate,
+    /// The target spoke of a conflict.
+    Conflict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Sending,
+    Looking(Doubt),
+}
+
+/// One operation on its way.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "three facts that happen once, in any order")]
+pub struct Delivery<'a> {
+    operation: &'a Operation,
+    /// The target offers a read.
+    reads: bool,
+    state: State,
+    /// Requests that came to nothing, throttled ones not counted.
+    failures: u32,
+    renewed: bool,
+    conflicted: bool,
+    /// A PATCH left whose fate is not known.
+    doubtful: bool,
+}
+
+impl<'a> Delivery<'a> {
+    #[must_use]
+    pub fn new(operation: &'a Operation, reads: bool) -> Self {
+        Self {
+            operation,
+            reads,
+            state: State::Sending,
+            failures: 0,
+            renewed: false,
+            conflicted: false,
+            doubtful: false,
+        }
+    }
+
+    /// The outcome when the run has to end before the next request.
+    #[must_use]
+    pub fn abandon(&self, why: &str) -> Outcome {
+        if self.doubtful || self.state != State::Sending {
+            Outcome::InDoubt { why: why.to_owned() }
+        } else {
+            Outcome::Deferred { why: why.to_owned() }
+        }
+    }
+
+    /// What to do after this reply.
+    #[must_use]
+    pub fn next(&mut self, reply: Reply) -> Step {
+        match reply {
+            Reply::Answered { answer, status, retry_after } => {
+                self.answered(answer, status, retry_after)
+            }
+            Reply::NotSent { why } => self.transient(&why),
+            Reply::Lost { why } => self.uncertain(&why),
+            Reply::Unreachable { why } => {
+                Step::Stop { outcome: self.abandon(&why), cause: StopCause::Broken { why } }
+            }
+        }
+    }
+
+    fn answered(&mut self, answer: Answer, status: u16, retry_after: RetryAfter) -> Step {
+        let Answer { verdict, code, excerpt } = answer;
+        let refusal = |attributes| Refusal { status, code: code.clone(), excerpt, attributes };
+        match (verdict, self.state) {
+            (Verdict::Applied { shown }, State::Sending) => self.applied(canonical(&shown)),
+            (Verdict::Found { shown }, State::Sending) => settled(canonical(&shown)),
+            (Verdict::Found { shown }, State::Looking(doubt)) => {
+                self.found(canonical(&shown), doubt)
+            }
+            (Verdict::Applied { .. }, State::Looking(_)) => {
+                self.uncertain("the answer to a read is not one")
+            }
+            (Verdict::Missing, _) => Step::Done(Outcome::Gone),
+            (Verdict::Throttled, _) => Step::Pause { next: self.current(), retry_after },
+            (Verdict::Unavailable, _) if retry_after != RetryAfter::Absent => {
+                Step::Pause { next: self.current(), retry_after }
+            }
+            (Verdict::Unavailable, _) => self.transient(&format!("status {status}")),
+            (Verdict::Uncertain, _) => self.uncertain(&format!("status {status}")),
+            (Verdict::Conflict, State::Sending) => self.conflict(refusal(Vec::new())),
+            (Verdict::Rejected { attributes }, State::Sending) => {
+                Step::Done(Outcome::Refused(refusal(attributes)))
+            }
+            (Verdict::Forbidden, State::Sending) => {
+                Step::Done(Outcome::Refused(refusal(Vec::new())))
+            }
+            // The read is refused, which says nothing about what was sent before it.
+            (
+                Verdict::Conflict | Verdict::Rejected { .. } | Verdict::Forbidden,
+                State::Looking(_),
+            ) => Step::Done(self.abandon(&format!("the read-back was refused with {status}"))),
+            (Verdict::Unauthorized, _) => self.unauthorized(),
+            (Verdict::Broken, _) => self.broken(status, &code),
+        }
+    }
+
+    fn applied(&mut self, shown: Attributes) -> Step {
+        let all_shown = self.edits().iter().all(|edit| shown.contains_key(&edit.path));
+        if all_shown {
+            return settled(shown);
+        }
+        if self.reads {
+            self.state = State::Looking(Doubt::Unshown);
+            return Step::Send(Next::Look);
+        }
+        self.seen(shown)
+    }
+
+    /// It is done as far as the target can show it; what it has no way to show is taken to hold.
+    fn seen(&self, shown: Attributes) -> Step {
+        let unverified = self.edits().iter().any(|edit| !shown.contains_key(&edit.path));
+        let sent = self.edits().iter().map(|edit| (edit.path.clone(), edit.after.clone()));
+        let shown = sent.chain(shown).collect();
+        Step::Done(Outcome::Settled { shown, unverified })
+    }
+
+    fn found(&mut self, shown: Attributes, doubt: Doubt) -> Step {
+        let done = self.edits().iter().all(|edit| holds(edit, &shown));
+        match doubt {
+            _ if done => self.seen(shown),
+            // It said "done" and shows otherwise: it rewrote or ignored the value.
+            Doubt::Unshown => self.seen(shown),
+            Doubt::Fate if self.failures >= ATTEMPTS_MAX => settled(shown),
+            Doubt::Fate | Doubt::Conflict => {
+                self.state = State::Sending;
+                self.doubtful = false;
+                Step::Send(Next::Operation)
+            }
+        }
+    }
+
+    fn conflict(&mut self, refusal: Refusal) -> Step {
+        if self.conflicted {
+            return Step::Done(Outcome::Refused(refusal));
+        }
+        self.conflicted = true;
+        if self.reads && self.operation.action != Action::Read {
+            self.state = State::Looking(Doubt::Conflict);
+            return Step::Send(Next::Look);
+        }
+        self.again(Next::Operation)
+    }
+
+    /// Nothing was done.
+    fn transient(&mut self, why: &str) -> Step {
+        self.failures += 1;
+        if self.failures >= ATTEMPTS_MAX {
+            return Step::Done(self.abandon(why));
+        }
+        self.again(self.current())
+    }
+
+    /// Something may have been done.
+    fn uncertain(&mut self, why: &str) -> Step {
+        let writes = self.operation.action != Action::Read;
+        self.doubtful |= writes;
+        if self.reads && writes && self.state == State::Sending {
+            self.state = State::Looking(Doubt::Fate);
+            self.failures += 1;
+            return self.again(Next::Look);
+        }
+        self.transient(why)
+    }
+
+    fn unauthorized(&mut self) -> Step {
+        if self.renewed {
+            let outcome = self.abandon("the credentials are refused");
+            return Step::Stop { cause: StopCause::Unauthorized, outcome };
+        }
+        self.renewed = true;
+        Step::Renew(self.current())
+    }
+
+    fn broken(&mut self, status: u16, code: &str) -> Step {
+        // A success that makes no sense may still have changed something.
+        self.doubtful |= self.operation.action != Action::Read && (200..300).contains(&status);
+        let why = match code {
+            "" => format!("status {status}"),
+            code => format!("status {status}, {code}"),
+        };
+        Step::Stop { outcome: self.abandon(&why), cause: StopCause::Broken { why } }
+    }
+
+    fn again(&self, next: Next) -> Step {
+        Step::Again { next, failures: self.failures.saturating_sub(1) }
+    }
+
+    fn current(&self) -> Next {
+        match self.state {
+            State::Sending => Next::Operation,
+            State::Looking(_) => Next::Look,
+        }
+    }
+
+    fn edits(&self) -> &'a [Edit] {
+        match &self.operation.action {
+            Action::Patch { edits, companions: _ } => edits,
+            Action::Read => &[],
+        }
+    }
+}
+
+fn settled(shown: Attributes) -> Step {
+    Step::Done(Outcome::Settled { shown, unverified: false })
+}
+
+/// An attribute that a read never shows cannot speak against the edit.
+fn holds(edit: &Edit, shown: &Attributes) -> bool {
+    shown.get(&edit.path).is_none_or(|value| same(value.as_ref(), edit.after.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{AttrPath, RemoteId, UserKey, Value};
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn patch() -> Operation {
+        let edit = Edit {
+            path: AttrPath::new("title"),
+            before: Some(Some(Value::from("old"))),
+            after: Some(Value::from("new")),
+        };
+        let action =
+            Action::Patch { edits: vec![edit], companions: std::collections::BTreeMap::new() };
+        Operation { action, ..read() }
+    }
+
+    fn read() -> Operation {
+        let key = UserKey::parse("E1").unwrap();
+        let remote_id = RemoteId::parse("u1").unwrap();
+        Operation { key, remote_id, action: Action::Read }
+    }
+
+    fn shown(text: &str) -> Attributes {
+        [(AttrPath::new("title"), Some(Value::from(text)))].into()
+    }
+
+    fn reply(verdict: Verdict, status: u16) -> Reply {
+        let retry_after = RetryAfter::Absent;
+        Reply::Answered { answer: Answer::of(verdict), status, retry_after }
+    }
+
+    fn lost() -> Reply {
+        Reply::Lost { why: "no answer".into() }
+    }
+
+    fn found(text: &str) -> Reply {
+        reply(Verdict::Found { shown: shown(text) }, 200)
+    }
+
+    #[test]
+    fn an_answer_that_shows_all_that_was_sent_settles_it() {
+        let operation = patch();
+        let mut delivery = Delivery::new(&operation, true);
+        let step = delivery.next(reply(Verdict::Applied { shown: shown("new") }, 200));
+        assert_eq!(step, settled(shown("new")));
+    }
+
+    #[test]
+    fn d16_an_answer_that_does_not_show_it_is_read_back() {
+        let operation = patch();
+        let mut delivery = Delivery::new(&operation, true);
+        let applied = || reply(Verdict::Applied { shown: Attributes::new() }, 204);
+        assert_eq!(delivery.next(applied()), Step::Send(Next::Look));
+        assert_eq!(delivery.next(found("new")), settled(shown("new")));
+
+        let mut blind = Delivery::new(&operation, false);
+        let taken = Outcome::Settled { shown: shown("new"), unverified: true };
+        assert_eq!(blind.next(applied()), Step::Done(taken));
+    }
+
+    #[test]
+    fn d21_a_lost_answer_whose_change_was_done_is_not_sent_again() {
+        let operation = patch();
+        let mut delivery = Delivery::new(&operation, true);
+        assert_eq!(delivery.next(lost()), Step::Again { next: Next::Look, failures: 0 });
+        assert_eq!(delivery.next(found("new")), settled(shown("new")));
+    }
+
+    #[test]
+    fn d22_a_lost_request_is_sent_again_after_the_look() {
+        let operation = patch();
+        let mut delivery = Delivery::new(&operation, true);
+        let _ = delivery.next(lost());
+        assert_eq!(delivery.next(found("old")), Step::Send(Next::Operation));
+        let step = delivery.next(reply(Verdict::Applied { shown: shown("new") }, 200));
+        assert_eq!(step, settled(shown("new")));
+    }
+
+    #[test]
+    fn without_a_read_the_absolute_value_is_sent_again() {
+        let operation = patch();
+        let mut delivery = Delivery::new(&operation, false);
+        assert_eq!(delivery.next(lost()), Step::Again { next: Next::Operation, failures: 0 });
+    }
+
+    #[test]
+    fn a_fate_that_stays_unknown_ends_in_doubt_and_never_as_done() {
+        let operation = patch();
+        for reads in [true, false] {
+            let mut delivery = Delivery::new(&operation, reads);
+            let mut step = Step::Send(Next::Operation);
+            let mut requests = 0;
+            while !matches!(step, Step::Done(_)) {
+                step = delivery.next(lost());
+                requests += 1;
+            }
+            assert!(matches!(step, Step::Done(Outcome::InDoubt { .. })));
+            assert_eq!(requests, ATTEMPTS_MAX);
+        }
+    }
+
+    #[test]
+    fn what_never_left_is_deferred_and_not_in_doubt() {
+        let operation = patch();
+        let mut delivery = Delivery::new(&operation, true);
+        let not_sent = || Reply::NotSent { why: "refused".into() };
+        for failures in 0..ATTEMPTS_MAX - 1 {
+            let again = Step::Again { next: Next::Operation, failures };
+            assert_eq!(delivery.next(not_sent()), again);
+        }
+        assert!(matches!(delivery.next(not_sent()), Step::Done(Outcome::Deferred { .. })));
+    }
+
+    #[test]
+    fn a_throttled_request_uses_up_no_attempt() {
+        let operation = patch();
+        let mut delivery = Delivery::new(&operation, true);
+        let retry_after = RetryAfter::Wait(Duration::from_secs(9));
+        let answer = Answer::of(Verdict::Throttled);
+        for _ in 0..50 {
+            let reply = Reply::Answered { answer: answer.clone(), status: 429, retry_after };
+            let pause = Step::Pause { next: Next::Operation, retry_after };
+            assert_eq!(delivery.next(reply), pause);
+        }
+    }
+
+    #[test]
+    fn d10_credentials_are_renewed_once_and_then_the_tenant_stops() {
+        let operation = patch();
+        let mut delivery = Delivery::new(&operation, true);
+        let refused = || reply(Verdict::Unauthorized, 401);
+        assert_eq!(delivery.next(refused()), Step::Renew(Next::Operation));
+        let stop = delivery.next(refused());
+        assert!(matches!(stop, Step::Stop { cause: StopCause::Unauthorized, .. }));
+    }
+
+    #[test]
+    fn d13_a_conflict_is_looked_at_and_tried_once_more() {
+        let operation = patch();
+        let mut delivery = Delivery::new(&operation, true);
+        let conflict = || reply(Verdict::Conflict, 409);
+        assert_eq!(delivery.next(conflict()), Step::Send(Next::Look));
+        assert_eq!(delivery.next(found("old")), Step::Send(Next::Operation));
+        assert!(matches!(delivery.next(conflict()), Step::Done(Outcome::Refused(_))));
+
+        let mut no_op = Delivery::new(&operation, true);
+        let _ = no_op.next(conflict());
+        assert_eq!(no_op.next(found("new")), settled(shown("new")));
+    }
+
+    #[test]
+    fn d29_a_redirect_stops_the_tenant_and_leaves_no_doubt() {
+        let operation = patch();
+        let mut delivery = Delivery::new(&operation, true);
+        let Step::Stop { outcome, .. } = delivery.next(reply(Verdict::Broken, 307)) else {
+            panic!("the tenant goes on")
+        };
+        assert!(matches!(outcome, Outcome::Deferred { .. }));
+    }
+
+    #[test]
+    fn d31_a_success_for_another_user_stays_in_doubt() {
+        let operation = patch();
+        let mut delivery = Delivery::new(&operation, true);
+        let Step::Stop { outcome, .. } = delivery.next(reply(Verdict::Broken, 200)) else {
+            panic!("the tenant goes on")
+        };
+        assert!(matches!(outcome, Outcome::InDoubt { .. }));
+    }
+
+    fn any_reply() -> impl Strategy<Value = Reply> {
+        let verdict = prop_oneof![
+            Just(Verdict::Applied { shown: shown("new") }),
+            Just(Verdict::Applied { shown: Attributes::new() }),
+            Just(Verdict::Found { shown: shown("new") }),
+            Just(Verdict::Found { shown: shown("old") }),
+            Just(Verdict::Missing),
+            Just(Verdict::Unavailable),
+            Just(Verdict::Uncertain),
+            Just(Verdict::Conflict),
+            Just(Verdict::Rejected { attributes: Vec::new() }),
+            Just(Verdict::Unauthorized),
+            Just(Verdict::Forbidden),
+            Just(Verdict::Broken),
+        ];
+        prop_oneof![
+            verdict.prop_map(|verdict| reply(verdict, 200)),
+            Just(lost()),
+            Just(Reply::NotSent { why: "refused".into() }),
+            Just(Reply::Unreachable { why: "certificate".into() }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_delivery_ends_within_a_dozen_requests(
+            replies in prop::collection::vec(any_reply(), 40), reads in any::<bool>()
+        ) {
+            for operation in [patch(), read()] {
+                let mut delivery = Delivery::new(&operation, reads);
+                let end = replies.iter().cloned().position(|reply| {
+                    matches!(delivery.next(reply), Step::Done(_) | Step::Stop { .. })
+                });
+                prop_assert!(end.is_some_and(|requests| requests < 12), "{:?}", end);
+            }
+        }
+
+        #[test]
+        fn a_patch_is_settled_only_by_an_answer_that_shows_the_user(
+            replies in prop::collection::vec(any_reply(), 40)
+        ) {
+            let operation = patch();
+            let mut delivery = Delivery::new(&operation, true);
+            for reply in replies {
+                let shows = matches!(&reply, Reply::Answered { answer, .. } if matches!(
+                    &answer.verdict,
+                    Verdict::Applied { shown } | Verdict::Found { shown } if !shown.is_empty()
+                ));
+                match delivery.next(reply) {
+                    Step::Done(Outcome::Settled { .. }) => { prop_assert!(shows); break }
+                    Step::Done(_) | Step::Stop { .. } => break,
+                    Step::Send(_) | Step::Again { .. } | Step::Pause { .. } | Step::Renew(_) => {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! From wanted and known to the operations of one tenant, with nothing left to choose.
+
+use super::diff::{Diff, diff};
+use crate::model::{
+    Action, AttrPath, Attributes, Capabilities, Edit, Forecast, Held, HeldReason, Known, Leaver,
+    Operation, Plan, Rate, RemoteId, Standing, TenantId, UserKey, Value, Wanted,
+};
+use serde_json::{Value as Json, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+/// All that a plan depends on.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    pub tenant: &'a TenantId,
+    pub capabilities: &'a Capabilities,
+    /// The target offers a read and the tenant uses it.
+    pub reads: bool,
+    /// The reads of this cycle are over: who is still in doubt waits for the next one, and what no
+    /// read shows is sent.
+    pub reads_done: bool,
+    pub quota: Rate,
+    /// Users whose row is not the one that was settled last, in any order.
+    pub wanted: &'a [Wanted],
+    /// What is known of them.
+    pub known: &'a BTreeMap<UserKey, Known>,
+    /// Who has which remote id, of everybody known.
+    pub owners: &'a BTreeMap<RemoteId, UserKey>,
+    /// Held before the diff: rows and values.
+    pub held: &'a [Held],
+    pub leavers: &'a [Leaver],
+    /// Users in scope whose row and mapping are those that were settled last.
+    pub untouched: u64,
+}
+
+/// A plan, and who needs nothing.
+#[derive(Debug)]
+pub struct Planned {
+    /// Without guards: [`super::guard::judge`] adds them.
+    pub plan: Plan,
+    /// Users whose every wish is as it should be or was refused before: their row needs no look
+    /// until it changes.
+    pub settled: Vec<UserKey>,
+}
+
+/// Plans one tenant. The same inputs give the same plan, in whatever order they come.
+#[must_use]
+pub fn plan(inputs: &Inputs<'_>) -> Planned {
+    let sharers = sharers(inputs);
+    let mut operations = Vec::new();
+    let mut held = inputs.held.to_vec();
+    let mut settled = Vec::new();
+    let mut unchanged = inputs.untouched;
+    for wanted in inputs.wanted {
+        if sharers.contains(&wanted.key) {
+            held.push(hold(wanted, HeldReason::SharedRemoteId, None, SHARED.to_owned()));
+            continue;
+        }
+        match judge_user(inputs, wanted) {
+            Judged::Send(action, told) => {
+                operations.push(operation(wanted, action));
+                held.extend(told);
+            }
+            Judged::Nothing(told) => {
+                unchanged += 1;
+                let lasting = |held: &Held| held.reason == HeldReason::NotAccepted;
+                if wanted.withheld.is_empty() && told.iter().all(lasting) {
+                    settled.push(wanted.key.clone());
+                }
+                held.extend(told);
+            }
+            Judged::Hold(why) => held.push(why),
+        }
+    }
+    operations.sort_by(|a, b| a.key.cmp(&b.key));
+    held.sort();
+    let mut leavers = inputs.leavers.to_vec();
+    leavers.sort();
+    let held_users = count_users(inputs.held);
+    let plan = Plan {
+        tenant: inputs.tenant.clone(),
+        users: inputs.untouched + inputs.wanted.len() as u64 + held_users,
+        unchanged,
+        forecast: forecast(operations.len() as u64, inputs.quota),
+        operations,
+        held,
+        leavers,
+        guards: Vec::new(),
+    };
+    Planned { plan, settled }
+}
+
+const SHARED: &str = "another user has the same id at the target, and nobody can say whose it is";
+
+/// Users of whom two or more claim one remote id.
+fn sharers<'a>(inputs: &Inputs<'a>) -> BTreeSet<&'a UserKey> {
+    let mut claims: BTreeMap<&RemoteId, Vec<&UserKey>> = BTreeMap::new();
+    for wanted in inputs.wanted {
+        claims.entry(&wanted.remote_id).or_default().push(&wanted.key);
+    }
+    let ids: BTreeMap<&UserKey, &RemoteId> =
+        inputs.wanted.iter().map(|wanted| (&wanted.key, &wanted.remote_id)).collect();
+    let moved = |owner: &UserKey, id| ids.get(owner).is_some_and(|wanted| *wanted != id);
+    let mut sharers = BTreeSet::new();
+    for (id, users) in claims {
+        let other = inputs.owners.get(id).filter(|owner| !users.contains(owner));
+        // The owner of record counts, unless this very roster says that it has another id now.
+        let other = other.is_some_and(|owner| !moved(owner, id));
+        if users.len() > 1 || other {
+            sharers.extend(users);
+        }
+    }
+    sharers
+}
+
+enum Judged {
+    /// Send this; the rest is told beside it.
+    Send(Action, Vec<Held>),
+    /// Nothing to send; told are attributes that are withheld or were not accepted.
+    Nothing(Vec<Held>),
+    Hold(Held),
+}
+
+fn judge_user(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
+    let unseen = Known::unseen(wanted.remote_id.clone());
+    let known = inputs.known.get(&wanted.key).filter(|known| known.remote_id == wanted.remote_id);
+    let known = known.unwrap_or(&unseen);
+    let diff = diff(&wanted.attributes, known);
+    let told = told(wanted, &diff);
+    let doubtful = known.standing == Standing::InDoubt;
+    let never_shown = !diff.unseen.is_empty() && !inputs.reads_done;
+    if inputs.reads && (doubtful || never_shown) {
+        return read_first(inputs, wanted);
+    }
+    let mut edits = diff.edits;
+    edits.extend(diff.unseen);
+    if edits.is_empty() {
+        return Judged::Nothing(told);
+    }
+    edits.sort_by(|a, b| a.path.cmp(&b.path));
+    match companions(inputs.capabilities, &edits, &wanted.attributes, known) {
+        Ok(companions) => Judged::Send(Action::Patch { edits, companions }, told),
+        // A member of the object that nobody has looked for yet may be there all the same.
+        Err(Missing { never_seen: true, .. }) if inputs.reads && !inputs.reads_done => {
+            Judged::Send(Action::Read, told)
+        }
+        Err(Missing { parent, member, .. }) => {
+            let why = format!(
+                "`{parent}` cannot be sent without `{member}`, which neither the roster nor the \
+                 target has; map it"
+            );
+            Judged::Hold(hold(wanted, HeldReason::MissingCompanion, Some(member), why))
+        }
+    }
+}
+
+fn read_first(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
+    if inputs.reads_done {
+        let why = "the target could not say what it holds; the next run looks again".to_owned();
+        return Judged::Hold(hold(wanted, HeldReason::InDoubt, None, why));
+    }
+    Judged::Send(Action::Read, Vec::new())
+}
+
+/// Attributes that stay as they are while the rest of the user goes on.
+fn told(wanted: &Wanted, diff: &Diff) -> Vec<Held> {
+    let tell = |path: &AttrPath, reason, why: &str| Held {
+        others_go: true,
+        ..hold(wanted, reason, Some(path.clone()), why.to_owned())
+    };
+    let withheld = wanted.withheld.iter().map(|path| {
+        tell(path, HeldReason::BadReference, "the cell it depends on cannot be believed")
+    });
+    let refused = diff.not_accepted.iter().map(|path| {
+        tell(path, HeldReason::NotAccepted, "the target did not take this value; not sent again")
+    });
+    withheld.chain(refused).collect()
+}
+
+fn hold(wanted: &Wanted, reason: HeldReason, attribute: Option<AttrPath>, why: String) -> Held {
+    let key = wanted.key.clone();
+    Held { key, reason, attribute, line: Some(wanted.line), why, others_go: false }
+}
+
+fn operation(wanted: &Wanted, action: Action) -> Operation {
+    Operation { key: wanted.key.clone(), remote_id: wanted.remote_id.clone(), action }
+}
+
+/// A mandatory member that nobody knows.
+struct Missing {
+    parent: String,
+    member: AttrPath,
+    /// The target was never asked for it.
+    never_seen: bool,
+}
+
+/// The members that go along with the edits of their group, as wanted or else as known.
+fn companions(
+    capabilities: &Capabilities,
+    edits: &[Edit],
+    wanted: &Attributes,
+    known: &Known,
+) -> Result<BTreeMap<AttrPath, Value>, Missing> {
+    let mut companions = BTreeMap::new();
+    let edited = |path: &AttrPath| edits.iter().any(|edit| edit.path == *path);
+    for group in &capabilities.groups {
+        if !group.members.iter().any(edited) {
+            continue;
+        }
+        for member in group.members.iter().filter(|member| !edited(member)) {
+            let wish = wanted.get(member).cloned().flatten();
+            let shown = known.attributes.get(member);
+            let missing = |never_seen| Missing {
+                parent: group.parent.clone(),
+                member: member.clone(),
+                never_seen,
+            };
+            // As known first: a refused wish must not ride along with another member's edit.
+            match shown.cloned().flatten().or(wish) {
+                Some(value) => {
+                    companions.insert(member.clone(), value);
+                }
+                // An omitted member might be cleared, so its absence has to have been seen.
+                None if shown.is_none() => return Err(missing(true)),
+                None if group.mandatory.contains(member) => return Err(missing(false)),
+                None => {}
+            }
+        }
+    }
+    Ok(companions)
+}
+
+fn count_users(held: &[Held]) -> u64 {
+    let whole = held.iter().filter(|held| !held.others_go);
+    whole.map(|held| &held.key).collect::<BTreeSet<_>>().len() as u64
+}
+
+fn forecast(requests: u64, quota: Rate) -> Forecast {
+    let requests_max = u32::try_from(requests).unwrap_or(u32::MAX);
+    Forecast { requests, duration: quota.interval().saturating_mul(requests_max) }
+}
+
+/// Names this very plan: SHA-256 of its operations in a canonical spelling. Two plans with the same
+/// digest send the same.
+#[must_use]
+pub fn digest(plan: &Plan) -> String {
+    let operations: Vec<Json> = plan.operations.iter().map(operation_json).collect();
+    let canonical = json!({ "tenant": plan.tenant.as_str(), "operations": operations });
+    let hash = ring::digest::digest(&ring::digest::SHA256, canonical.to_string().as_bytes());
+    hash.as_ref().iter().fold("sha256:".to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// One operation as JSON: who, what, before and after.
+#[must_use]
+pub fn operation_json(operation: &Operation) -> Json {
+    let Operation { key, remote_id, action } = operation;
+    let (action, edits, companions) = match action {
+        Action::Read => ("read", Vec::new(), None),
+        Action::Patch { edits, companions } => {
+            ("patch", edits.iter().map(edit_json).collect(), Some(companions))
+        }
+    };
+    let mut json = json!({ "key": key, "remote_id": remote_id, "action": action });
+    if let Some(companions) = companions {
+        json["edits"] = Json::Array(edits);
+        json["companions"] = json!(companions);
+    }
+    json
+}
+
+fn edit_json(edit: &Edit) -> Json {
+    let Edit { path, before, after } = edit;
+    let mut json = json!({ "attribute": path, "after": after });
+    // An unknown "before" is left out, so that it is not taken for "unset".
+    if let Some(before) = before {
+        json["before"] = json!(before);
+    }
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Attribute, Fingerprint, Group, Kind};
+    use proptest::prelude::*;
+
+    fn capabilities() -> Capabilities {
+        let paths = ["name.first", "name.last", "title"];
+        let attributes = paths.map(|path| (AttrPath::new(path), Attribute::of(Kind::Text)));
+        let members: Vec<AttrPath> = paths[..2].iter().map(|path| AttrPath::new(path)).collect();
+        let group = Group { parent: "name".into(), mandatory: members.clone(), members };
+        Capabilities { attributes: attributes.into(), groups: vec![group], read: true }
+    }
+
+    fn attributes(pairs: &[(&str, &str)]) -> Attributes {
+        pairs.iter().map(|(path, text)| (AttrPath::new(path), Some(Value::from(*text)))).collect()
+    }
+
+    fn wanted(key: &str, pairs: &[(&str, &str)]) -> Wanted {
+        Wanted {
+            key: UserKey::parse(key).unwrap(),
+            remote_id: RemoteId::parse(&format!("id-{key}")).unwrap(),
+            attributes: attributes(pairs),
+            withheld: Vec::new(),
+            line: 2,
+            fingerprint: Fingerprint::default(),
+        }
+    }
+
+    fn known(key: &str, pairs: &[(&str, &str)]) -> (UserKey, Known) {
+        let remote_id = RemoteId::parse(&format!("id-{key}")).unwrap();
+        let known = Known {
+            attributes: attributes(pairs),
+            standing: Standing::Settled,
+            ..Known::unseen(remote_id)
+        };
+        (UserKey::parse(key).unwrap(), known)
+    }
+
+    struct World {
+        wanted: Vec<Wanted>,
+        known: BTreeMap<UserKey, Known>,
+        reads: bool,
+        reads_done: bool,
+    }
+
+    impl World {
+        fn plan(&self) -> Planned {
+            let owners = self.known.iter();
+            let owners =
+                owners.map(|(key, known)| (known.remote_id.clone(), key.clone())).collect();
+            plan(&Inputs {
+                tenant: &TenantId::parse("acme").unwrap(),
+                capabilities: &capabilities(),
+                reads: self.reads,
+                reads_done: self.reads_done,
+                quota: Rate::parse("60/min").unwrap(),
+                wanted: &self.wanted,
+                known: &self.known,
+                owners: &owners,
+                held: &[],
+                leavers: &[],
+                untouched: 0,
+            })
+        }
+    }
+
+    fn world(wanted: Vec<Wanted>, known: Vec<(UserKey, Known)>) -> World {
+        World { wanted, known: known.into_iter().collect(), reads: true, reads_done: false }
+    }
+
+    #[test]
+    fn a_user_that_is_as_wanted_gets_no_operation_and_is_settled() {
+        let planned =
+            world(vec![wanted("E1", &[("title", "CEO")])], vec![known("E1", &[("title", "CEO")])])
+                .plan();
+        assert_eq!((planned.plan.operations.len(), planned.settled.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_user_never_seen_is_read_first_and_patched_blindly_only_where_no_read_is_offered() {
+        let mut world = world(vec![wanted("E1", &[("title", "CEO")])], vec![]);
+        assert_eq!(world.plan().plan.operations[0].action, Action::Read);
+        world.reads = false;
+        let planned = world.plan();
+        let Action::Patch { edits, .. } = &planned.plan.operations[0].action else {
+            panic!("not a patch")
+        };
+        assert!(edits[0].before.is_none());
+    }
+
+    #[test]
+    fn who_could_not_be_read_is_held_once_the_reads_are_over() {
+        let mut world = world(vec![wanted("E1", &[("title", "CEO")])], vec![]);
+        world.reads_done = true;
+        let planned = world.plan();
+        assert!(planned.plan.operations.is_empty() && planned.settled.is_empty());
+        assert_eq!(planned.plan.held[0].reason, HeldReason::InDoubt);
+    }
+
+    #[test]
+    fn the_other_members_of_an_object_go_along_as_known() {
+        let planned = world(
+            vec![wanted("E1", &[("name.first", "Ann")])],
+            vec![known("E1", &[("name.first", "Anne"), ("name.last", "Lee"), ("title", "CEO")])],
+        )
+        .plan();
+        let Action::Patch { edits, companions } = &planned.plan.operations[0].action else {
+            panic!("not a patch")
+        };
+        assert_eq!(edits.len(), 1);
+        let paths: Vec<_> = companions.keys().map(AttrPath::as_str).collect();
+        assert_eq!(paths, ["name.last"]);
+    }
+
+    #[test]
+    fn a_mandatory_member_that_nobody_knows_holds_the_user() {
+        let mut known = known("E1", &[("name.first", "Anne")]);
+        known.1.attributes.insert(AttrPath::new("name.last"), None);
+        let planned = world(vec![wanted("E1", &[("name.first", "Ann")])], vec![known]).plan();
+        assert!(planned.plan.operations.is_empty());
+        assert_eq!(planned.plan.held[0].reason, HeldReason::MissingCompanion);
+    }
+
+    #[test]
+    fn two_users_with_one_remote_id_are_both_held() {
+        let mut second = wanted("E2", &[("title", "CFO")]);
+        second.remote_id = RemoteId::parse("id-E1").unwrap();
+        let both = world(vec![wanted("E1", &[("title", "CEO")]), second.clone()], vec![]).plan();
+        assert_eq!((both.plan.operations.len(), both.plan.held.len()), (0, 2));
+        // The other one need not be in tonight's changes.
+        let one = world(vec![second], vec![known("E1", &[("title", "CEO")])]).plan();
+        assert_eq!((one.plan.operations.len(), one.plan.held.len()), (0, 1));
+    }
+
+    #[test]
+    fn d32_a_user_with_another_remote_id_is_read_there_before_anything_is_sent() {
+        let mut moved = wanted("E1", &[("title", "CEO")]);
+        moved.remote_id = RemoteId::parse("elsewhere").unwrap();
+        let planned = world(vec![moved], vec![known("E1", &[("title", "CEO")])]).plan();
+        assert_eq!(planned.plan.operations[0].action, Action::Read);
+    }
+
+    proptest! {
+        #[test]
+        fn a40_the_order_of_the_users_makes_no_difference_to_the_plan(
+            titles in prop::collection::vec("[a-b]", 1..8), seed in any::<u64>()
+        ) {
+            let people = |titles: &[String]| -> Vec<Wanted> {
+                let one = |(n, title): (usize, &String)| wanted(&format!("E{n}"), &[("title", title)]);
+                titles.iter().enumerate().map(one).collect()
+            };
+            let known: Vec<_> =
+                (0..titles.len()).map(|n| known(&format!("E{n}"), &[("title", "a")])).collect();
+            let sorted = world(people(&titles), known.clone()).plan().plan;
+            let mut shuffled = people(&titles);
+            fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
+            let shuffled = world(shuffled, known).plan().plan;
+            prop_assert_eq!(digest(&sorted), digest(&shuffled));
+        }
+    }
+}
