@@ -4,5 +4,6 @@
 //! `ARCHITECTURE.md` tells what is where, and `tests/tidy.rs` holds the code to it.
 
 pub mod dialect;
+pub mod sender;
 pub mod engine;
 pub mod model;
