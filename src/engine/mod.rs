@@ -5,5 +5,6 @@
 pub mod delivery;
 pub mod diff;
 pub mod guard;
+pub mod health;
 pub mod plan;
 pub mod retry;

@@ -3,4 +3,5 @@
 //! The only place that names the HTTP library and the rate limiter. It has no `if` about a person's
 //! data: what to send was decided in the plan, and what to do next is decided by the delivery.
 
+pub mod http;
 pub mod pacer;
