@@ -4,4 +4,9 @@
 //! data: what to send was decided in the plan, and what to do next is decided by the delivery.
 
 pub mod http;
+pub mod lane;
 pub mod pacer;
+
+pub use http::{Http, SetupError, Timeouts};
+pub use lane::{Clock, Delivered, End, Ended, Lane, Loader, Recorder, Secrets, Tally};
+pub use pacer::Pacer;
