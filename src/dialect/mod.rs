@@ -4,6 +4,16 @@
 //! decided by the planner from the [`Capabilities`] that the dialect declares. Adding a target API
 //! is one file here and one line in [`REGISTRY`].
 
+mod biot;
+mod datadog;
+mod grammar;
+mod kare;
+mod scalepad;
+mod sunset;
+mod workiva;
+
+pub use sunset::deprecation_notices;
+
 use crate::model::{Action, Answer, Capabilities, Notice, Problem, RemoteId, Request, Response};
 use jiff::civil::Date;
 use std::fmt;
@@ -60,4 +70,5 @@ pub struct Entry {
 pub type Opened = Result<Box<dyn Dialect>, Vec<Problem>>;
 
 /// Every target API that rosterd speaks to.
-pub const REGISTRY: &[Entry] = &[];
+pub const REGISTRY: &[Entry] =
+    &[workiva::ENTRY, biot::ENTRY, scalepad::ENTRY, kare::ENTRY, datadog::ENTRY];

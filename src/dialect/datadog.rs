@@ -1,0 +1,170 @@
+//! Datadog: users over SCIM, as a `PatchOp`.
+//!
+//! Source: the API document "Patch user", and RFC 7644 §3.5.2.
+//! - `PATCH {base}/api/v2/scim/Users/{user_uuid}` with `add` and `replace` only. Every operation
+//!   names its path, since a path-less `replace` is a replacement of everything on some servers.
+//! - What the user does not have is added and what it has is replaced: RFC 7644 §3.5.2.3 lets a
+//!   `replace` of an absent value count as an `add`, but a value filter that matches nothing is an
+//!   error. So a first work e-mail is added to `emails`, as a whole value.
+//! - The answer is the whole user, or nothing (204); `GET` on the same path shows the same.
+//! - Errors are `{"errors": […]}`; the error form of RFC 7644 §3.12 is understood as well.
+//!
+//! Deliberately absent: `remove`, which the endpoint does not take, so nothing can be unset;
+//! `roles`, where a 200 may hide that something else was set; `meta.location` as an address to go
+//! to, which names another host.
+
+use super::grammar::{
+    BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, is_uuid, patch, show_all,
+    spell, success,
+};
+use super::{Dialect, Entry, Opened, Settings};
+use crate::model::{
+    Action, Answer, AttrPath, Attribute, Capabilities, Edit, Kind, RemoteId, Request, Response,
+    Verdict, Weight,
+};
+use jiff::civil::Date;
+use serde_json::{Map, Value as Json, json};
+
+pub(super) const ENTRY: Entry =
+    Entry { name: "datadog", summary: "Datadog: users over SCIM 2.0 (PatchOp)", open };
+
+/// The sites of the API document, and `uk1`, which came later.
+const SITES: [(&str, &str); 9] = [
+    ("datadoghq.com", "https://api.datadoghq.com"),
+    ("us3.datadoghq.com", "https://api.us3.datadoghq.com"),
+    ("us5.datadoghq.com", "https://api.us5.datadoghq.com"),
+    ("ap1.datadoghq.com", "https://api.ap1.datadoghq.com"),
+    ("ap2.datadoghq.com", "https://api.ap2.datadoghq.com"),
+    ("datadoghq.eu", "https://api.datadoghq.eu"),
+    ("ddog-gov.com", "https://api.ddog-gov.com"),
+    ("us2.ddog-gov.com", "https://api.us2.ddog-gov.com"),
+    ("uk1.datadoghq.com", "https://api.uk1.datadoghq.com"),
+];
+
+const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+const WORK_EMAIL: &str = r#"emails[type eq "work"].value"#;
+
+#[derive(Debug)]
+struct Datadog {
+    base: Base,
+    capabilities: Capabilities,
+}
+
+fn open(settings: &Settings) -> Opened {
+    let mut table = Table::of(settings, &["site", "base_url"]);
+    let base = table.place_or_base_url("site", &SITES);
+    let base = table.close(base)?;
+    Ok(Box::new(Datadog { base, capabilities: capabilities() }))
+}
+
+fn capabilities() -> Capabilities {
+    let key_like = |kind| Attribute::of(kind).weight(Weight::KeyLike);
+    Capabilities {
+        attributes: catalogue([
+            ("active", Attribute::of(Kind::Flag).weight(Weight::Privilege)),
+            ("title", Attribute::of(Kind::Text)),
+            ("name.formatted", Attribute::of(Kind::Text)),
+            ("userName", key_like(Kind::Text)),
+            (WORK_EMAIL, key_like(Kind::Email)),
+        ]),
+        groups: Vec::new(),
+        read: true,
+    }
+}
+
+impl Dialect for Datadog {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn credentials(&self) -> &'static [&'static str] {
+        &["token"]
+    }
+
+    fn check_id(&self, id: &RemoteId) -> Result<(), String> {
+        if is_uuid(id.as_str()) { Ok(()) } else { Err("should be a UUID".to_owned()) }
+    }
+
+    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
+        self.check_id(id)?;
+        let url = self.base.of_user(&["api", "v2", "scim", "Users"], id)?;
+        match action {
+            Action::Read => Ok(get(url, &[BEARER])),
+            Action::Patch { edits, companions: _ } if edits.is_empty() => {
+                Err("a change without any edit is never sent".to_owned())
+            }
+            Action::Patch { edits, companions: _ } => {
+                let operations = edits.iter().map(|edit| self.operation(edit));
+                let operations = operations.collect::<Result<Vec<_>, _>>()?;
+                let body = json!({ "schemas": [PATCH_OP], "Operations": operations });
+                Ok(patch(url, &body, &[BEARER]))
+            }
+        }
+    }
+
+    fn read(&self, id: &RemoteId, action: &Action, response: &Response, _: Date) -> Answer {
+        if response.is_success() {
+            return success(action, response, complaint, |user| self.see(id, user));
+        }
+        let complaint = complaint(response);
+        // RFC 7644 §3.12: another user has that value; looking again does not help.
+        if complaint.status() == 409 && complaint.code() == "uniqueness" {
+            let attributes = self.key_like(edits_of(action));
+            return complaint.answer(Verdict::Rejected { attributes });
+        }
+        complaint.usual()
+    }
+}
+
+impl Datadog {
+    fn operation(&self, edit: &Edit) -> Result<Json, String> {
+        let Edit { path, before, after } = edit;
+        let value = spell(&self.capabilities, path, after.as_ref())?;
+        let operation = |op, path, value| json!({ "op": op, "path": path, "value": value });
+        Ok(match (path.as_str(), before) {
+            (WORK_EMAIL, Some(None)) => {
+                let email = json!({ "value": value, "type": "work", "primary": true });
+                operation("add", "emails", json!([email]))
+            }
+            (path, Some(None)) => operation("add", path, value),
+            (path, None | Some(Some(_))) => operation("replace", path, value),
+        })
+    }
+
+    fn see(&self, id: &RemoteId, user: &Map<String, Json>) -> Sight {
+        match user.get("id").and_then(Json::as_str) {
+            None => Sight::Nothing,
+            Some(shown) if !shown.eq_ignore_ascii_case(id.as_str()) => Sight::Stranger,
+            Some(_) => {
+                Sight::User(show_all(&self.capabilities.attributes, |path| match path.as_str() {
+                    WORK_EMAIL => work_email(user),
+                    path => at(user, path),
+                }))
+            }
+        }
+    }
+
+    fn key_like(&self, edits: &[Edit]) -> Vec<AttrPath> {
+        let is_key_like = |path: &&AttrPath| {
+            let attribute = self.capabilities.attributes.get(path);
+            attribute.is_some_and(|attribute| attribute.weight == Weight::KeyLike)
+        };
+        edits.iter().map(|edit| &edit.path).filter(is_key_like).cloned().collect()
+    }
+}
+
+/// The primary work address, else the first. RFC 7643 §2.1: names and `type` ignore case.
+fn work_email(user: &Map<String, Json>) -> Option<&Json> {
+    let emails = user.get("emails")?.as_array()?;
+    let is_work = |email: &&Json| {
+        let kind = email.get("type").and_then(Json::as_str);
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case("work"))
+    };
+    let is_primary = |email: &&Json| email.get("primary") == Some(&Json::Bool(true));
+    let primary = emails.iter().filter(is_work).find(is_primary);
+    primary.or_else(|| emails.iter().find(is_work))?.get("value")
+}
+
+fn complaint(response: &Response) -> Complaint {
+    Complaint::of(response, &["/scimType"], &["/errors/0", "/errors/0/detail", "/detail"])
+}

@@ -1,0 +1,184 @@
+//! Where requests go: a tenant's base address and the addresses below it, and nowhere else.
+
+use crate::model::RemoteId;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use url::{Host, Url};
+
+/// The address below which every request of one tenant goes: https, a host that is not private, no
+/// user name, query or fragment. A slash at its end means nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Base(Url);
+
+impl Base {
+    /// `allow_loopback`: `http` is allowed as well, for a loopback address.
+    ///
+    /// # Errors
+    /// A fragment that says what is wrong. It never repeats the text, which may hold a password.
+    pub(crate) fn parse(text: &str, allow_loopback: bool) -> Result<Self, &'static str> {
+        check_text(text)?;
+        let mut url = Url::parse(text).map_err(|_| "is not an absolute https address")?;
+        let loopback = allow_loopback && is_loopback(&url);
+        if url.scheme() != "https" && !loopback {
+            return Err("must start with `https://`, since it carries credentials");
+        }
+        if !loopback && is_private(&url) {
+            return Err("names an address of this machine or of a private network");
+        }
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty();
+        }
+        if url.path().contains("//") {
+            return Err("has an empty part in its path");
+        }
+        Ok(Self(url))
+    }
+
+    /// The address `base/segments…/id`, with the id as one percent-encoded segment.
+    ///
+    /// # Errors
+    /// When the address, read back, would not mean that very user.
+    pub(crate) fn of_user(&self, segments: &[&str], id: &RemoteId) -> Result<String, String> {
+        let mut url = self.0.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments).push(id.as_str());
+        }
+        let text = String::from(url);
+        if self.means(&text, segments, id) {
+            Ok(text)
+        } else {
+            Err("the id cannot be written as one part of an address".to_owned())
+        }
+    }
+
+    fn means(&self, text: &str, segments: &[&str], id: &RemoteId) -> bool {
+        let Ok(url) = Url::parse(text) else { return false };
+        let parts = |url: &Url| -> Vec<String> {
+            let parts = url.path_segments().into_iter().flatten();
+            parts.filter(|part| !part.is_empty()).map(decoded).collect()
+        };
+        let mut expected = parts(&self.0);
+        expected.extend(segments.iter().map(|&segment| segment.to_owned()));
+        expected.push(id.as_str().to_owned());
+        let bare = url.query().is_none() && url.fragment().is_none();
+        bare && url.origin() == self.0.origin() && parts(&url) == expected
+    }
+}
+
+/// What has to be seen in the text itself, since parsing would quietly put it right.
+fn check_text(text: &str) -> Result<(), &'static str> {
+    if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
+        return Err("has a space, a control character or a backslash in it");
+    }
+    let Some((_, rest)) = text.split_once("://") else {
+        return Err("is not an absolute https address");
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() {
+        return Err("names no host");
+    }
+    if authority.contains('@') {
+        return Err("has a user name or a password in it, which belongs in the credentials");
+    }
+    if rest.contains(['?', '#']) {
+        return Err("must not have a query or a fragment");
+    }
+    Ok(())
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => is_localhost(name),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
+fn is_private(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => is_localhost(name),
+        Some(Host::Ipv4(ip)) => is_private_v4(ip),
+        Some(Host::Ipv6(ip)) => is_private_v6(ip),
+        None => true,
+    }
+}
+
+fn is_localhost(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// Addresses that no vendor can be reached at (the special-purpose registries of RFC 6890).
+fn is_private_v4(ip: Ipv4Addr) -> bool {
+    let [first, second, ..] = ip.octets();
+    let shared = first == 100 && (64..128).contains(&second);
+    let this_network = first == 0;
+    let reserved = first >= 224;
+    ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared || this_network || reserved
+}
+
+fn is_private_v6(ip: Ipv6Addr) -> bool {
+    if let Some(ip) = ip.to_ipv4_mapped() {
+        return is_private_v4(ip);
+    }
+    let first = ip.segments()[0];
+    let unique_local = first & 0xfe00 == 0xfc00;
+    let link_local = first & 0xffc0 == 0xfe80;
+    ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || unique_local || link_local
+}
+
+/// A path segment without its percent-encoding (RFC 3986 §2.1).
+fn decoded(segment: &str) -> String {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        let octet = match (byte, tail) {
+            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)).map(|(h, l)| h * 16 + l),
+            _ => None,
+        };
+        bytes.push(octet.unwrap_or(*byte));
+        rest = if octet.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_decoded_once() {
+        for (encoded, plain) in
+            [("a%2Fb", "a/b"), ("100%25", "100%"), ("%zz", "%zz"), ("%4", "%4"), ("%252e", "%2e")]
+        {
+            assert_eq!(decoded(encoded), plain);
+        }
+    }
+
+    #[test]
+    fn c04_addresses_of_private_networks_are_refused_however_they_are_written() {
+        for host in [
+            "10.0.0.1",
+            "172.16.9.9",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "[::]",
+            "[fe80::1]",
+            "[fd00::1]",
+            "[::ffff:10.0.0.1]",
+        ] {
+            assert!(Base::parse(&format!("https://{host}/x"), true).is_err(), "{host}");
+        }
+        for loopback in ["127.0.0.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]"] {
+            assert!(Base::parse(&format!("https://{loopback}"), false).is_err(), "{loopback}");
+            assert!(Base::parse(&format!("http://{loopback}"), true).is_ok(), "{loopback}");
+        }
+        assert!(Base::parse("https://93.184.215.14/x", false).is_ok());
+    }
+}

@@ -1,0 +1,16 @@
+//! What the dialects share: their settings, the addresses below a base, the spelling of values, and
+//! the reading of answers.
+//!
+//! Nothing here knows a vendor. What only one API does stands in that API's file.
+
+mod address;
+mod answer;
+mod settings;
+mod spelling;
+
+pub(super) use address::Base;
+pub(super) use answer::{Complaint, Sight, success};
+pub(super) use settings::{Table, is_uuid};
+pub(super) use spelling::{
+    BEARER, at, catalogue, edits_of, get, nest, note, patch, show_all, spell, spell_all,
+};

@@ -1,0 +1,134 @@
+//! `ScalePad` AMM: the departments of a user.
+//!
+//! Source: the API document "Update User".
+//! - `PATCH {base}/clients/{client_id}/users/{user_id}` with `{"departments": [id, …]}`, which
+//!   replaces the whole list; an empty list removes the user from all.
+//! - The answer is the whole user, with departments as `{id, name, description}`; `GET` on the same
+//!   path shows the same. Their order means nothing.
+//! - A 404 is the user's, the client's, or that of a department, which
+//!   `error.details.invalid_department_ids` then names.
+//! - The host is not published, so `base_url` is a setting; the version, `/v2`, belongs to it.
+//! - UUIDs are compared and sent in lower case.
+//!
+//! Deliberately absent: `departments: null`, of which the document says nothing; the endpoints that
+//! add or remove single members, which answer 200 for what they did not do.
+
+use super::grammar::{
+    BEARER, Base, Complaint, Sight, Table, catalogue, get, is_uuid, note, patch, spell_all, success,
+};
+use super::{Dialect, Entry, Opened, Settings};
+use crate::model::{
+    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Kind, RemoteId, Request,
+    Response, Verdict,
+};
+use jiff::civil::Date;
+use serde_json::{Map, Value as Json, json};
+
+pub(super) const ENTRY: Entry = Entry {
+    name: "scalepad",
+    summary: "ScalePad AMM: departments of a client's users (partial JSON)",
+    open,
+};
+
+const DEPARTMENTS: &str = "departments";
+
+#[derive(Debug)]
+struct ScalePad {
+    base: Base,
+    client: String,
+    capabilities: Capabilities,
+}
+
+fn open(settings: &Settings) -> Opened {
+    let mut table = Table::of(settings, &["base_url", "client_id"]);
+    let base = table.base_url();
+    let client = table.required_uuid("client_id");
+    let parts = base.zip(client);
+    let (base, client) = table.close(parts)?;
+    Ok(Box::new(ScalePad { base, client: client.to_owned(), capabilities: capabilities() }))
+}
+
+fn capabilities() -> Capabilities {
+    let departments = Attribute::of(Kind::SetOf(Box::new(Kind::Uuid))).clearable();
+    Capabilities {
+        attributes: catalogue([(DEPARTMENTS, departments)]),
+        groups: Vec::new(),
+        read: true,
+    }
+}
+
+impl Dialect for ScalePad {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn credentials(&self) -> &'static [&'static str] {
+        &["token"]
+    }
+
+    fn check_id(&self, id: &RemoteId) -> Result<(), String> {
+        if is_uuid(id.as_str()) { Ok(()) } else { Err("should be a UUID".to_owned()) }
+    }
+
+    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
+        self.check_id(id)?;
+        let url = self.base.of_user(&["clients", &self.client, "users"], id)?;
+        match action {
+            Action::Read => Ok(get(url, &[BEARER])),
+            Action::Patch { edits, companions } => {
+                let values = spell_all(&self.capabilities, edits, companions)?;
+                let members = values.into_iter().map(|(path, value)| {
+                    let value = if value.is_null() { json!([]) } else { value };
+                    (path.as_str().to_owned(), value)
+                });
+                Ok(patch(url, &Json::Object(members.collect()), &[BEARER]))
+            }
+        }
+    }
+
+    fn read(&self, id: &RemoteId, action: &Action, response: &Response, _: Date) -> Answer {
+        if response.is_success() {
+            return success(action, response, complaint, |user| self.see(id, user));
+        }
+        let complaint = complaint(response);
+        let invalid = complaint.at("/error/details/invalid_department_ids");
+        let names_departments = invalid.and_then(Json::as_array).is_some_and(|ids| !ids.is_empty());
+        if names_departments && matches!(complaint.status(), 400 | 404 | 422) {
+            let attributes = vec![AttrPath::new(DEPARTMENTS)];
+            return complaint.answer(Verdict::Rejected { attributes });
+        }
+        complaint.usual()
+    }
+}
+
+impl ScalePad {
+    fn see(&self, id: &RemoteId, user: &Map<String, Json>) -> Sight {
+        match user.get("id").and_then(Json::as_str) {
+            None => Sight::Nothing,
+            Some(shown) if !shown.eq_ignore_ascii_case(id.as_str()) => Sight::Stranger,
+            Some(_) => Sight::User(self.departments(user)),
+        }
+    }
+
+    fn departments(&self, user: &Map<String, Json>) -> Attributes {
+        let ids = match user.get(DEPARTMENTS) {
+            Some(Json::Array(departments)) => {
+                let ids = departments.iter();
+                Some(
+                    ids.map(|department| department.get("id").cloned().unwrap_or_default())
+                        .collect(),
+                )
+            }
+            other => other.cloned(),
+        };
+        let mut seen = Attributes::new();
+        for (path, attribute) in &self.capabilities.attributes {
+            note(&mut seen, path, &attribute.kind, ids.as_ref());
+        }
+        seen
+    }
+}
+
+fn complaint(response: &Response) -> Complaint {
+    Complaint::of(response, &["/error/code"], &["/error/message"])
+}

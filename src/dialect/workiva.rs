@@ -1,0 +1,205 @@
+//! Workiva: partially update an organization user, as a list of JSON Patch operations.
+//!
+//! Source: the API document "Partially update a single user in an organization", and the vendor's
+//! published description of 2026-01-01 for the path that follows it.
+//! - `PATCH …/organizations/{organization}/users/{id}`, a JSON array of `replace` on `/givenName`,
+//!   `/familyName`, `/displayName`, `/username`, `/email`; `application/json`, not json-patch.
+//! - The answer is the whole user. `GET` on the same path shows the same.
+//! - The version of 2022-01-01 lives below `/prototype/admin` and ends on 2027-01-31. The header
+//!   `X-Version` is always sent, since without it the vendor picks the old version.
+//! - Errors are `{code, message}`, with the attribute at fault in `details[].target` at best.
+//!
+//! Deliberately absent: `add`, `remove` and `test`, which this endpoint does not take (so nothing
+//! can be unset, and there is no lock); suspending a user, which its PATCH cannot do.
+
+use super::grammar::{
+    BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, patch, show_all,
+    spell_all, success,
+};
+use super::{Dialect, Entry, Opened, Settings};
+use crate::model::{
+    Action, Answer, AttrPath, Attribute, Capabilities, Edit, Kind, Notice, RemoteId, Request,
+    Response, Verdict, Weight,
+};
+use jiff::civil::{Date, date};
+use serde_json::{Map, Value as Json, json};
+
+pub(super) const ENTRY: Entry =
+    Entry { name: "workiva", summary: "Workiva: users of an organization (JSON Patch)", open };
+
+const REGIONS: [(&str, &str); 3] = [
+    ("us", "https://api.app.wdesk.com"),
+    ("eu", "https://api.eu.wdesk.com"),
+    ("apac", "https://api.apac.wdesk.com"),
+];
+
+/// Last day of the version of 2022-01-01, by the API document.
+const SUNSET: Date = date(2027, 1, 31);
+
+#[derive(Debug)]
+struct Workiva {
+    base: Base,
+    organization: String,
+    version: Version,
+    capabilities: Capabilities,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    Of2022,
+    Of2026,
+}
+
+fn open(settings: &Settings) -> Opened {
+    let mut table = Table::of(settings, &["region", "base_url", "organization_id", "api_version"]);
+    let base = table.place_or_base_url("region", &REGIONS);
+    let organization = table.required_uuid("organization_id");
+    let version = table.choice("api_version", &Version::ALL.map(Version::as_str));
+    let version = version.and_then(Version::of);
+    let parts = base.zip(organization).zip(version);
+    let ((base, organization), version) = table.close(parts)?;
+    let organization = organization.to_owned();
+    Ok(Box::new(Workiva { base, organization, version, capabilities: capabilities() }))
+}
+
+fn capabilities() -> Capabilities {
+    let key_like = |kind| Attribute::of(kind).weight(Weight::KeyLike);
+    Capabilities {
+        attributes: catalogue([
+            ("givenName", Attribute::of(Kind::Text)),
+            ("familyName", Attribute::of(Kind::Text)),
+            ("displayName", Attribute::of(Kind::Text)),
+            ("username", key_like(Kind::Text)),
+            ("email", key_like(Kind::Email)),
+        ]),
+        groups: Vec::new(),
+        read: true,
+    }
+}
+
+impl Dialect for Workiva {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn credentials(&self) -> &'static [&'static str] {
+        &["token"]
+    }
+
+    /// The vendor's ids are opaque.
+    fn check_id(&self, _: &RemoteId) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
+        let mut segments = self.version.prefix().to_vec();
+        segments.extend(["organizations", &self.organization, "users"]);
+        let url = self.base.of_user(&segments, id)?;
+        let mut request = match action {
+            Action::Read => get(url, &[BEARER]),
+            Action::Patch { edits, companions } => {
+                let values = spell_all(&self.capabilities, edits, companions)?;
+                let replace = |(path, value)| replace(&path, &value);
+                patch(url, &values.into_iter().map(replace).collect(), &[BEARER])
+            }
+        };
+        request.headers.push(("x-version", self.version.as_str().to_owned()));
+        Ok(request)
+    }
+
+    fn read(&self, id: &RemoteId, action: &Action, response: &Response, today: Date) -> Answer {
+        if response.is_success() {
+            return success(action, response, complaint, |user| self.see(id, user));
+        }
+        let complaint = complaint(response);
+        match complaint.status() {
+            // The endpoint is gone, which says nothing about the user.
+            404 | 410 if self.has_ended(today) => complaint.answer(Verdict::Broken),
+            400 | 422 => {
+                let attributes = at_fault(&complaint, edits_of(action));
+                complaint.answer(Verdict::Rejected { attributes })
+            }
+            _ => complaint.usual(),
+        }
+    }
+
+    fn notices(&self, today: Date) -> Vec<Notice> {
+        if self.version == Version::Of2026 {
+            return Vec::new();
+        }
+        let days = today.duration_until(SUNSET).as_hours() / 24;
+        let message = match days {
+            ..0 => format!("the version 2022-01-01 of Workiva's user API ended on {SUNSET}"),
+            0 => "the version 2022-01-01 of Workiva's user API ends today".to_owned(),
+            1 => format!("the version 2022-01-01 of Workiva's user API ends tomorrow, on {SUNSET}"),
+            _ => {
+                format!(
+                    "the version 2022-01-01 of Workiva's user API ends on {SUNSET}, in {days} days"
+                )
+            }
+        };
+        let hint = r#"set `api_version = "2026-01-01"`; the requests stay the same"#.to_owned();
+        vec![Notice { message, hint, refuses: self.has_ended(today) }]
+    }
+}
+
+impl Workiva {
+    fn has_ended(&self, today: Date) -> bool {
+        self.version == Version::Of2022 && today > SUNSET
+    }
+
+    fn see(&self, id: &RemoteId, user: &Map<String, Json>) -> Sight {
+        match user.get("id").and_then(Json::as_str) {
+            None => Sight::Nothing,
+            Some(shown) if shown != id.as_str() => Sight::Stranger,
+            Some(_) => {
+                Sight::User(show_all(&self.capabilities.attributes, |path| at(user, path.as_str())))
+            }
+        }
+    }
+}
+
+impl Version {
+    /// The default first.
+    const ALL: [Self; 2] = [Self::Of2022, Self::Of2026];
+
+    fn of(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|version| version.as_str() == text)
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Of2022 => "2022-01-01",
+            Self::Of2026 => "2026-01-01",
+        }
+    }
+
+    fn prefix(self) -> &'static [&'static str] {
+        match self {
+            Self::Of2022 => &["prototype", "admin"],
+            Self::Of2026 => &[],
+        }
+    }
+}
+
+fn replace(path: &AttrPath, value: &Json) -> Json {
+    // RFC 6901 §3: `~` and `/` inside a name are escaped.
+    let pointer = path.as_str().replace('~', "~0").replace('/', "~1");
+    json!({ "op": "replace", "path": format!("/{pointer}"), "value": value })
+}
+
+fn complaint(response: &Response) -> Complaint {
+    Complaint::of(response, &["/code"], &["/message"])
+}
+
+/// The sent attributes that the error's details name.
+fn at_fault(complaint: &Complaint, edits: &[Edit]) -> Vec<AttrPath> {
+    let details = complaint.at("/details").and_then(Json::as_array).into_iter().flatten();
+    let targets: Vec<_> = details
+        .filter_map(|detail| detail.get("target"))
+        .chain(complaint.at("/target"))
+        .filter_map(|target| target.as_str().map(|text| text.trim_start_matches('/')))
+        .collect();
+    let paths = edits.iter().map(|edit| &edit.path);
+    paths.filter(|path| targets.contains(&path.as_str())).cloned().collect()
+}
