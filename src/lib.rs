@@ -4,4 +4,5 @@
 //! `ARCHITECTURE.md` tells what is where, and `tests/tidy.rs` holds the code to it.
 
 pub mod dialect;
+pub mod engine;
 pub mod model;
