@@ -3,7 +3,12 @@
 //! The modules stand in the order of the pipeline, and each may use only those above it:
 //! `ARCHITECTURE.md` tells what is where, and `tests/tidy.rs` holds the code to it.
 
-pub mod dialect;
-pub mod sender;
-pub mod engine;
 pub mod model;
+
+pub mod engine;
+
+pub mod dialect;
+
+pub mod store;
+
+pub mod sender;

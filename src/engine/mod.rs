@@ -1,10 +1,16 @@
-//! The decisions, as values: what differs, what to send, whether to dare, what to do next.
+//! The decisions, as values: what a record means, what differs, what to send, whether to dare, and
+//! what to do next.
 //!
 //! Pure: no clock, no disk, no network. `now` and the dice are arguments.
 
-pub mod delivery;
+pub mod mapping;
+pub mod value_rules;
+
 pub mod diff;
-pub mod guard;
-pub mod health;
 pub mod plan;
+
+pub mod guard;
+
+pub mod delivery;
+pub mod health;
 pub mod retry;
