@@ -9,7 +9,7 @@ mod datadog;
 mod grammar;
 mod kare;
 mod scalepad;
-mod sunset;
+pub mod sunset;
 mod workiva;
 
 pub use sunset::deprecation_notices;

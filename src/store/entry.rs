@@ -1,0 +1,89 @@
+//! What is recorded while a plan is carried out.
+
+use crate::model::{
+    Action, AttrPath, Attributes, Edit, Fingerprint, Outcome, RemoteId, RunId, UserKey,
+};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+/// One fact to make durable. The order of entries is the order in which they happened.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A request is about to leave for the first time. Must be durable before it does.
+    Intent(Intent),
+    /// A request of that operation is about to leave once more.
+    Sent { operation_id: u64, at: Timestamp },
+    /// What became of an operation: the only entry that moves the snapshot.
+    Outcome(Box<Conclusion>),
+    /// The tenant is not to be sent anything before that instant. A later one that is already
+    /// recorded stands.
+    Pause { until: Timestamp, why: String },
+}
+
+/// A request that is about to leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// Never used before in this file; see [`super::Snapshot::last_operation`].
+    pub operation_id: u64,
+    pub run: RunId,
+    pub key: UserKey,
+    pub remote_id: RemoteId,
+    pub action: ActionKind,
+    /// Empty for a read.
+    pub edits: Vec<Edit>,
+    pub at: Timestamp,
+}
+
+/// What kind of request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionKind {
+    Read,
+    Patch,
+}
+
+impl ActionKind {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Patch => "patch",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        [Self::Read, Self::Patch].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+impl From<&Action> for ActionKind {
+    fn from(action: &Action) -> Self {
+        match action {
+            Action::Read => Self::Read,
+            Action::Patch { .. } => Self::Patch,
+        }
+    }
+}
+
+/// What became of an operation, with all that the snapshot has to remember of it.
+#[derive(Clone, Debug)]
+pub struct Conclusion {
+    pub operation_id: u64,
+    pub key: UserKey,
+    pub remote_id: RemoteId,
+    pub outcome: Outcome,
+    /// As in the intent.
+    pub edits: Vec<Edit>,
+    /// Of the last answer, if there was one.
+    pub status: Option<u16>,
+    /// Requests that left.
+    pub attempts: u32,
+    pub at: Timestamp,
+    /// `Some`: all that the row wished is settled now.
+    pub fingerprint: Option<Fingerprint>,
+    /// All values of this user that the target will not take, in place of those recorded; `None`:
+    /// they stay as they are.
+    pub refused: Option<Attributes>,
+    /// Attributes of `shown` to remember, besides those of `edits`; what is not wished of anybody
+    /// is not kept.
+    pub keep: BTreeSet<AttrPath>,
+}

@@ -1,0 +1,36 @@
+//! The memory of one tenant: one `SQLite` file, the only place with SQL.
+//!
+//! It holds what the target last showed of every user, the operations on their way (*intents*), the
+//! journal of outcomes, and a few marks. An intent is durable before its request leaves; an outcome
+//! and the change of the snapshot that it brings are one transaction, synced to the disk. While an
+//! intent is open, the attributes that it names are unknown and its user is in doubt.
+//!
+//! - [`Store`] is the one writer. It owns `<tenant>.lock` for as long as it lives.
+//! - [`ReadStore`] only looks, and leaves the directory as it found it.
+//! - Both read through [`Snapshot`], so what plans need not know which of them it was given.
+//! - [`Writer`] is a thread around a [`Store`] that commits in groups.
+//!
+//! There is no clock here: every instant is an argument.
+
+mod convert;
+mod entry;
+mod error;
+mod files;
+mod fold;
+mod journal;
+mod read_store;
+mod rows;
+mod schema;
+mod snapshot;
+mod sqlite;
+mod write;
+mod writer;
+
+pub use entry::{ActionKind, Conclusion, Entry, Intent};
+pub use error::StoreError;
+pub use files::Holder;
+pub use journal::{JournalFilter, JournalRow, OutcomeKind, RunRow};
+pub use read_store::ReadStore;
+pub use snapshot::{AcceptedInput, IndexEntry, Pause, RefusedWish, Snapshot};
+pub use write::{Adopted, RETENTION_DAYS, Store};
+pub use writer::{Done, Writer};

@@ -1,0 +1,48 @@
+//! Looking at the state without leaving a trace.
+
+use super::{
+    Snapshot, StoreError,
+    files::{Files, ReadLock, lock_for_reading},
+    sqlite::{Look, open_reader},
+};
+use crate::model::TenantId;
+use std::{fs::File, ops::Deref, path::Path};
+
+/// The state of one tenant for somebody who only looks: no byte of the directory changes.
+///
+/// While a writer is at work it reads beside it. While none is, it shares the lock, so that none can
+/// start in the middle: a writer waits 5 s for it. So read what is needed, and drop it before
+/// waiting for anything.
+pub struct ReadStore {
+    snapshot: Snapshot,
+    /// Dropped last.
+    _lock: Option<File>,
+}
+
+impl ReadStore {
+    /// `None`: there is no state of that tenant yet.
+    pub fn open(dir: &Path, tenant: &TenantId) -> Result<Option<Self>, StoreError> {
+        let files = Files::of(dir, tenant);
+        match std::fs::metadata(&files.db) {
+            Ok(_) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(StoreError::io("find the state file", &files.db, e)),
+        }
+        let (look, held) = match lock_for_reading(&files.lock)? {
+            ReadLock::WriterAlive => (Look::Beside, None),
+            ReadLock::Quiet(lock) if files.has_wal() => (Look::Leftover, lock),
+            ReadLock::Quiet(lock) => (Look::Still, lock),
+        };
+        let Some(db) = open_reader(&files, tenant, look)? else { return Ok(None) };
+        Ok(Some(Self { snapshot: Snapshot::new(db, files.db)?, _lock: held }))
+    }
+}
+
+/// A reader is a snapshot that happens to be held open in a certain way.
+impl Deref for ReadStore {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
