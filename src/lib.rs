@@ -9,6 +9,12 @@ pub mod engine;
 
 pub mod dialect;
 
+pub mod source;
+
+pub mod config;
+
 pub mod store;
 
 pub mod sender;
+
+pub mod sandbox;

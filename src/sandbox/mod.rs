@@ -1,0 +1,194 @@
+//! Practice servers of the five target APIs, in memory, on loopback.
+//!
+//! They are written from the APIs' own documents and know nothing of our dialects, so that they can
+//! judge the requests which those send. Where a document leaves a question open they take the
+//! reading that is harder on the client. Besides answering, each keeps what it has seen, and every
+//! breach of manners that a careful client would never commit ([`Sandbox::violations`]).
+
+mod biot;
+mod checks;
+mod datadog;
+mod faults;
+mod kare;
+mod practice;
+mod quota;
+mod scalepad;
+mod server;
+mod stage;
+mod strict_json;
+mod wire;
+mod workiva;
+
+pub use biot::CustomType;
+pub use faults::{Fault, Faults, RetryAfterForm};
+pub use quota::QuotaStyle;
+pub use server::Sandbox;
+
+use crate::model::Rate;
+use practice::PracticeApi;
+use serde_json::Value;
+use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
+
+/// One tenant of the sandbox, served under `/<name>`.
+#[derive(Clone, Debug)]
+pub struct SandboxTenant {
+    /// The first segment of every path: ASCII letters, digits, `-` and `_`.
+    pub name: String,
+    pub api: Api,
+    /// Workiva: the organization's UUID; `ScalePad`: the client's UUID; KARE: the organization's
+    /// number, shown in answers; empty elsewhere.
+    pub scope_id: String,
+    /// `None`: no limit.
+    pub quota: Option<Rate>,
+    pub quota_style: QuotaStyle,
+    pub tokens: Tokens,
+    pub faults: Faults,
+    /// How long every answer takes; the effect is immediate.
+    pub latency: Duration,
+    pub nested: Nested,
+    /// By id, as a GET shows it. Members that the API always shows are filled in where absent.
+    pub accounts: BTreeMap<String, Value>,
+    /// `ScalePad`: the departments that exist, by UUID.
+    pub departments: BTreeMap<String, Department>,
+    /// `BioT`: the template's own attributes, by name.
+    pub custom_attributes: BTreeMap<String, CustomType>,
+}
+
+impl SandboxTenant {
+    /// A tenant without limit, faults or accounts that takes any token.
+    pub fn new(name: &str, api: Api) -> Self {
+        Self {
+            name: name.to_owned(),
+            api,
+            scope_id: String::new(),
+            quota: None,
+            quota_style: QuotaStyle::Sliding,
+            tokens: Tokens::Any,
+            faults: Faults::none(),
+            latency: Duration::ZERO,
+            nested: Nested::Replace,
+            accounts: BTreeMap::new(),
+            departments: BTreeMap::new(),
+            custom_attributes: BTreeMap::new(),
+        }
+    }
+}
+
+/// The target APIs, by the names of their dialects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    Workiva,
+    Biot,
+    Scalepad,
+    Kare,
+    Datadog,
+}
+
+impl Api {
+    pub const ALL: [Self; 5] =
+        [Self::Workiva, Self::Biot, Self::Scalepad, Self::Kare, Self::Datadog];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Workiva => "workiva",
+            Self::Biot => "biot",
+            Self::Scalepad => "scalepad",
+            Self::Kare => "kare",
+            Self::Datadog => "datadog",
+        }
+    }
+
+    fn practice(self) -> &'static dyn PracticeApi {
+        match self {
+            Self::Workiva => &workiva::Workiva,
+            Self::Biot => &biot::Biot,
+            Self::Scalepad => &scalepad::Scalepad,
+            Self::Kare => &kare::Kare,
+            Self::Datadog => &datadog::Datadog,
+        }
+    }
+}
+
+impl FromStr for Api {
+    type Err = UnknownApi;
+
+    fn from_str(name: &str) -> Result<Self, UnknownApi> {
+        Self::ALL.into_iter().find(|api| api.name() == name).ok_or(UnknownApi)
+    }
+}
+
+impl fmt::Display for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no such practice API; there are workiva, biot, scalepad, kare and datadog")]
+pub struct UnknownApi;
+
+/// Which credentials a tenant takes.
+#[derive(Clone)]
+pub enum Tokens {
+    /// Any that are not empty.
+    Any,
+    /// Exactly these, by lower-case header name: `authorization` (the token without `Bearer `)
+    /// and for KARE also `x-session-token`.
+    Exact(BTreeMap<String, String>),
+}
+
+impl Tokens {
+    fn accept(&self, header: &str, token: &str) -> bool {
+        match self {
+            Self::Any => !token.is_empty(),
+            Self::Exact(tokens) => tokens.get(header).is_some_and(|known| known == token),
+        }
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("Any"),
+            Self::Exact(tokens) => write!(f, "Exact({} tokens)", tokens.len()),
+        }
+    }
+}
+
+/// What becomes of the members of a nested object that a PATCH leaves out. No document says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nested {
+    /// They are lost.
+    Replace,
+    /// They stay.
+    Merge,
+}
+
+/// A `ScalePad` department as answers show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Department {
+    pub name: String,
+    pub description: String,
+}
+
+/// One request as the sandbox saw it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Since the sandbox started.
+    pub at: Duration,
+    pub method: String,
+    /// Below the tenant's prefix, with the query if there was one.
+    pub path: String,
+    /// The user that the path names, where it names one.
+    pub user_id: Option<String>,
+    /// `None`: the connection was closed without an answer.
+    pub status: Option<u16>,
+    /// The PATCH was accepted and took effect (or will, after [`Fault::LateEffect`]).
+    pub applied: bool,
+    /// Operations of a patch document, or members of a partial object.
+    pub operations: usize,
+    /// Attributes that the body sets, dotted: `_name.firstName`.
+    pub names: Vec<String>,
+    /// `Null` when there was none or it was not JSON.
+    pub body: Value,
+}
