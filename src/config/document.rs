@@ -1,0 +1,186 @@
+//! The document as a whole: its tables, one by one.
+
+use super::{
+    Config, LeaverRule, Schedule, SourceConfig, Surroundings, fields,
+    tenant::{self, Workplace},
+};
+use crate::{
+    engine::value_rules::normalise,
+    model::{Problem, SourceId, TenantId},
+    source::CsvSettings,
+};
+use config::{Map, Value};
+use serde::Deserialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct StateTable {
+    dir: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LeaverTable {
+    column: String,
+    values: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ScheduleTable {
+    cron: String,
+    zone: Option<String>,
+}
+
+/// Checks the whole document.
+pub(super) fn check(
+    document: Value,
+    folder: &Path,
+    surroundings: &Surroundings,
+) -> Result<Config, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut root = table(document, "", &mut problems);
+    let state: StateTable = sub(&mut root, "state", "state", &mut problems);
+    let sources = sources(&mut root, folder, &mut problems);
+    let workplace = Workplace { folder, surroundings, sources: &sources.1 };
+    let tenants = tenants(&mut root, &workplace, &mut problems);
+    for key in root.keys() {
+        problems.push(fields::unknown_key(key, &["state", "sources", "tenants"]));
+    }
+    if !problems.is_empty() {
+        problems.sort();
+        return Err(problems);
+    }
+    let dir = state.dir.map(|dir| folder.join(dir));
+    let state_dir = dir.or_else(|| surroundings.state_directory.clone());
+    let state_dir = state_dir.unwrap_or_else(|| PathBuf::from("state"));
+    Ok(Config { state_dir, sources: sources.0, tenants })
+}
+
+/// The sources that are right, and the names of all.
+fn sources(
+    root: &mut Map<String, Value>,
+    folder: &Path,
+    problems: &mut Vec<Problem>,
+) -> (BTreeMap<SourceId, SourceConfig>, BTreeSet<String>) {
+    let tables = sub_tables(root, "sources", problems);
+    if tables.is_empty() {
+        let hint = "add a table `[sources.hr.csv]` with `path` and `key`";
+        problems.push(Problem::new("sources", "has no source").hint(hint));
+    }
+    let names = tables.keys().cloned().collect();
+    let mut sources = BTreeMap::new();
+    for (name, value) in tables {
+        let at = format!("sources.{name}");
+        let id = SourceId::parse(&name)
+            .map_err(|problem| problems.push(Problem::new(at.clone(), problem.to_string())));
+        let source = source(value, &at, folder, problems);
+        if let Ok(id) = id {
+            sources.insert(id, source);
+        }
+    }
+    (sources, names)
+}
+
+fn source(value: Value, at: &str, folder: &Path, problems: &mut Vec<Problem>) -> SourceConfig {
+    let mut table = table(value, at, problems);
+    let mut csv: CsvSettings = sub(&mut table, "csv", &format!("{at}.csv"), problems);
+    let csv_problems = csv.check().into_iter().map(|problem| problem.under(&format!("{at}.csv")));
+    problems.extend(csv_problems);
+    if !csv.path.as_os_str().is_empty() {
+        csv.path = folder.join(&csv.path);
+    }
+    let leavers = table.remove("leavers").and_then(|value| {
+        let at = format!("{at}.leavers");
+        leaver_rule(fields::read(value, &at, problems), &at, problems)
+    });
+    let schedule = table.remove("schedule").and_then(|value| {
+        let at = format!("{at}.schedule");
+        schedule(&fields::read(value, &at, problems), &at, problems)
+    });
+    for key in table.keys() {
+        let problem = fields::unknown_key(key, &["csv", "leavers", "schedule"]);
+        problems.push(problem.under(at));
+    }
+    SourceConfig { csv, leavers, schedule }
+}
+
+fn leaver_rule(table: LeaverTable, at: &str, problems: &mut Vec<Problem>) -> Option<LeaverRule> {
+    let LeaverTable { column, values } = table;
+    if column.is_empty() || values.is_empty() {
+        let why = "needs both `column` and `values`";
+        problems.push(Problem::new(at, why));
+        return None;
+    }
+    let values = values.iter().map(|value| normalise(value).into_owned()).collect();
+    Some(LeaverRule { column, values })
+}
+
+fn schedule(table: &ScheduleTable, at: &str, problems: &mut Vec<Problem>) -> Option<Schedule> {
+    let Some(zone) = &table.zone else {
+        let hint = "name the zone that `cron` is in, such as \"Europe/Berlin\" or \"UTC\"";
+        problems.push(Problem::new(format!("{at}.zone"), "is missing").hint(hint));
+        return None;
+    };
+    let parsed = Schedule::parse(&table.cron, zone);
+    parsed.map_err(|(key, why)| problems.push(Problem::new(format!("{at}.{key}"), why))).ok()
+}
+
+fn tenants(
+    root: &mut Map<String, Value>,
+    workplace: &Workplace<'_>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<TenantId, tenant::TenantConfig> {
+    let tables = sub_tables(root, "tenants", problems);
+    if tables.is_empty() {
+        let hint = "add a table `[tenants.NAME]` with a target API below it";
+        problems.push(Problem::new("tenants", "has no tenant").hint(hint));
+    }
+    let mut tenants = BTreeMap::new();
+    for (name, value) in tables {
+        let at = format!("tenants.{name}");
+        match TenantId::parse(&name) {
+            Err(problem) => {
+                let hint = "use lower-case letters, digits and `_`, a letter first";
+                problems.push(Problem::new(at, problem.to_string()).hint(hint));
+            }
+            Ok(id) => {
+                let tenant = tenant::check(id.clone(), value, &at, workplace, problems);
+                tenants.extend(tenant.map(|tenant| (id, tenant)));
+            }
+        }
+    }
+    tenants
+}
+
+/// A table's entries; anything else is a problem.
+pub(super) fn table(value: Value, at: &str, problems: &mut Vec<Problem>) -> Map<String, Value> {
+    value.into_table().unwrap_or_else(|_| {
+        problems.push(Problem::new(at, "should be a table"));
+        Map::new()
+    })
+}
+
+/// Takes a table of tables out of another.
+pub(super) fn sub_tables(
+    from: &mut Map<String, Value>,
+    key: &str,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, Value> {
+    let value = from.remove(key);
+    value.map(|value| table(value, key, problems)).unwrap_or_default().into_iter().collect()
+}
+
+/// Takes a table out of another and reads it; a missing one is as if it were empty.
+pub(super) fn sub<T: serde::de::DeserializeOwned + Default>(
+    from: &mut Map<String, Value>,
+    key: &str,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) -> T {
+    from.remove(key).map(|value| fields::read(value, at, problems)).unwrap_or_default()
+}

@@ -1,0 +1,149 @@
+//! The configuration: one TOML file and `ROSTERD__…` environment variables become settings that
+//! cannot be wrong.
+//!
+//! All problems are told at once, each with its key's path. Past [`load`] nobody tests for empty,
+//! zero or unknown. Secrets are only named here; [`Secret::read`] fetches one when it is needed.
+
+mod document;
+mod fields;
+mod schedule;
+mod secret;
+mod table;
+mod tenant;
+
+pub use schedule::Schedule;
+pub use secret::Secret;
+pub use tenant::TenantConfig;
+
+use crate::{
+    model::{Problem, SourceId, TenantId},
+    source::{CsvSettings, Demand},
+};
+use config::{Environment, File, FileFormat};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// The annotated default configuration, as `config/rosterd.toml` has it.
+pub const EXAMPLE: &str = include_str!("../../config/rosterd.toml");
+
+/// A configuration without a problem.
+#[derive(Debug)]
+pub struct Config {
+    pub state_dir: PathBuf,
+    pub sources: BTreeMap<SourceId, SourceConfig>,
+    pub tenants: BTreeMap<TenantId, TenantConfig>,
+}
+
+/// One source.
+#[derive(Debug)]
+pub struct SourceConfig {
+    pub csv: CsvSettings,
+    pub leavers: Option<LeaverRule>,
+    pub schedule: Option<Schedule>,
+}
+
+/// A column that says who has left.
+#[derive(Clone, Debug)]
+pub struct LeaverRule {
+    pub column: String,
+    /// Compared trimmed and in NFC, exactly.
+    pub values: BTreeSet<String>,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigError {
+    pub path: PathBuf,
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, problems } = self;
+        let count = problems.len();
+        let noun = if count == 1 { "problem" } else { "problems" };
+        write!(f, "the configuration {} has {count} {noun}", path.display())?;
+        for problem in problems {
+            write!(f, "\n  {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Where things lie when the configuration does not say.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// `$STATE_DIRECTORY`, which systemd sets.
+    pub state_directory: Option<PathBuf>,
+    /// `$CREDENTIALS_DIRECTORY`, which systemd sets.
+    pub credentials_directory: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// As the process finds them.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is where configuration comes from")]
+    pub fn of_process() -> Self {
+        let path = |name| std::env::var(name).ok().filter(|text| !text.is_empty()).map(PathBuf::from);
+        Self {
+            state_directory: path("STATE_DIRECTORY"),
+            credentials_directory: path("CREDENTIALS_DIRECTORY"),
+        }
+    }
+}
+
+/// Reads a configuration file and the environment over it. Relative paths in it are relative to the
+/// file's folder.
+///
+/// # Errors
+/// Every problem at once.
+pub fn load(path: &Path, surroundings: &Surroundings) -> Result<Config, ConfigError> {
+    let fail = |problems| ConfigError { path: path.to_owned(), problems };
+    let whole = Problem::new;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let hint = "name another file with --config, or print a commented one with \
+                    `rosterd config example`";
+        fail(vec![whole("", format!("cannot be read: {error}")).hint(hint)])
+    })?;
+    let built = config::Config::builder()
+        .add_source(File::from_str(&text, FileFormat::Toml))
+        // Texts stay as they are written: a token "00123" must not become a number.
+        .add_source(
+            Environment::with_prefix("ROSTERD").prefix_separator("__").separator("__"),
+        )
+        .build()
+        .map_err(|error| fail(vec![whole("", error.to_string().trim().to_owned())]))?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    document::check(built.cache, folder, surroundings).map_err(fail)
+}
+
+impl Config {
+    /// The tenants that a source feeds.
+    pub fn tenants_of(&self, source: &SourceId) -> impl Iterator<Item = &TenantConfig> {
+        self.tenants.values().filter(move |tenant| tenant.source == *source)
+    }
+
+    /// The columns that a source's tenants need.
+    #[must_use]
+    pub fn demand(&self, source: &SourceId) -> Demand {
+        let mut demand = Demand::default();
+        for tenant in self.tenants_of(source) {
+            demand.required.extend(tenant.mapping.required_columns());
+            demand.optional.extend(tenant.mapping.optional_columns());
+        }
+        if let Some(leavers) = self.sources.get(source).and_then(|source| source.leavers.as_ref()) {
+            demand.required.insert(leavers.column.clone());
+        }
+        demand
+    }
+
+    /// Whether every secret can be read, and what is wrong with those that cannot.
+    #[must_use]
+    pub fn secret_problems(&self) -> Vec<Problem> {
+        let secrets = self.tenants.values().flat_map(|tenant| tenant.secrets.values());
+        secrets.filter_map(|secret| secret.read().err()).collect()
+    }
+}

@@ -1,0 +1,362 @@
+//! One tenant's tables.
+
+use super::{Secret, Surroundings, document::sub, fields, table as csv_table};
+use crate::{
+    dialect::{self, Dialect, REGISTRY, Settings},
+    engine::{
+        guard::{Limit, Limits},
+        mapping::{LookupSettings, Mapping, MappingSettings, RemoteIdSettings, RuleSettings},
+    },
+    model::{Capabilities, Fingerprint, Problem, Rate, SourceId, TenantId},
+};
+use config::{Map, Value};
+use jiff::SignedDuration;
+use serde::Deserialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// One tenant without a problem.
+#[derive(Debug)]
+pub struct TenantConfig {
+    pub id: TenantId,
+    pub source: SourceId,
+    /// The dialect's name in the registry.
+    pub api: &'static str,
+    pub dialect: Arc<dyn Dialect>,
+    pub mapping: Mapping,
+    pub quota: Rate,
+    /// Requests in flight at most, 1 to 64.
+    pub concurrency: usize,
+    /// The target offers a read of one user, and the tenant uses it.
+    pub reads: bool,
+    pub limits: Limits,
+    /// Longest time that one request may take.
+    pub request_timeout: Duration,
+    /// Longest time that one run of this tenant may take.
+    pub run_deadline: Duration,
+    pub secrets: BTreeMap<String, Secret>,
+    /// Of everything above that decides what is sent.
+    pub digest: Fingerprint,
+}
+
+/// The tenant's own keys, without its tables.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Keys {
+    source: Option<String>,
+    quota: Option<String>,
+    concurrency: u64,
+    reads: bool,
+    scope: Option<String>,
+    request_timeout: String,
+    run_deadline: String,
+    allow_insecure_http: Option<String>,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            source: None,
+            quota: None,
+            concurrency: 4,
+            reads: true,
+            scope: None,
+            request_timeout: "60s".to_owned(),
+            run_deadline: "6h".to_owned(),
+            allow_insecure_http: None,
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GuardTable {
+    max_update: Option<String>,
+    max_attr_clear: Option<String>,
+    max_source_shrink: Option<String>,
+    max_bad_values: Option<String>,
+}
+
+/// What a tenant is checked against.
+pub(super) struct Workplace<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) surroundings: &'a Surroundings,
+    pub(super) sources: &'a BTreeSet<String>,
+}
+
+/// A quota that no small API minds, for a tenant that names none (conventions of SCIM servers
+/// start at 5 in a second).
+const QUOTA_DEFAULT: &str = "5/s";
+
+pub(super) fn check(
+    id: TenantId,
+    value: Value,
+    at: &str,
+    workplace: &Workplace<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<TenantConfig> {
+    let mut tables = super::document::table(value, at, problems);
+    let dialect_tables = take_dialects(&mut tables);
+    let guards = sub(&mut tables, "guards", &format!("{at}.guards"), problems);
+    let credentials = credentials(&mut tables, &format!("{at}.credentials"), problems);
+    let remote_id = sub(&mut tables, "remote_id", &format!("{at}.remote_id"), problems);
+    let map = rules(&mut tables, &format!("{at}.map"), problems);
+    let keys = own_keys(tables, at, problems);
+
+    let insecure = insecure_http(keys.allow_insecure_http.as_deref(), at, problems);
+    let opened = open(dialect_tables, insecure, at, problems);
+    let settings = MappingSettings { map, scope: keys.scope.clone(), remote_id };
+    let settings = load_tables(settings, workplace.folder, at, problems);
+    let mapping = opened.as_ref().and_then(|opened| {
+        let compiled = Mapping::compile(&settings, opened.dialect.capabilities());
+        keep(compiled, at, problems)
+    });
+    let names = opened.as_ref().map_or(&[][..], |opened| opened.dialect.credentials());
+    let secrets = if opened.is_some() {
+        let at = format!("{at}.credentials");
+        let Workplace { folder, surroundings, sources: _ } = workplace;
+        Secret::all(names, credentials, &at, folder, surroundings, problems)
+    } else {
+        BTreeMap::new()
+    };
+    let source = source(keys.source.as_deref(), workplace.sources, at, problems);
+    let quota = rate(keys.quota.as_deref().unwrap_or(QUOTA_DEFAULT), at, problems);
+    let limits = limits(&guards, &format!("{at}.guards"), problems);
+    let concurrency = concurrency(keys.concurrency, at, problems);
+    let request_timeout = duration(&keys.request_timeout, "request_timeout", at, problems);
+    let run_deadline = duration(&keys.run_deadline, "run_deadline", at, problems);
+    let (opened, mapping) = (opened?, mapping?);
+    Some(TenantConfig {
+        digest: mapping.digest().with(opened.settings),
+        reads: keys.reads && opened.dialect.capabilities().read,
+        id,
+        source: source?,
+        api: opened.name,
+        dialect: opened.dialect,
+        mapping,
+        quota: quota?,
+        concurrency: concurrency?,
+        limits: limits?,
+        request_timeout: request_timeout?,
+        run_deadline: run_deadline?,
+        secrets,
+    })
+}
+
+/// A dialect that was opened.
+struct Open {
+    name: &'static str,
+    dialect: Arc<dyn Dialect>,
+    /// Of the dialect's table.
+    settings: Fingerprint,
+}
+
+/// The tables that bear a dialect's name.
+fn take_dialects(tables: &mut Map<String, Value>) -> Vec<(&'static dialect::Entry, Value)> {
+    let take = |entry: &'static dialect::Entry| Some((entry, tables.remove(entry.name)?));
+    REGISTRY.iter().filter_map(take).collect()
+}
+
+fn open(
+    mut found: Vec<(&'static dialect::Entry, Value)>,
+    allow_http_loopback: bool,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Open> {
+    if found.len() != 1 {
+        let known: Vec<String> =
+            REGISTRY.iter().map(|entry| format!("`[{at}.{}]`", entry.name)).collect();
+        let hint = format!("add exactly one of the tables {}", known.join(", "));
+        let why = if found.is_empty() { "has no target API" } else { "has several target APIs" };
+        problems.push(Problem::new(at, why).hint(hint));
+        return None;
+    }
+    let (entry, value) = found.pop()?;
+    let at = format!("{at}.{}", entry.name);
+    let table: Result<serde_json::Map<_, _>, _> = value.try_deserialize();
+    let Ok(table) = table else {
+        problems.push(Problem::new(at, "should be a table"));
+        return None;
+    };
+    let text = serde_json::Value::Object(table.clone()).to_string();
+    let settings = Fingerprint::of([Some(entry.name), Some(text.as_str())]);
+    let dialect = keep((entry.open)(&Settings { table, allow_http_loopback }), &at, problems)?;
+    Some(Open { name: entry.name, dialect: dialect.into(), settings })
+}
+
+fn own_keys(tables: Map<String, Value>, at: &str, problems: &mut Vec<Problem>) -> Keys {
+    let known = fields::known_keys::<Keys>();
+    let others = ["map", "remote_id", "credentials", "guards"].into_iter();
+    let dialects = REGISTRY.iter().map(|entry| entry.name);
+    let all: Vec<&str> = known.iter().copied().chain(others).chain(dialects).collect();
+    let (own, unknown): (Map<_, _>, Map<_, _>) =
+        tables.into_iter().partition(|(key, _)| known.contains(&key.as_str()));
+    problems.extend(unknown.keys().map(|key| fields::unknown_key(key, &all).under(at)));
+    fields::read(Value::from(own), at, problems)
+}
+
+fn rules(
+    tables: &mut Map<String, Value>,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, RuleSettings> {
+    let map = super::document::sub_tables(tables, "map", problems);
+    let read = |(path, value)| {
+        let at = format!("{at}.{path}");
+        let rule = fields::read(value, &at, problems);
+        (path, rule)
+    };
+    map.into_iter().map(read).collect()
+}
+
+fn credentials(
+    tables: &mut Map<String, Value>,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, String> {
+    let Some(value) = tables.remove("credentials") else { return BTreeMap::new() };
+    value.try_deserialize().unwrap_or_else(|_| {
+        problems.push(Problem::new(at, "should be a table of texts"));
+        BTreeMap::new()
+    })
+}
+
+/// Reads the look-up and id files into their tables.
+fn load_tables(
+    mut settings: MappingSettings,
+    folder: &Path,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) -> MappingSettings {
+    for (path, rule) in &mut settings.map {
+        if let Some(lookup) = &mut rule.lookup {
+            let LookupSettings { file, key, value, table, on_missing: _ } = lookup;
+            let at = format!("{at}.map.{path}.lookup");
+            load_table(file.as_ref(), key.as_deref(), value.as_deref(), table, folder, &at, problems);
+        }
+    }
+    let RemoteIdSettings { column: _, file, key, value, table } = &mut settings.remote_id;
+    let at = format!("{at}.remote_id");
+    load_table(file.as_ref(), key.as_deref(), value.as_deref(), table, folder, &at, problems);
+    settings
+}
+
+fn load_table(
+    file: Option<&PathBuf>,
+    key: Option<&str>,
+    value: Option<&str>,
+    table: &mut BTreeMap<String, String>,
+    folder: &Path,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(file) = file else { return };
+    let read = csv_table::read(&folder.join(file), key.unwrap_or("key"), value.unwrap_or("value"));
+    match read {
+        Ok(read) if table.is_empty() => *table = read,
+        Ok(_) => {
+            let why = "has both `file` and `table`";
+            problems.push(Problem::new(at, why).hint("keep one of them"));
+        }
+        Err(why) => problems.push(Problem::new(format!("{at}.file"), why)),
+    }
+}
+
+fn insecure_http(setting: Option<&str>, at: &str, problems: &mut Vec<Problem>) -> bool {
+    match setting {
+        None => false,
+        Some("loopback") => true,
+        Some(_) => {
+            let hint = "remove it, or set \"loopback\" to rehearse against this machine";
+            let key = format!("{at}.allow_insecure_http");
+            problems.push(Problem::new(key, "can only be \"loopback\"").hint(hint));
+            false
+        }
+    }
+}
+
+fn source(
+    name: Option<&str>,
+    sources: &BTreeSet<String>,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<SourceId> {
+    let key = format!("{at}.source");
+    let known = || format!("known are {}", sources.iter().cloned().collect::<Vec<_>>().join(", "));
+    let name = match (name, sources.len()) {
+        (Some(name), _) => name,
+        // The only one there is needs no naming.
+        (None, 1) => sources.first()?,
+        (None, _) => {
+            problems.push(Problem::new(key, "is missing").hint(known()));
+            return None;
+        }
+    };
+    if !sources.contains(name) {
+        problems.push(Problem::new(key, "names no source").hint(known()));
+        return None;
+    }
+    SourceId::parse(name).ok()
+}
+
+fn rate(text: &str, at: &str, problems: &mut Vec<Problem>) -> Option<Rate> {
+    let problem = |why| problems.push(Problem::new(format!("{at}.quota"), why));
+    Rate::parse(text).map_err(problem).ok()
+}
+
+fn concurrency(number: u64, at: &str, problems: &mut Vec<Problem>) -> Option<usize> {
+    if !(1..=64).contains(&number) {
+        problems.push(Problem::new(format!("{at}.concurrency"), "should be from 1 to 64"));
+        return None;
+    }
+    usize::try_from(number).ok()
+}
+
+fn duration(text: &str, key: &str, at: &str, problems: &mut Vec<Problem>) -> Option<Duration> {
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
+    let long_enough = parsed.filter(|span| *span >= Duration::from_secs(1));
+    if long_enough.is_none() {
+        let why = "should be a time of at least a second, such as \"60s\" or \"6h\"";
+        problems.push(Problem::new(format!("{at}.{key}"), why));
+    }
+    long_enough
+}
+
+fn limits(table: &GuardTable, at: &str, problems: &mut Vec<Problem>) -> Option<Limits> {
+    let GuardTable { max_update, max_attr_clear, max_source_shrink, max_bad_values } = table;
+    let default = Limits::default();
+    let mut limit = |text: &Option<String>, default, key: &str| match text {
+        None => Some(default),
+        Some(text) => {
+            let problem = |why| problems.push(Problem::new(format!("{at}.{key}"), why));
+            Limit::parse(text).map_err(problem).ok()
+        }
+    };
+    let max_update = limit(max_update, default.max_update, "max_update");
+    let max_attr_clear = limit(max_attr_clear, default.max_attr_clear, "max_attr_clear");
+    let max_source_shrink =
+        limit(max_source_shrink, default.max_source_shrink, "max_source_shrink");
+    let max_bad_values = limit(max_bad_values, default.max_bad_values, "max_bad_values");
+    Some(Limits {
+        max_update: max_update?,
+        max_attr_clear: max_attr_clear?,
+        max_source_shrink: max_source_shrink?,
+        max_bad_values: max_bad_values?,
+    })
+}
+
+/// The value; or its problems, one table further out.
+fn keep<T>(checked: Result<T, Vec<Problem>>, at: &str, problems: &mut Vec<Problem>) -> Option<T> {
+    let report = |found: Vec<Problem>| problems.extend(found.into_iter().map(|p| p.under(at)));
+    checked.map_err(report).ok()
+}
+
+impl TenantConfig {
+    pub fn capabilities(&self) -> &Capabilities {
+        self.dialect.capabilities()
+    }
+}
