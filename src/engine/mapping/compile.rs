@@ -1,19 +1,19 @@
 //! Settings to mapping: every check that does not need a record, all problems in one go.
 
 use super::{
-    IdSource, Mapping, digest,
-    rule::{Lookup, Rule, Source, in_case},
-    settings::{Case, LookupSettings, MappingSettings, OnEmpty, RemoteIdSettings, RuleSettings},
+    IdSource, Mapping,
+    constant::constant_value,
+    digest,
+    rule::{Rule, Source},
+    settings::{MappingSettings, OnEmpty, RuleSettings},
+    tables::{id_source, lookup_table},
     template::{Scope, Templates},
 };
 use crate::{
-    engine::value_rules::{
-        Forms, ValueProblem, date_format_problem, normalise, phone_region_problem, read_value,
-    },
-    model::{AttrPath, Attribute, Capabilities, Kind, Problem, Value},
+    engine::value_rules::{Forms, date_format_problem, normalise, phone_region_problem},
+    model::{AttrPath, Attribute, Capabilities, Kind, Problem},
 };
-use serde_json::Value as Json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 pub(super) fn compile(
     settings: &MappingSettings,
@@ -81,36 +81,15 @@ fn rule(
     templates: &mut Templates,
     problems: &mut Vec<Problem>,
 ) -> Option<Rule> {
-    let RuleSettings {
-        column,
-        constant,
-        template,
-        split,
-        lookup,
-        on_empty,
-        optional,
-        case,
-        date_format: _,
-        true_values: _,
-        false_values: _,
-        phone_region: _,
-    } = settings;
+    let RuleSettings { template, split, lookup, on_empty, optional, case, .. } = settings;
     let path = AttrPath::new(path);
     check_one_source(settings, problems);
     check_constant_alone(settings, problems);
-    if column.as_ref().is_some_and(|name| name.trim().is_empty()) {
-        problems.push(Problem::new("column", "is empty"));
-    }
-    if split.as_ref().is_some_and(String::is_empty) {
-        problems.push(Problem::new("split", "is empty").hint("give a separator such as `;`"));
-    }
-    let columns = template.as_ref().map(|text| {
+    check_not_blank(settings, problems);
+    let columns = template.as_ref().and_then(|text| {
         let told = |fragment| Problem::new("template", fragment);
         let added = templates.add(&path, text);
-        added.unwrap_or_else(|fragments| {
-            problems.extend(fragments.into_iter().map(told));
-            Vec::new()
-        })
+        added.map_err(|fragments| problems.extend(fragments.into_iter().map(told))).ok()
     });
     let Some(attribute) = capabilities.attributes.get(&path) else {
         problems.push(unknown_attribute(&path, capabilities));
@@ -123,21 +102,12 @@ fn rule(
     }
     let forms = forms(settings, &attribute.kind, problems);
     let lookup =
-        lookup.as_ref().map(|settings| table(settings, *case, attribute, &forms, problems));
-    let source = match (column, constant, columns) {
-        (Some(column), _, _) => Source::Column(column.clone()),
-        (None, Some(json), _) => {
-            let told = |fragment| problems.push(Problem::new("constant", fragment));
-            let read = constant_value(json, &attribute.kind, attribute.max_chars, &forms);
-            Source::Constant(read.map_err(told).ok()?)
-        }
-        (None, None, columns) => Source::Template { columns: columns? },
-    };
+        lookup.as_ref().map(|settings| lookup_table(settings, *case, attribute, &forms, problems));
     Some(Rule {
+        source: source(settings, columns, attribute, &forms, problems)?,
         path,
         kind: attribute.kind.clone(),
         max_chars: attribute.max_chars,
-        source,
         split: split.clone(),
         lookup,
         on_empty: *on_empty,
@@ -145,6 +115,34 @@ fn rule(
         case: *case,
         forms,
     })
+}
+
+/// `columns`: those of the template.
+fn source(
+    settings: &RuleSettings,
+    columns: Option<Vec<String>>,
+    attribute: &Attribute,
+    forms: &Forms,
+    problems: &mut Vec<Problem>,
+) -> Option<Source> {
+    let RuleSettings { column, constant, .. } = settings;
+    match (column, constant, columns) {
+        (Some(column), _, _) => Some(Source::Column(column.clone())),
+        (None, Some(json), _) => constant_value(json, &attribute.kind, attribute.max_chars, forms)
+            .map_err(|fragment| problems.push(Problem::new("constant", fragment)))
+            .map(Source::Constant)
+            .ok(),
+        (None, None, columns) => columns.map(|columns| Source::Template { columns }),
+    }
+}
+
+fn check_not_blank(settings: &RuleSettings, problems: &mut Vec<Problem>) {
+    if settings.column.as_ref().is_some_and(|name| name.trim().is_empty()) {
+        problems.push(Problem::new("column", "is empty"));
+    }
+    if settings.split.as_ref().is_some_and(String::is_empty) {
+        problems.push(Problem::new("split", "is empty").hint("give a separator such as `;`"));
+    }
 }
 
 fn check_one_source(settings: &RuleSettings, problems: &mut Vec<Problem>) {
@@ -259,142 +257,5 @@ fn check_words(forms: &Forms, problems: &mut Vec<Problem>) {
     };
     if !meant(true_values, "true").is_disjoint(&meant(false_values, "false")) {
         problems.push(Problem::new("true_values", "shares a word with `false_values`"));
-    }
-}
-
-fn table(
-    settings: &LookupSettings,
-    case: Option<Case>,
-    attribute: &Attribute,
-    forms: &Forms,
-    problems: &mut Vec<Problem>,
-) -> Lookup {
-    let LookupSettings { file, key, value, table, on_missing } = settings;
-    check_file(file.is_some(), key.as_ref(), value.as_ref(), "lookup", problems);
-    if file.is_none() && table.is_empty() {
-        problems.push(Problem::new("lookup", "has neither `file` nor `table`"));
-    }
-    let mut words: BTreeMap<String, String> = BTreeMap::new();
-    let mut clashes = 0_usize;
-    for (from, to) in table {
-        let from = in_case(&normalise(from), case).into_owned();
-        let to = normalise(to).into_owned();
-        let before = words.insert(from, to.clone());
-        clashes += usize::from(before.is_some_and(|before| before != to));
-    }
-    if clashes > 0 {
-        let message = format!("{clashes} entries differ from another one for the same word");
-        let hint = "words are compared trimmed, in NFC and in the rule's `case`";
-        problems.push(Problem::new("lookup.table", message).hint(hint));
-    }
-    // A file may serve several rules, so only what stands beside the rule has to fit it.
-    if file.is_none() {
-        check_table_values(words.values(), attribute, forms, problems);
-    }
-    Lookup { table: words, on_missing: *on_missing }
-}
-
-fn check_table_values<'a>(
-    values: impl Iterator<Item = &'a String>,
-    attribute: &Attribute,
-    forms: &Forms,
-    problems: &mut Vec<Problem>,
-) {
-    let read = |word: &String| read_value(&attribute.kind, attribute.max_chars, word, forms).err();
-    let bad: Vec<ValueProblem> = values.filter(|word| !word.is_empty()).filter_map(read).collect();
-    if let [first, ..] = bad.as_slice() {
-        let message = format!("{} of its values cannot be sent; the first {first}", bad.len());
-        problems.push(Problem::new("lookup.table", message));
-    }
-}
-
-fn check_file(
-    has_file: bool,
-    key: Option<&String>,
-    value: Option<&String>,
-    prefix: &str,
-    problems: &mut Vec<Problem>,
-) {
-    for (name, column) in [("key", key), ("value", value)] {
-        let message = match (has_file, column) {
-            (true, Some(column)) if column.trim().is_empty() => "is empty",
-            (true, None) => "is missing: it names the column of `file` to read",
-            (false, Some(_)) => "means nothing without `file`",
-            (true, Some(_)) | (false, None) => continue,
-        };
-        problems.push(Problem::new(format!("{prefix}.{name}"), message));
-    }
-}
-
-fn id_source(settings: &RemoteIdSettings, problems: &mut Vec<Problem>) -> Option<IdSource> {
-    let RemoteIdSettings { column, file, key, value, table } = settings;
-    check_file(file.is_some(), key.as_ref(), value.as_ref(), "remote_id", problems);
-    let has_table = file.is_some() || !table.is_empty();
-    match column {
-        Some(column) if column.trim().is_empty() => {
-            problems.push(Problem::new("remote_id.column", "is empty"));
-            None
-        }
-        Some(column) if !has_table => Some(IdSource::Column(column.clone())),
-        None if has_table => id_table(table, problems).map(IdSource::Table),
-        Some(_) | None => {
-            let message = "does not say where the users' ids at the target are";
-            let hint = "give exactly one of `column` and `file`";
-            problems.push(Problem::new("remote_id", message).hint(hint));
-            None
-        }
-    }
-}
-
-fn id_table(
-    table: &BTreeMap<String, String>,
-    problems: &mut Vec<Problem>,
-) -> Option<BTreeMap<String, String>> {
-    let normal: BTreeMap<String, String> =
-        table.iter().map(|(key, id)| (normalise(key).into_owned(), id.clone())).collect();
-    if normal.len() == table.len() {
-        return Some(normal);
-    }
-    let message = format!(
-        "{} keys are those of another entry, once trimmed and in NFC",
-        table.len() - normal.len()
-    );
-    problems.push(Problem::new("remote_id.table", message));
-    None
-}
-
-/// A value of the configuration; the fragment that tells why it is none never repeats it.
-fn constant_value(
-    json: &Json,
-    kind: &Kind,
-    max_chars: Option<usize>,
-    forms: &Forms,
-) -> Result<Value, String> {
-    let read = |text: &str| {
-        read_value(kind, max_chars, &normalise(text), forms).map_err(|problem| problem.to_string())
-    };
-    match (kind, json) {
-        (_, Json::Null | Json::Object(_)) => {
-            Err("is not a text, a boolean, a number or a list".to_owned())
-        }
-        (Kind::SetOf(member), Json::Array(items)) => items
-            .iter()
-            .map(|item| constant_value(item, member, max_chars, forms))
-            .collect::<Result<Vec<_>, _>>()
-            .map(Value::set),
-        (Kind::SetOf(member), item) => {
-            constant_value(item, member, max_chars, forms).map(|value| Value::set([value]))
-        }
-        (_, Json::Array(_)) => Err("is a list, and the attribute takes one value".to_owned()),
-        (_, Json::String(text)) => read(text),
-        (Kind::Flag, Json::Bool(flag)) => Ok(Value::Flag(*flag)),
-        (Kind::Integer { .. } | Kind::Number(_), Json::Number(number)) => read(&number.to_string()),
-        (Kind::Decimal, Json::Number(number)) => {
-            number.as_f64().and_then(Value::number).ok_or_else(|| ValueProblem::Decimal.to_string())
-        }
-        (_, Json::Bool(_)) => Err("is a boolean, and the attribute is not".to_owned()),
-        (_, Json::Number(_)) => {
-            Err("is a number, and the attribute is not; write a text in quotes".to_owned())
-        }
     }
 }

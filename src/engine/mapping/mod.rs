@@ -10,10 +10,12 @@
 //! means *empty*, and `on_empty` decides.
 
 mod compile;
+mod constant;
 mod digest;
 mod names;
 mod rule;
 mod settings;
+mod tables;
 mod template;
 mod trouble;
 

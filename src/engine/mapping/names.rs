@@ -24,6 +24,26 @@ pub(super) struct Names {
     pub(super) row_without_name: bool,
 }
 
+/// Words of the language that can stand where a name can.
+const NO_NAMES: [&str; 16] = [
+    "and",
+    "or",
+    "not",
+    "in",
+    "is",
+    "if",
+    "else",
+    "true",
+    "True",
+    "false",
+    "False",
+    "none",
+    "None",
+    "recursive",
+    "loop",
+    "self",
+];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token<'a> {
     Word(&'a str),
@@ -109,24 +129,6 @@ impl Names {
 
     fn take_in(&mut self, tokens: &[Token<'_>]) {
         use Token::{Sign, Text, Word};
-        const NO_NAMES: [&str; 16] = [
-            "and",
-            "or",
-            "not",
-            "in",
-            "is",
-            "if",
-            "else",
-            "true",
-            "True",
-            "false",
-            "False",
-            "none",
-            "None",
-            "recursive",
-            "loop",
-            "self",
-        ];
         for (at, token) in tokens.iter().enumerate() {
             let Word(word) = *token else { continue };
             let (before, behind) = (&tokens[..at], &tokens[at + 1..]);

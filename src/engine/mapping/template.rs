@@ -11,7 +11,8 @@ use crate::{
     model::{AttrPath, Record},
 };
 use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value, escape_formatter,
+    AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior, Value, escape_formatter,
+    value::ValueKind,
 };
 use std::{
     cell::OnceCell,
@@ -47,11 +48,12 @@ impl Templates {
     pub(super) fn new() -> Self {
         let mut environment = environment();
         environment.set_formatter(|output, state, value| {
-            if value.is_none() {
-                // It would be written as the word "none".
-                return Err(Error::from(ErrorKind::UndefinedError));
+            match value.kind() {
+                // It would be written as a word.
+                ValueKind::None => Err(Error::from(ErrorKind::UndefinedError)),
+                ValueKind::Bool => write(output, if value.is_true() { "true" } else { "false" }),
+                _ => escape_formatter(output, state, value),
             }
-            escape_formatter(output, state, value)
         });
         Self { environment, columns: BTreeSet::new() }
     }
@@ -111,11 +113,11 @@ impl Scope {
         // writes what it found. A text is not a yes or no: the word "false" would be true.
         environment.set_formatter(|output, _, value| {
             let word = match value.kind() {
-                minijinja::value::ValueKind::Bool if value.is_true() => "true",
-                minijinja::value::ValueKind::Bool => "false",
+                ValueKind::Bool if value.is_true() => "true",
+                ValueKind::Bool => "false",
                 _ => "neither",
             };
-            output.write_str(word).map_err(|_| Error::from(ErrorKind::WriteFailure))
+            write(output, word)
         });
         environment
             .add_template_owned(SCOPE, format!("{{{{ {expression} }}}}"))
@@ -155,6 +157,10 @@ impl Scope {
     fn word<'a>(&self, cell: impl Fn(&str) -> Option<&'a str>) -> Result<String, Error> {
         self.environment.get_template(SCOPE)?.render(context(&self.columns, cell))
     }
+}
+
+fn write(output: &mut Output<'_>, word: &str) -> Result<(), Error> {
+    output.write_str(word).map_err(|_| Error::from(ErrorKind::WriteFailure))
 }
 
 const NEITHER: &str = "it is neither true nor false; compare, as in `active == 'yes'`";

@@ -62,7 +62,7 @@ pub enum ValueProblem {
     Flag { yes: String, no: String },
     #[error("is not a whole number from {min} to {max}")]
     Integer { min: i64, max: i64 },
-    #[error("is not a decimal number such as `12.5`")]
+    #[error("is not a decimal number such as `12.5`, below 2^53")]
     Decimal,
     #[error("is none of {allowed}")]
     NotAllowed { allowed: String },

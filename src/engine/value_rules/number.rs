@@ -18,7 +18,8 @@ pub(super) fn listed(text: &str, allowed: &[i64]) -> Result<i64, ValueProblem> {
         .ok_or_else(|| ValueProblem::NotAllowed { allowed: list(allowed) })
 }
 
-/// Digits with a point at most: an exponent in a roster is a spreadsheet's damage.
+/// Digits with a point at most: an exponent in a roster is a spreadsheet's damage. No larger than a
+/// whole number may be, since readers differ in what they make of more.
 pub(super) fn decimal(text: &str) -> Result<Value, ValueProblem> {
     let (whole, fraction) = match unsigned(text).split_once('.') {
         Some((whole, fraction)) => (whole, fraction),
@@ -27,8 +28,10 @@ pub(super) fn decimal(text: &str) -> Result<Value, ValueProblem> {
     if !is_digits(whole) || !is_digits(fraction) {
         return Err(ValueProblem::Decimal);
     }
-    let number = text.parse().map_err(|_| ValueProblem::Decimal)?;
-    Value::number(number).ok_or(ValueProblem::Decimal)
+    #[expect(clippy::cast_precision_loss)]
+    let is_exact = |number: &f64| number.abs() <= INTEGER_MAX as f64;
+    let number = text.parse().ok().filter(is_exact);
+    number.and_then(Value::number).ok_or(ValueProblem::Decimal)
 }
 
 fn whole(text: &str) -> Option<i64> {
