@@ -17,4 +17,6 @@ pub mod store;
 
 pub mod sender;
 
+pub mod cycle;
+
 pub mod sandbox;

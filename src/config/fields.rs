@@ -29,8 +29,10 @@ pub(super) fn read<T: DeserializeOwned + Default>(
 /// An unknown key, with the nearest of those that are known.
 pub(super) fn unknown_key(key: &str, known: &[&str]) -> Problem {
     let last = key.rsplit('.').next().unwrap_or(key);
-    let hint = nearest(last, known.iter().copied())
-        .map_or_else(|| format!("known are {}", known.join(", ")), |name| format!("did you mean `{name}`?"));
+    let hint = nearest(last, known.iter().copied()).map_or_else(
+        || format!("known are {}", known.join(", ")),
+        |name| format!("did you mean `{name}`?"),
+    );
     Problem::new(key, "is not a known key").hint(hint)
 }
 

@@ -87,7 +87,8 @@ impl Surroundings {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is where configuration comes from")]
     pub fn of_process() -> Self {
-        let path = |name| std::env::var(name).ok().filter(|text| !text.is_empty()).map(PathBuf::from);
+        let path =
+            |name| std::env::var(name).ok().filter(|text| !text.is_empty()).map(PathBuf::from);
         Self {
             state_directory: path("STATE_DIRECTORY"),
             credentials_directory: path("CREDENTIALS_DIRECTORY"),
@@ -111,9 +112,7 @@ pub fn load(path: &Path, surroundings: &Surroundings) -> Result<Config, ConfigEr
     let built = config::Config::builder()
         .add_source(File::from_str(&text, FileFormat::Toml))
         // Texts stay as they are written: a token "00123" must not become a number.
-        .add_source(
-            Environment::with_prefix("ROSTERD").prefix_separator("__").separator("__"),
-        )
+        .add_source(Environment::with_prefix("ROSTERD").prefix_separator("__").separator("__"))
         .build()
         .map_err(|error| fail(vec![whole("", error.to_string().trim().to_owned())]))?;
     let folder = path.parent().unwrap_or(Path::new("."));

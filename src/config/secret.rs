@@ -24,7 +24,10 @@ enum Place {
     File(PathBuf),
     Environment(String),
     /// A systemd credential: a file below `$CREDENTIALS_DIRECTORY`.
-    Credential { name: String, directory: Option<PathBuf> },
+    Credential {
+        name: String,
+        directory: Option<PathBuf>,
+    },
 }
 
 /// Largest secret, in bytes; what is larger is another file.
@@ -90,9 +93,8 @@ impl Secret {
         let problem = |message: String| Problem::new(self.key.clone(), message);
         let text = match &self.place {
             Place::File(path) => read_file(path).map_err(problem)?,
-            Place::Environment(name) => environment(name).ok_or_else(|| {
-                problem(format!("the environment variable `{name}` is not set"))
-            })?,
+            Place::Environment(name) => environment(name)
+                .ok_or_else(|| problem(format!("the environment variable `{name}` is not set")))?,
             Place::Credential { name, directory } => {
                 let directory = directory.as_ref().ok_or_else(|| {
                     problem(format!("there is no systemd credential `{name}`")).hint(
@@ -136,7 +138,8 @@ fn read_file(path: &Path) -> Result<String, String> {
 
 /// The text and the mode of the very file that was opened.
 fn read_text(path: &Path) -> Result<(String, u32), String> {
-    let fail = |error: std::io::Error| format!("the file {} cannot be read: {error}", path.display());
+    let fail =
+        |error: std::io::Error| format!("the file {} cannot be read: {error}", path.display());
     let file = File::open(path).map_err(fail)?;
     let metadata = file.metadata().map_err(fail)?;
     if !metadata.is_file() {

@@ -12,8 +12,7 @@ pub(super) fn read(
     value: &str,
 ) -> Result<BTreeMap<String, String>, String> {
     let fail = |why: String| format!("the file {}: {why}", path.display());
-    let mut reader =
-        csv::Reader::from_path(path).map_err(|error| fail(describe(&error)))?;
+    let mut reader = csv::Reader::from_path(path).map_err(|error| fail(describe(&error)))?;
     let header = reader.headers().map_err(|error| fail(describe(&error)))?.clone();
     let find = |name: &str| {
         let place = header.iter().position(|column| column.trim() == name);

@@ -236,7 +236,15 @@ fn load_tables(
         if let Some(lookup) = &mut rule.lookup {
             let LookupSettings { file, key, value, table, on_missing: _ } = lookup;
             let at = format!("{at}.map.{path}.lookup");
-            load_table(file.as_ref(), key.as_deref(), value.as_deref(), table, folder, &at, problems);
+            load_table(
+                file.as_ref(),
+                key.as_deref(),
+                value.as_deref(),
+                table,
+                folder,
+                &at,
+                problems,
+            );
         }
     }
     let RemoteIdSettings { column: _, file, key, value, table } = &mut settings.remote_id;

@@ -69,11 +69,17 @@ pub enum Ended {
     /// The run took too long.
     Deadline,
     /// The target asked for silence until then, which is longer than a run waits.
-    Throttled { until: Timestamp },
+    Throttled {
+        until: Timestamp,
+    },
     Unauthorized,
-    Broken { why: String },
+    Broken {
+        why: String,
+    },
     /// An intent or an outcome could not be written, so nothing may be sent any more.
-    NotRecorded { why: String },
+    NotRecorded {
+        why: String,
+    },
 }
 
 /// Counted in requests, not in operations.
@@ -155,11 +161,7 @@ pub trait Recorder: Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, String>> + Send;
 
     /// Before each further request of it leaves.
-    fn again(
-        &self,
-        intent: u64,
-        at: Timestamp,
-    ) -> impl Future<Output = Result<(), String>> + Send;
+    fn again(&self, intent: u64, at: Timestamp) -> impl Future<Output = Result<(), String>> + Send;
 
     fn settle(
         &self,
@@ -280,7 +282,8 @@ impl Lane {
         done: &(dyn Fn(&Outcome) + Send + Sync),
     ) -> Result<(), String> {
         let intent = recorder.intend(operation, self.clock.now()).await?;
-        let mut carrier = Carrier { lane: self, operation, recorder, intent, requests: 0, status: None };
+        let mut carrier =
+            Carrier { lane: self, operation, recorder, intent, requests: 0, status: None };
         let outcome = carrier.run().await?;
         let end = End {
             outcome,

@@ -257,7 +257,8 @@ mod tests {
     }
 
     fn most_in_any_window(left: &[u128], window_ms: u128) -> usize {
-        let within = |start: &u128| left.iter().filter(|t| (*start..start + window_ms).contains(t)).count();
+        let within =
+            |start: &u128| left.iter().filter(|t| (*start..start + window_ms).contains(t)).count();
         left.iter().map(within).max().unwrap_or_default()
     }
 
