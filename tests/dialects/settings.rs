@@ -70,6 +70,8 @@ fn a_wrong_choice_is_answered_with_the_nearest_one() {
         let problems = problems("datadog", &json!({ "site": site }));
         assert!(problems[0].hint.starts_with(hint), "{}", problems[0].hint);
     }
+    let region = json!({ "region": "eur", "organization_id": UUID });
+    assert_eq!(problems("workiva", &region)[0].hint, "did you mean `eu`?");
 }
 
 fn custom(declared: &Json) -> Json {
