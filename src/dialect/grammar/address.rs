@@ -1,7 +1,6 @@
 //! Where requests go: a tenant's base address and the addresses below it, and nowhere else.
 
 use crate::model::RemoteId;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url::{Host, Url};
 
 /// The address below which every request of one tenant goes: https, a host that is not private, no
@@ -18,8 +17,10 @@ impl Base {
         check_text(text)?;
         let mut url = Url::parse(text).map_err(|_| "is not an absolute https address")?;
         let loopback = allow_loopback && is_loopback(&url);
-        if url.scheme() != "https" && !loopback {
-            return Err("must start with `https://`, since it carries credentials");
+        match url.scheme() {
+            "https" => {}
+            "http" if loopback => {}
+            _ => return Err("must start with `https://`, since it carries credentials"),
         }
         if !loopback && is_private(&url) {
             return Err("names an address of this machine or of a private network");
@@ -88,8 +89,12 @@ fn check_text(text: &str) -> Result<(), &'static str> {
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => is_localhost(name),
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).to_canonical().is_loopback(),
+        Some(Host::Ipv4(ip)) => ip.octets()[0] == 127,
+        Some(Host::Ipv6(ip)) => match ip.segments() {
+            [0, 0, 0, 0, 0, 0, 0, 1] => true,
+            [0, 0, 0, 0, 0, 0xffff, high, _] => high.to_be_bytes()[0] == 127,
+            _ => false,
+        },
         None => false,
     }
 }
@@ -97,8 +102,8 @@ fn is_loopback(url: &Url) -> bool {
 fn is_private(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => is_localhost(name),
-        Some(Host::Ipv4(ip)) => is_private_v4(ip),
-        Some(Host::Ipv6(ip)) => is_private_v6(ip),
+        Some(Host::Ipv4(ip)) => is_private_v4(ip.octets()),
+        Some(Host::Ipv6(ip)) => is_private_v6(ip.segments()),
         None => true,
     }
 }
@@ -109,22 +114,28 @@ fn is_localhost(name: &str) -> bool {
 }
 
 /// Addresses that no vendor can be reached at (the special-purpose registries of RFC 6890).
-fn is_private_v4(ip: Ipv4Addr) -> bool {
-    let [first, second, ..] = ip.octets();
-    let shared = first == 100 && (64..128).contains(&second);
-    let this_network = first == 0;
-    let reserved = first >= 224;
-    ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared || this_network || reserved
+fn is_private_v4([first, second, _, _]: [u8; 4]) -> bool {
+    match first {
+        0 | 10 | 127 | 224.. => true,
+        100 => (64..128).contains(&second),
+        169 => second == 254,
+        172 => (16..32).contains(&second),
+        192 => second == 168,
+        _ => false,
+    }
 }
 
-fn is_private_v6(ip: Ipv6Addr) -> bool {
-    if let Some(ip) = ip.to_ipv4_mapped() {
-        return is_private_v4(ip);
+fn is_private_v6(segments: [u16; 8]) -> bool {
+    match segments {
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => true,
+        // An IPv4 address in the dress of an IPv6 one (RFC 4291 §2.5.5.2).
+        [0, 0, 0, 0, 0, 0xffff, high, low] => {
+            let ([first, second], [third, fourth]) = (high.to_be_bytes(), low.to_be_bytes());
+            is_private_v4([first, second, third, fourth])
+        }
+        // Unique local, link-local, multicast.
+        [first, ..] => matches!(first, 0xfc00..=0xfdff | 0xfe80..=0xfebf | 0xff00..),
     }
-    let first = ip.segments()[0];
-    let unique_local = first & 0xfe00 == 0xfc00;
-    let link_local = first & 0xffc0 == 0xfe80;
-    ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || unique_local || link_local
 }
 
 /// A path segment without its percent-encoding (RFC 3986 §2.1).
