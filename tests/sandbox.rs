@@ -1080,15 +1080,22 @@ async fn a_late_effect_comes_after_the_connection_was_lost() {
 
 #[tokio::test]
 async fn sending_again_what_is_in_doubt_is_no_violation_until_a_read_has_settled_it() {
-    for (read_first, violations) in [(false, 0), (true, 1)] {
+    let lost_then = |second| [(1, Fault::Error500Applied), (2, second)];
+    let slow = Fault::Slow(Duration::ZERO);
+    for (faults, reads, violations) in [
+        (Faults::script([(1, Fault::Error500Applied)]), 0, 0),
+        (Faults::script([(1, Fault::Error500Applied)]), 1, 1),
+        (Faults::script(lost_then(Fault::LostAnswer)), 1, 0),
+        (Faults::script(lost_then(slow)), 2, 1),
+    ] {
         let practice = Practice::of(Api::Datadog).await;
-        practice.sandbox.set_faults("acme", Faults::script([(1, Fault::Error500Applied)]));
+        practice.sandbox.set_faults("acme", faults);
         practice.patch(ANN, small_edit(Api::Datadog)).await;
-        if read_first {
-            practice.get(ANN).await;
+        for _ in 0..reads {
+            let _ = practice.try_send(practice.call_get(ANN)).await;
         }
         assert_eq!(practice.patch(ANN, small_edit(Api::Datadog)).await.status, 200);
-        assert_eq!(practice.violations().len(), violations, "read first: {read_first}");
+        assert_eq!(practice.violations().len(), violations, "{reads} reads");
     }
 }
 

@@ -109,7 +109,11 @@ impl Stage {
                 let refusal = self.api.over_quota(quota);
                 self.turn_away(&refusal, RetryAfterForm::Seconds(wait_s), moment)
             }
-            (Ok(()), None) => self.perform(request, moment),
+            (Ok(()), None) => {
+                let turn = self.perform(request, moment);
+                self.settle(&turn, known);
+                turn
+            }
             (Ok(()), Some(fault)) => self.perform_with(&fault, request, moment),
         };
         self.seen[known].status = turn.answer.as_ref().map(|answer| answer.status);
@@ -129,15 +133,10 @@ impl Stage {
         self.judge.attempt(request, &attempt);
         let answer = match attempt {
             Err(refusal) => self.refuse(&refusal),
-            Ok(Attempt::Read(body)) => {
-                let user = self.api.user_in(&self.tenant, request).unwrap_or_default();
-                self.judge.settle(&user, true);
-                Answer::ok(&body)
-            }
+            Ok(Attempt::Read(body)) => Answer::ok(&body),
             Ok(Attempt::Edit { id, edited, .. }) => {
                 self.mark_applied();
                 self.commit(&id, edited.account, moment.stamp);
-                self.judge.settle(&id, false);
                 Answer::ok(&self.api.patched(&self.tenant, &id, &self.tenant.accounts[&id]))
             }
         };
@@ -260,6 +259,15 @@ impl Stage {
             names,
             body,
         });
+    }
+
+    /// A success that reached the client ends its doubt about that user.
+    fn settle(&mut self, turn: &Turn, index: usize) {
+        let seen = &self.seen[index];
+        let succeeded = turn.answer.as_ref().is_some_and(|answer| answer.status == 200);
+        if let Some(user) = seen.user_id.as_deref().filter(|_| succeeded) {
+            self.judge.settle(user, seen.method == "GET");
+        }
     }
 
     /// The client cannot know what became of that PATCH.
