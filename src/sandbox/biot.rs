@@ -97,7 +97,7 @@ enum Shape {
     Decimal,
     Uuid,
     /// An object with these members; `true` marks (*).
-    Object(&'static [(&'static str, Shape, bool)]),
+    Object(&'static [(&'static str, Self, bool)]),
 }
 
 const NAME: Shape =

@@ -90,9 +90,10 @@ impl PracticeApi for Datadog {
     }
 
     fn over_quota(&self, quota: Rate) -> Refusal {
-        let message = format!("Rate limit of {quota} reached. Please try again later.");
-        // `Rate` says `s`; the vendor spells the unit out.
-        Refusal::new(429, message.replace(" s reached", " seconds reached"))
+        let Rate { requests, per } = quota;
+        let seconds = per.as_secs();
+        let limit = format!("Rate limit of {requests} requests in {seconds} seconds reached.");
+        Refusal::new(429, format!("{limit} Please try again later."))
     }
 
     fn quota_headers(&self, view: &QuotaView) -> Vec<(&'static str, String)> {
@@ -149,11 +150,14 @@ fn sets_of(operation: &Value) -> Result<Vec<Set<'_>>, Refusal> {
         (Some(Value::String(path)), value) => spread(path, value, is_add),
         (Some(_), _) => Err(Refusal::new(400, "`path` must be a string")),
         (None, Value::Object(attributes)) => {
-            let spread = attributes.iter().map(|(name, value)| match name.contains(['.', '[']) {
-                true => Err(Refusal::new(400, format!("unknown attribute `{name}`"))),
-                false => spread(name, value, is_add),
-            });
-            Ok(spread.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+            let mut sets = Vec::new();
+            for (name, value) in attributes {
+                if name.contains(['.', '[']) {
+                    return Err(Refusal::new(400, format!("unknown attribute `{name}`")));
+                }
+                sets.append(&mut spread(name, value, is_add)?);
+            }
+            Ok(sets)
         }
         (None, _) => Err(Refusal::new(400, "without a `path` the value must be an object")),
     }
@@ -178,49 +182,38 @@ fn apply(scene: &Scene<'_>, set: &Set<'_>, edited: &mut Edited) -> Result<(), Re
         edited.remarks.push("`add` on `emails` appends, so it is not safe to send twice".into());
         return add_emails(value, &mut edited.account);
     }
-    let idle = match place(scene.account.clone(), path) {
-        Some(mut before) => checks::same(before.slot(), value),
-        None => false,
-    };
-    if idle {
+    let held = pointer_in(scene.account, path).and_then(|at| scene.account.pointer(&at));
+    if held.is_some_and(|held| checks::same(held, value)) {
         edited.idle.push(path.clone());
     }
-    let account = std::mem::take(&mut edited.account);
-    let Some(mut place) = place(account, path) else {
+    let Some(pointer) = pointer_in(&edited.account, path) else {
         return Err(Refusal::new(400, format!("`{path}` matches nothing (noTarget)")));
     };
-    *place.slot() = (*value).clone();
-    edited.account = place.account;
+    put(&mut edited.account, &pointer, (*value).clone());
     Ok(())
 }
 
-/// An attribute's position inside an account.
-struct Place {
-    account: Value,
-    pointer: String,
-}
-
-impl Place {
-    fn slot(&mut self) -> &mut Value {
-        let (parent, member) = self.pointer.rsplit_once('/').unwrap_or_default();
-        let parent = self.account.pointer_mut(parent).expect("`place` made the parent");
-        &mut parent[member]
-    }
-}
-
-fn place(mut account: Value, path: &str) -> Option<Place> {
-    let pointer = match path.strip_prefix(WORK_EMAIL) {
-        Some(member) => {
-            let emails = account["emails"].as_array()?;
-            let index = emails.iter().position(|email| email["type"] == "work")?;
-            format!("/emails/{index}/{}", member.trim_start_matches('.'))
-        }
-        None => format!("/{}", path.replace('.', "/")),
+/// Where in the account the attribute stands, or would stand.
+fn pointer_in(account: &Value, path: &str) -> Option<String> {
+    let Some(member) = path.strip_prefix(WORK_EMAIL) else {
+        return Some(format!("/{}", path.replace('.', "/")));
     };
-    if path.starts_with("name.") && !account["name"].is_object() {
-        account["name"] = json!({});
+    let emails = account["emails"].as_array()?;
+    let index = emails.iter().position(|email| email["type"] == "work")?;
+    Some(format!("/emails/{index}/{}", member.trim_start_matches('.')))
+}
+
+/// Sets one attribute; a parent object that is not there yet is made.
+fn put(account: &mut Value, pointer: &str, value: Value) {
+    let (parent, member) = pointer.rsplit_once('/').unwrap_or_default();
+    if let Some(name) = parent.strip_prefix('/')
+        && account.pointer(parent).is_none_or(Value::is_null)
+    {
+        account[name] = json!({});
     }
-    Some(Place { account, pointer })
+    if let Some(Value::Object(members)) = account.pointer_mut(parent) {
+        members.insert(member.to_owned(), value);
+    }
 }
 
 fn add_emails(value: &Value, account: &mut Value) -> Result<(), Refusal> {

@@ -74,11 +74,11 @@ impl PracticeApi for Kare {
         idle.sort_unstable();
         let mut account = scene.account.clone();
         let mut direct = members.clone();
-        if let Some(profession) = direct.remove("professionId") {
-            if account["profession"]["id"] != profession {
-                let name = format!("Profession {profession}");
-                account["profession"] = json!({ "id": profession, "name": name });
-            }
+        if let Some(profession) = direct.remove("professionId")
+            && account["profession"]["id"] != profession
+        {
+            let name = format!("Profession {profession}");
+            account["profession"] = json!({ "id": profession, "name": name });
         }
         overlay(&mut account, &direct, scene.tenant.nested);
         Ok(Edited { account, idle, remarks })

@@ -5,10 +5,12 @@
 //! reading that is harder on the client. Besides answering, each keeps what it has seen, and every
 //! breach of manners that a careful client would never commit ([`Sandbox::violations`]).
 
+mod answer;
 mod biot;
 mod checks;
 mod datadog;
 mod faults;
+mod judge;
 mod kare;
 mod practice;
 mod quota;

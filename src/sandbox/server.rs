@@ -2,8 +2,9 @@
 
 use super::{
     Faults, SandboxTenant, Seen,
+    answer::Answer,
     practice::Incoming,
-    stage::{Answer, Moment, Stage},
+    stage::{Moment, Stage},
     wire::{Door, Link, Links},
 };
 use axum::{
@@ -81,7 +82,7 @@ impl Sandbox {
 
     /// What a careful, minimal client would never have done.
     pub fn violations(&self, tenant: &str) -> Vec<String> {
-        self.hall.stage(tenant).violations.clone()
+        self.hall.stage(tenant).judge.violations.clone()
     }
 
     /// The account as a GET would show it now.
@@ -180,10 +181,10 @@ async fn serve(
     if !hall.stages.contains_key(&tenant) {
         return status(404);
     }
-    let presence = Presence::of(&hall, &tenant, &incoming);
+    let in_flight = InFlight::of(&hall, &tenant, &incoming);
     match read_body(&incoming, body).await {
         Payload::Whole(bytes) => incoming.body = bytes,
-        Payload::TooLong => return status(413),
+        Payload::TooLong => return respond(hall.stage(&tenant).refuse_long(&incoming)),
         Payload::Broken => {
             link.cut();
             return status(400);
@@ -200,38 +201,36 @@ async fn serve(
     if !turn.delay.is_zero() {
         tokio::time::sleep(turn.delay).await;
     }
-    drop(presence);
+    drop(in_flight);
     if turn.cut_body {
         link.cut_in_the_next_body();
     }
-    match turn.answer {
-        Some(answer) => respond(answer),
-        None => {
-            link.cut();
-            // Never leaves: the connection refuses to write.
-            status(500)
-        }
-    }
+    let Some(answer) = turn.answer else {
+        link.cut();
+        // Never leaves: the connection refuses to write.
+        return status(500);
+    };
+    respond(answer)
 }
 
-/// A request is on this tenant's floor from its head to its answer, or until its connection ends.
-struct Presence {
+/// A request counts as in flight from its head to its answer, or until its connection ends.
+struct InFlight {
     hall: Arc<Hall>,
     tenant: String,
     user: Option<String>,
 }
 
-impl Presence {
+impl InFlight {
     fn of(hall: &Arc<Hall>, tenant: &str, request: &Incoming) -> Self {
         let user = hall.stage(tenant).arrive(request);
         Self { hall: Arc::clone(hall), tenant: tenant.to_owned(), user }
     }
 }
 
-impl Drop for Presence {
+impl Drop for InFlight {
     fn drop(&mut self) {
         if let Some(user) = &self.user {
-            self.hall.stage(&self.tenant).depart(user);
+            self.hall.stage(&self.tenant).judge.depart(user);
         }
     }
 }

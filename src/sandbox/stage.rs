@@ -1,36 +1,27 @@
-//! One tenant in action: decides what a request meets, applies it, and judges its manners.
+//! One tenant in action: decides what a request meets, and applies it.
 
 use super::{
     Fault, Faults, RetryAfterForm, SandboxTenant, Seen,
+    answer::Answer,
     faults::FaultPlan,
+    judge::Judge,
     practice::{Edited, Incoming, Outline, PracticeApi, Refusal, Scene},
     quota::Window,
     strict_json,
 };
 use jiff::Timestamp;
 use serde_json::Value;
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    time::Duration,
-};
+use std::time::Duration;
 use tokio::time::Instant;
-
-/// Requests that come so soon after a Retry-After was sent had left before the client could read
-/// it.
-const ON_THE_WAY: Duration = Duration::from_millis(250);
 
 /// One tenant, its accounts and everything noted about its client.
 pub(super) struct Stage {
     pub(super) tenant: SandboxTenant,
     pub(super) seen: Vec<Seen>,
-    pub(super) violations: Vec<String>,
+    pub(super) judge: Judge,
     api: &'static dyn PracticeApi,
     window: Window,
     faults: FaultPlan,
-    ban: Option<Ban>,
-    in_flight: BTreeMap<String, usize>,
-    in_doubt: BTreeMap<String, Doubt>,
-    requests: u64,
 }
 
 /// The instant of a request, on every clock that matters.
@@ -51,28 +42,8 @@ pub(super) struct Turn {
     pub(super) effect_after: Option<Duration>,
 }
 
-/// An HTTP answer as plain data.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: String,
-}
-
-/// The client was told to stay away.
-struct Ban {
-    told: Instant,
-    until: Instant,
-}
-
-/// A PATCH whose sender cannot know whether it took effect, so that sending it again is not idle.
-struct Doubt {
-    body: Value,
-    /// The effect may come even after a read that does not show it.
-    outlasts_reads: bool,
-}
-
 /// What the API itself makes of a request, before the network has its say.
-enum Attempt {
+pub(super) enum Attempt {
     Read(Value),
     Edit { id: String, body: Value, edited: Edited },
 }
@@ -82,13 +53,9 @@ impl Stage {
         let mut stage = Self {
             api: tenant.api.practice(),
             seen: Vec::new(),
-            violations: Vec::new(),
+            judge: Judge::default(),
             window: Window::new(tenant.quota, tenant.quota_style),
             faults: FaultPlan::new(std::mem::take(&mut tenant.faults)),
-            ban: None,
-            in_flight: BTreeMap::new(),
-            in_doubt: BTreeMap::new(),
-            requests: 0,
             tenant,
         };
         for (id, account) in std::mem::take(&mut stage.tenant.accounts) {
@@ -118,40 +85,35 @@ impl Stage {
 
     /// A request's head is there; names the user that it is about.
     pub(super) fn arrive(&mut self, request: &Incoming) -> Option<String> {
-        self.requests += 1;
-        self.judge_head(request);
-        let user = self.api.user_in(&self.tenant, request).ok()?;
-        let others = self.in_flight.entry(user.clone()).or_default();
-        *others += 1;
-        if *others > 1 {
-            self.note(request, "another request for this user is still in flight");
-        }
-        Some(user)
+        let user = self.api.user_in(&self.tenant, request).ok();
+        self.judge.head(request, user.as_deref());
+        user
     }
 
-    /// A request for that user was answered or given up.
-    pub(super) fn depart(&mut self, user: &str) {
-        if let Entry::Occupied(mut count) = self.in_flight.entry(user.to_owned()) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
+    /// A request's body is longer than any API takes.
+    pub(super) fn refuse_long(&mut self, request: &Incoming) -> Answer {
+        self.judge.note(request, "the body is too long");
+        self.refuse(&Refusal::of_status(413))
     }
 
     /// A request is complete.
     pub(super) fn receive(&mut self, request: &Incoming, moment: Moment) -> Turn {
         let known = self.seen.len();
         self.record(request, moment);
-        self.judge_ban(request, moment.now);
+        let user = self.seen[known].user_id.as_deref();
+        self.judge.pace(request, user, moment.now);
         let fault = self.faults.next(&request.method);
         let turn = match (self.window.admit(moment.now), fault) {
             (Err((quota, wait_s)), _) => {
-                self.note(request, &format!("above the quota of {quota}"));
+                self.judge.note(request, &format!("above the quota of {quota}"));
                 let refusal = self.api.over_quota(quota);
                 self.turn_away(&refusal, RetryAfterForm::Seconds(wait_s), moment)
             }
-            (Ok(()), None) => self.perform(request, moment),
+            (Ok(()), None) => {
+                let turn = self.perform(request, moment);
+                self.settle(&turn, known);
+                turn
+            }
             (Ok(()), Some(fault)) => self.perform_with(&fault, request, moment),
         };
         self.seen[known].status = turn.answer.as_ref().map(|answer| answer.status);
@@ -168,18 +130,13 @@ impl Stage {
     /// The request as any server without faults takes it.
     fn perform(&mut self, request: &Incoming, moment: Moment) -> Turn {
         let attempt = self.attempt(request);
-        self.judge(request, &attempt);
+        self.judge.attempt(request, &attempt);
         let answer = match attempt {
             Err(refusal) => self.refuse(&refusal),
-            Ok(Attempt::Read(body)) => {
-                let user = self.api.user_in(&self.tenant, request).unwrap_or_default();
-                self.settle(&user, true);
-                Answer::ok(&body)
-            }
+            Ok(Attempt::Read(body)) => Answer::ok(&body),
             Ok(Attempt::Edit { id, edited, .. }) => {
                 self.mark_applied();
                 self.commit(&id, edited.account, moment.stamp);
-                self.settle(&id, false);
                 Answer::ok(&self.api.patched(&self.tenant, &id, &self.tenant.accounts[&id]))
             }
         };
@@ -250,7 +207,7 @@ impl Stage {
     /// Judges and answers a request without applying it.
     fn ignore(&mut self, request: &Incoming) -> Turn {
         let attempt = self.attempt(request);
-        self.judge(request, &attempt);
+        self.judge.attempt(request, &attempt);
         let answer = match attempt {
             Err(refusal) => self.refuse(&refusal),
             Ok(Attempt::Read(body)) => Answer::ok(&body),
@@ -304,6 +261,23 @@ impl Stage {
         });
     }
 
+    /// A success that reached the client ends its doubt about that user.
+    fn settle(&mut self, turn: &Turn, index: usize) {
+        let seen = &self.seen[index];
+        let succeeded = turn.answer.as_ref().is_some_and(|answer| answer.status == 200);
+        if let Some(user) = seen.user_id.as_deref().filter(|_| succeeded) {
+            self.judge.settle(user, seen.method == "GET");
+        }
+    }
+
+    /// The client cannot know what became of that PATCH.
+    fn doubt(&mut self, request: &Incoming, outlasts_reads: bool) {
+        let user = self.api.user_in(&self.tenant, request);
+        if let (Ok(user), Ok(body)) = (user, strict_json::parse(&request.body)) {
+            self.judge.doubt(user, body, outlasts_reads);
+        }
+    }
+
     fn mark_applied(&mut self) {
         if let Some(seen) = self.seen.last_mut() {
             seen.applied = true;
@@ -329,8 +303,8 @@ impl Stage {
         let mut answer = self.refuse(refusal);
         answer.headers.extend(form.header(moment.stamp).map(|value| ("retry-after", value)));
         if let Some(until) = form.wait(moment.stamp).and_then(|wait| moment.now.checked_add(wait)) {
-            let longer = self.ban.take().filter(|ban| ban.until >= until);
-            self.ban = Some(longer.unwrap_or(Ban { told: moment.now, until }));
+            let user = self.seen.last().and_then(|seen| seen.user_id.clone());
+            self.judge.ban(user, moment.now, until);
         }
         self.turn(Some(answer))
     }
@@ -340,114 +314,5 @@ impl Stage {
             answer.headers.extend(self.api.quota_headers(&view));
         }
         turn
-    }
-}
-
-/// Judgement.
-impl Stage {
-    fn note(&mut self, request: &Incoming, what: &str) {
-        let Incoming { method, path, .. } = request;
-        self.violations.push(format!("request {}, {method} {path}: {what}", self.requests));
-    }
-
-    fn judge_head(&mut self, request: &Incoming) {
-        if request.header("user-agent").is_none_or(str::is_empty) {
-            self.note(request, "without a User-Agent");
-        }
-        if !request.is_read_or_patch() {
-            self.note(request, "only GET and PATCH are ever needed");
-        }
-    }
-
-    fn judge_ban(&mut self, request: &Incoming, now: Instant) {
-        let banned = |ban: &Ban| ban.told + ON_THE_WAY <= now && now < ban.until;
-        if self.ban.as_ref().is_some_and(banned) {
-            self.note(request, "before the time that Retry-After named");
-        }
-    }
-
-    fn judge(&mut self, request: &Incoming, attempt: &Result<Attempt, Refusal>) {
-        match attempt {
-            Err(refusal) if refusal.avoidable => {
-                self.note(
-                    request,
-                    &format!("refused with {}: {}", refusal.status, refusal.message),
-                );
-            }
-            Ok(Attempt::Read(_)) if !request.body.is_empty() => {
-                self.note(request, "a read with a body");
-            }
-            Err(_) | Ok(Attempt::Read(_)) => {}
-            Ok(Attempt::Edit { id, body, edited }) => {
-                let doubted = self.in_doubt.get(id).is_some_and(|doubt| doubt.body == *body);
-                if !edited.idle.is_empty() && !doubted {
-                    let names = edited.idle.join("`, `");
-                    self.note(request, &format!("sets `{names}` to what it is already"));
-                }
-                for remark in &edited.remarks {
-                    self.note(request, remark);
-                }
-            }
-        }
-    }
-
-    fn doubt(&mut self, request: &Incoming, outlasts_reads: bool) {
-        if let (Ok(user), Ok(body)) =
-            (self.api.user_in(&self.tenant, request), strict_json::parse(&request.body))
-        {
-            self.in_doubt.insert(user, Doubt { body, outlasts_reads });
-        }
-    }
-
-    fn settle(&mut self, user: &str, by_read: bool) {
-        if !self.in_doubt.get(user).is_some_and(|doubt| by_read && doubt.outlasts_reads) {
-            self.in_doubt.remove(user);
-        }
-    }
-}
-
-impl Answer {
-    fn json(status: u16, body: &Value) -> Self {
-        let headers = vec![("content-type", "application/json".to_owned())];
-        Self { status, headers, body: body.to_string() }
-    }
-
-    fn ok(body: &Value) -> Self {
-        Self::json(200, body)
-    }
-
-    fn html(status: u16) -> Self {
-        let headers = vec![("content-type", "text/html".to_owned())];
-        let body = format!("<html><body><h1>{status}</h1></body></html>");
-        Self { status, headers, body }
-    }
-
-    /// To where a client that follows is noticed.
-    fn redirect(tenant: &str) -> Self {
-        let headers = vec![("location", format!("/{tenant}/redirected"))];
-        Self { status: 307, headers, body: String::new() }
-    }
-
-    fn about_another_than(self, id: &str) -> Self {
-        let Ok(mut body) = serde_json::from_str(&self.body) else { return self };
-        rename(&mut body, id);
-        Self { body: body.to_string(), ..self }
-    }
-}
-
-/// Puts another id of the same kind wherever the id stands.
-fn rename(value: &mut Value, id: &str) {
-    match value {
-        Value::String(text) if text == id => {
-            let digit = |c: char| if c == '7' { '8' } else { '7' };
-            *text = text.chars().map(|c| if c.is_ascii_digit() { digit(c) } else { c }).collect();
-            if text == id {
-                text.push('7');
-            }
-        }
-        Value::Number(number) if number.to_string() == id => *value = Value::from(987_654_321),
-        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, id)),
-        Value::Object(members) => members.values_mut().for_each(|member| rename(member, id)),
-        _ => {}
     }
 }
