@@ -5,3 +5,4 @@
 
 pub mod dialect;
 pub mod model;
+pub mod source;
