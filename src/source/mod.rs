@@ -1,2 +1,45 @@
+//! The sources: who works here, as records, with facts about the whole read.
+//!
+//! One source so far, the CSV file. It is read once and in a stream, for all tenants together:
+//!
+//! ```text
+//! file ─► input ─────► guard ───────► csv ────► rows ─────────────► Roster
+//!         gunzip,      whole, sound   cells     keys, duplicates,   or Refused
+//!         decode       rows only                references, facts
+//! ```
+//!
+//! Memory grows with the rows that the caller keeps, plus some 70 bytes a user to know who is
+//! present and who is there twice (and 32 for each reference), never with the file: a cell is held
+//! to 64 KiB and a row to 1 MiB.
+//!
+//! What decides the shape of it:
+//!
+//! - **Unknown is not absent.** A row that cannot be read is held, and when its key cannot be read
+//!   the roster is `Partial`: nobody is a leaver by absence.
+//! - **All problems in one run**, as far as one can go on: see [`codes`] for the kinds. Of each kind
+//!   a hundred are listed and the rest counted.
+//! - **A quote too many or too few never loses a user silently**: the row is refused or held.
+//! - **A file may be cut.** A last row without a line end is held and the roster is `Partial`,
+//!   unless a gzip checksum vouches for the end or `allow_missing_final_newline` is set. A cut
+//!   exactly between two rows cannot be seen here; the guard on the number of rows sees it.
+//! - **Values are not touched.** Cells come out as they stand; only keys are brought to a normal
+//!   form (ASCII blanks trimmed, NFC, folded where wished).
+
+pub mod codes;
+mod csv;
+mod fault;
+mod findings;
+mod guard;
+mod header;
+mod input;
+mod keys;
+mod references;
+mod register;
+mod rows;
+mod scan;
 mod settings;
+mod sniff;
+
+pub use csv::{Keep, Refused, read, read_file};
+pub use keys::key_fingerprint;
 pub use settings::{CsvSettings, Demand, OnBadRow};
