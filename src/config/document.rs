@@ -14,6 +14,7 @@ use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 #[derive(Default, Deserialize)]
@@ -134,7 +135,7 @@ fn tenants(
     root: &mut Map<String, Value>,
     workplace: &Workplace<'_>,
     problems: &mut Vec<Problem>,
-) -> BTreeMap<TenantId, tenant::TenantConfig> {
+) -> BTreeMap<TenantId, Arc<tenant::TenantConfig>> {
     let tables = sub_tables(root, "tenants", problems);
     if tables.is_empty() {
         let hint = "add a table `[tenants.NAME]` with a target API below it";
@@ -150,7 +151,7 @@ fn tenants(
             }
             Ok(id) => {
                 let tenant = tenant::check(id.clone(), value, &at, workplace, problems);
-                tenants.extend(tenant.map(|tenant| (id, tenant)));
+                tenants.extend(tenant.map(|tenant| (id, Arc::new(tenant))));
             }
         }
     }

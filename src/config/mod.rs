@@ -24,6 +24,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// The annotated default configuration, as `config/rosterd.toml` has it.
@@ -34,7 +35,7 @@ pub const EXAMPLE: &str = include_str!("../../config/rosterd.toml");
 pub struct Config {
     pub state_dir: PathBuf,
     pub sources: BTreeMap<SourceId, SourceConfig>,
-    pub tenants: BTreeMap<TenantId, TenantConfig>,
+    pub tenants: BTreeMap<TenantId, Arc<TenantConfig>>,
 }
 
 /// One source.
@@ -121,7 +122,7 @@ pub fn load(path: &Path, surroundings: &Surroundings) -> Result<Config, ConfigEr
 
 impl Config {
     /// The tenants that a source feeds.
-    pub fn tenants_of(&self, source: &SourceId) -> impl Iterator<Item = &TenantConfig> {
+    pub fn tenants_of(&self, source: &SourceId) -> impl Iterator<Item = &Arc<TenantConfig>> {
         self.tenants.values().filter(move |tenant| tenant.source == *source)
     }
 

@@ -5,12 +5,17 @@
 //! again, and sends what was decided. Tenants go side by side and know nothing of each other.
 
 mod exit;
+mod gather;
 
 mod progress;
+mod recorder;
+mod session;
+mod tenant;
 
 pub use exit::Exit;
 
 pub use progress::{Phase, Progress, Silent};
+pub use session::{Session, adopt, preview};
 
 use crate::{
     model::{Finding, Notice, Plan, RunId, SourceFacts, SourceId, TenantId, UserKey},

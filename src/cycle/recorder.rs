@@ -1,0 +1,246 @@
+//! The journal behind the sender: every intent and every outcome on disk, in groups.
+
+use super::{Failure, Results};
+use crate::{
+    engine::diff::{not_accepted, same},
+    model::{
+        Action, AttrPath, Attributes, Edit, Fingerprint, Operation, Outcome, Refusal, RunId,
+        UserKey, Wanted,
+    },
+    sender::{End, Recorder},
+    store::{Conclusion, Entry, Intent, Store, StoreError, Writer},
+};
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::oneshot;
+
+/// Records what one tenant sends in one round.
+pub(super) struct Journal {
+    writer: Writer,
+    run: RunId,
+    next_operation: AtomicU64,
+    /// What is wished of each user that has an operation, and what was refused of it before.
+    wishes: BTreeMap<UserKey, Wishes>,
+    /// Attributes that the snapshot remembers.
+    keep: BTreeSet<AttrPath>,
+    results: Mutex<Results>,
+}
+
+/// What is wished of one user.
+#[derive(Debug)]
+pub(super) struct Wishes {
+    attributes: Attributes,
+    /// Something of the row could not be believed, so that it must be looked at again.
+    withheld: bool,
+    fingerprint: Fingerprint,
+    refused: Attributes,
+}
+
+impl Wishes {
+    pub(super) fn of(wanted: &Wanted, refused: Attributes) -> Self {
+        Self {
+            attributes: wanted.attributes.clone(),
+            withheld: !wanted.withheld.is_empty(),
+            fingerprint: wanted.fingerprint,
+            refused,
+        }
+    }
+
+    /// Refusals that still concern what is wished.
+    fn still_refused(&self) -> Attributes {
+        let current = |path: &AttrPath, value: &Option<_>| {
+            self.attributes.get(path).is_some_and(|wish| same(wish.as_ref(), Option::as_ref(value)))
+        };
+        let refused = self.refused.iter().filter(|(path, value)| current(path, value));
+        refused.map(|(path, value)| (path.clone(), value.clone())).collect()
+    }
+
+    fn settled_fingerprint(&self) -> Option<Fingerprint> {
+        (!self.withheld).then_some(self.fingerprint)
+    }
+}
+
+/// What the snapshot learns from one outcome, besides the outcome itself.
+struct Learned {
+    fingerprint: Option<Fingerprint>,
+    refused: Option<Attributes>,
+}
+
+impl Journal {
+    pub(super) fn new(
+        store: Store,
+        run: RunId,
+        wishes: BTreeMap<UserKey, Wishes>,
+        keep: BTreeSet<AttrPath>,
+        results: Results,
+    ) -> Result<Self, StoreError> {
+        let next_operation = AtomicU64::new(store.last_operation()? + 1);
+        let writer = Writer::spawn(store);
+        let results = Mutex::new(results);
+        Ok(Self { writer, run, next_operation, wishes, keep, results })
+    }
+
+    /// Writes what is left, and hands back the store and what was counted.
+    pub(super) fn finish(self) -> Result<(Store, Results), StoreError> {
+        let Self { writer, run: _, next_operation: _, wishes: _, keep: _, results } = self;
+        let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok((writer.finish()?, results))
+    }
+
+    async fn write(&self, entry: Entry) -> Result<(), String> {
+        let (done, written) = oneshot::channel();
+        let done = Box::new(move |result| {
+            // Nobody listens any more only when the task was torn down with the process.
+            let _ = done.send(result);
+        });
+        self.writer.submit(vec![entry], done);
+        match written.await {
+            Ok(result) => result.map_err(|error| error.to_string()),
+            Err(_) => Err("the state is no longer written".to_owned()),
+        }
+    }
+
+    fn results(&self) -> MutexGuard<'_, Results> {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn learn(&self, operation: &Operation, outcome: &Outcome) -> Learned {
+        let nothing = Learned { fingerprint: None, refused: None };
+        let Some(wishes) = self.wishes.get(&operation.key) else { return nothing };
+        let edits = edits_of(operation);
+        match outcome {
+            Outcome::Settled { .. } if edits.is_empty() => {
+                Learned { fingerprint: None, refused: Some(wishes.still_refused()) }
+            }
+            Outcome::Settled { shown, unverified: _ } => {
+                let mut refused = wishes.still_refused();
+                refused.extend(not_accepted(edits, shown));
+                Learned { fingerprint: wishes.settled_fingerprint(), refused: Some(refused) }
+            }
+            Outcome::Refused(refusal) if lasting(refusal) && !edits.is_empty() => {
+                let mut refused = wishes.still_refused();
+                let at_fault = |edit: &&Edit| {
+                    refusal.attributes.is_empty() || refusal.attributes.contains(&edit.path)
+                };
+                let faults: Vec<&Edit> = edits.iter().filter(at_fault).collect();
+                let all = faults.len() == edits.len();
+                let faults = faults.iter().map(|edit| (edit.path.clone(), edit.after.clone()));
+                refused.extend(faults);
+                let fingerprint = all.then(|| wishes.settled_fingerprint()).flatten();
+                Learned { fingerprint, refused: Some(refused) }
+            }
+            Outcome::Gone => Learned { fingerprint: Some(wishes.fingerprint), refused: None },
+            Outcome::Refused(_) | Outcome::InDoubt { .. } | Outcome::Deferred { .. } => nothing,
+        }
+    }
+
+    fn count(&self, operation: &Operation, end: &End) {
+        let mut results = self.results();
+        let failure = match &end.outcome {
+            Outcome::Settled { shown, unverified } => {
+                match operation.action {
+                    Action::Read => results.read += 1,
+                    Action::Patch { .. } => results.settled += 1,
+                }
+                results.unverified += u64::from(*unverified);
+                let rewritten = not_accepted(edits_of(operation), shown);
+                if rewritten.is_empty() {
+                    return;
+                }
+                results.not_accepted += 1;
+                let paths: Vec<&str> = rewritten.keys().map(AttrPath::as_str).collect();
+                let why = format!("the target took it and shows otherwise: {}", paths.join(", "));
+                Failure { status: end.status, code: String::new(), why }
+            }
+            Outcome::Refused(Refusal { status, code, excerpt, attributes: _ }) => {
+                results.refused += 1;
+                let why = excerpt.as_str().to_owned();
+                Failure { status: Some(*status), code: code.clone(), why }
+            }
+            Outcome::Gone => {
+                results.gone += 1;
+                let why = "the target has no such user".to_owned();
+                Failure { status: end.status, code: String::new(), why }
+            }
+            Outcome::InDoubt { why } => {
+                results.in_doubt += 1;
+                Failure { status: end.status, code: String::new(), why: why.clone() }
+            }
+            Outcome::Deferred { why } => {
+                results.deferred += 1;
+                Failure { status: end.status, code: String::new(), why: why.clone() }
+            }
+        };
+        results.failures.insert(operation.key.clone(), failure);
+    }
+}
+
+/// Whether the same wish would be refused again tomorrow. A missing permission or a conflict may be
+/// over by then.
+fn lasting(refusal: &Refusal) -> bool {
+    matches!(refusal.status, 400 | 404 | 413 | 415 | 422)
+}
+
+fn edits_of(operation: &Operation) -> &[Edit] {
+    match &operation.action {
+        Action::Read => &[],
+        Action::Patch { edits, companions: _ } => edits,
+    }
+}
+
+impl Recorder for Journal {
+    async fn intend(&self, operation: &Operation, at: Timestamp) -> Result<u64, String> {
+        let operation_id = self.next_operation.fetch_add(1, Ordering::Relaxed);
+        let Operation { key, remote_id, action } = operation;
+        let intent = Intent {
+            operation_id,
+            run: self.run.clone(),
+            key: key.clone(),
+            remote_id: remote_id.clone(),
+            action: action.into(),
+            edits: edits_of(operation).to_vec(),
+            at,
+        };
+        self.write(Entry::Intent(intent)).await?;
+        Ok(operation_id)
+    }
+
+    async fn again(&self, operation_id: u64, at: Timestamp) -> Result<(), String> {
+        self.write(Entry::Sent { operation_id, at }).await
+    }
+
+    async fn settle(
+        &self,
+        operation_id: u64,
+        operation: &Operation,
+        end: End,
+    ) -> Result<(), String> {
+        let Learned { fingerprint, refused } = self.learn(operation, &end.outcome);
+        self.count(operation, &end);
+        let End { outcome, status, requests, at } = end;
+        let conclusion = Conclusion {
+            operation_id,
+            key: operation.key.clone(),
+            remote_id: operation.remote_id.clone(),
+            outcome,
+            edits: edits_of(operation).to_vec(),
+            status,
+            attempts: requests,
+            at,
+            fingerprint,
+            refused,
+            keep: self.keep.clone(),
+        };
+        self.write(Entry::Outcome(Box::new(conclusion))).await
+    }
+
+    async fn pause(&self, until: Timestamp, why: String) -> Result<(), String> {
+        self.write(Entry::Pause { until, why }).await
+    }
+}

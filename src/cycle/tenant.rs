@@ -1,0 +1,511 @@
+//! One tenant's part of a cycle: planned, judged, sent, recorded.
+
+use super::{
+    Options, Phase, Progress, Results, TenantEnd, TenantReport,
+    gather::{Index, Intake, intake},
+    recorder::{Journal, Wishes},
+};
+use crate::{
+    config::{SourceConfig, TenantConfig},
+    engine::{
+        guard::{self, Evidence},
+        plan::{Inputs, Planned, digest, plan},
+        retry::WAIT_IN_RUN_MAX,
+    },
+    model::{
+        AttrPath, Completeness, Fingerprint, Known, Notice, Operation, Outcome, Roster, UserKey,
+        Value, Wanted, Weight,
+    },
+    sender::{Clock, Ended, Http, Lane, Pacer, Secrets, Timeouts},
+    store::{AcceptedInput, Snapshot, Store, StoreError},
+};
+use jiff::{Timestamp, tz::TimeZone};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// A tenant's report before anything has happened.
+pub(super) fn blank(tenant: &TenantConfig, now: Timestamp) -> TenantReport {
+    let attributes = tenant.capabilities().attributes.iter();
+    let privileges = attributes.filter(|(_, attribute)| attribute.weight == Weight::Privilege);
+    TenantReport {
+        tenant: tenant.id.clone(),
+        api: tenant.api,
+        plan: None,
+        digest: String::new(),
+        findings: Vec::new(),
+        notices: tenant.dialect.notices(now.to_zoned(TimeZone::UTC).date()).into_iter().collect(),
+        privileges: privileges.map(|(path, _)| path.clone()).collect(),
+        results: Results::default(),
+        end: TenantEnd::Planned,
+    }
+}
+
+/// The notice that forbids sending to the tenant at all.
+pub(super) fn refusal(notices: &BTreeSet<Notice>) -> Option<TenantEnd> {
+    let notice = notices.iter().find(|notice| notice.refuses)?;
+    Some(TenantEnd::Unusable { why: format!("{}; {}", notice.message, notice.hint) })
+}
+
+pub(super) fn of_store(error: &StoreError) -> TenantEnd {
+    match error {
+        StoreError::Locked { .. } => TenantEnd::Locked { why: error.to_string() },
+        _ => TenantEnd::State { why: chain(error) },
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// What a tenant needs to be planned, and stays the same through the cycle.
+pub(super) struct Case {
+    pub(super) config: Arc<TenantConfig>,
+    pub(super) roster: Arc<Roster>,
+    intake: Intake,
+    index: Index,
+}
+
+/// What planning gives.
+pub(super) struct Judgement {
+    pub(super) planned: Planned,
+    wishes: BTreeMap<UserKey, Wishes>,
+}
+
+impl Case {
+    pub(super) fn new(
+        config: Arc<TenantConfig>,
+        source: &SourceConfig,
+        roster: Arc<Roster>,
+        index: Index,
+        options: &Options,
+    ) -> Self {
+        let mut intake = intake(&config, source, &roster, &index, !options.users.is_empty());
+        if !options.users.is_empty() {
+            intake.wanted.retain(|wanted| options.users.contains(&wanted.key));
+            intake.held.retain(|held| options.users.contains(&held.key));
+            intake.leavers.retain(|leaver| options.users.contains(&leaver.key));
+        }
+        Self { config, roster, intake, index }
+    }
+
+    pub(super) fn findings(&self) -> &[crate::model::Finding] {
+        &self.intake.findings
+    }
+
+    /// Plans and judges; the snapshot is `None` for a tenant that has none yet.
+    pub(super) fn plan(
+        &self,
+        snapshot: Option<&Snapshot>,
+        reads_done: bool,
+    ) -> Result<Judgement, StoreError> {
+        let keys: Vec<&UserKey> = self.intake.wanted.iter().map(|wanted| &wanted.key).collect();
+        let known = snapshot.map(|snapshot| snapshot.known(&keys)).transpose()?.unwrap_or_default();
+        let mut planned = plan(&Inputs {
+            tenant: &self.config.id,
+            capabilities: self.config.capabilities(),
+            reads: self.config.reads,
+            reads_done,
+            quota: self.config.quota,
+            wanted: &self.intake.wanted,
+            known: &known,
+            owners: &self.index.owners(),
+            held: &self.intake.held,
+            leavers: &self.intake.leavers,
+            untouched: self.intake.untouched,
+        });
+        let before = snapshot.map(Snapshot::accepted_input).transpose()?.flatten();
+        let holders = self.holders(snapshot, &planned)?;
+        planned.plan.guards = guard::judge(&Evidence {
+            plan: &planned.plan,
+            limits: &self.config.limits,
+            source_users: self.roster.facts.users,
+            source_users_before: before.map(|input| input.users),
+            holders: &holders,
+        });
+        let wishes = self.wishes(&planned, &known);
+        Ok(Judgement { planned, wishes })
+    }
+
+    /// How many known users have a value, for each attribute that the plan empties.
+    fn holders(
+        &self,
+        snapshot: Option<&Snapshot>,
+        planned: &Planned,
+    ) -> Result<BTreeMap<AttrPath, u64>, StoreError> {
+        let paths = guard::cleared(&planned.plan);
+        let (Some(snapshot), false) = (snapshot, paths.is_empty()) else {
+            return Ok(BTreeMap::new());
+        };
+        let keys: Vec<&UserKey> = self.index.keys().collect();
+        let mut holders: BTreeMap<AttrPath, u64> = BTreeMap::new();
+        for keys in keys.chunks(4096) {
+            for known in snapshot.known(keys)?.values() {
+                for path in paths.keys() {
+                    let value = known.attributes.get(*path).and_then(Option::as_ref);
+                    let holds = value.is_some_and(|value| !Value::is_empty_set(value));
+                    *holders.entry((*path).clone()).or_default() += u64::from(holds);
+                }
+            }
+        }
+        Ok(holders)
+    }
+
+    /// What is wished of everybody that has an operation.
+    fn wishes(
+        &self,
+        planned: &Planned,
+        known: &BTreeMap<UserKey, Known>,
+    ) -> BTreeMap<UserKey, Wishes> {
+        let concerned: BTreeSet<&UserKey> =
+            planned.plan.operations.iter().map(|operation| &operation.key).collect();
+        let wanted = self.intake.wanted.iter().filter(|wanted| concerned.contains(&wanted.key));
+        wanted
+            .map(|wanted| {
+                let known = known.get(&wanted.key);
+                let known = known.filter(|known| known.remote_id == wanted.remote_id);
+                let refused = known.map(|known| known.refused.clone()).unwrap_or_default();
+                (wanted.key.clone(), Wishes::of(wanted, refused))
+            })
+            .collect()
+    }
+
+    /// Attributes that the snapshot remembers: those that are mapped, and those that have to go
+    /// along with one.
+    fn remembered(&self) -> BTreeSet<AttrPath> {
+        let mut paths: BTreeSet<AttrPath> = self.config.mapping.attributes().cloned().collect();
+        for path in self.config.mapping.attributes() {
+            if let Some(group) = self.config.capabilities().group_of(path) {
+                paths.extend(group.members.iter().cloned());
+            }
+        }
+        paths
+    }
+}
+
+/// A tenant whose snapshot is locked for us.
+pub(super) struct Desk {
+    case: Case,
+    /// Given away to the journal while something is sent.
+    store: Option<Store>,
+    lane: Option<Arc<Lane>>,
+    pub(super) report: TenantReport,
+    settled: Vec<UserKey>,
+    wishes: BTreeMap<UserKey, Wishes>,
+    /// Only some users were looked at, so nothing is learnt about the source as a whole.
+    partial: bool,
+}
+
+impl Desk {
+    pub(super) fn new(
+        case: Case,
+        store: Store,
+        mut report: TenantReport,
+        options: &Options,
+    ) -> Self {
+        report.findings = case.findings().to_vec();
+        Self {
+            case,
+            store: Some(store),
+            lane: None,
+            report,
+            settled: Vec::new(),
+            wishes: BTreeMap::new(),
+            partial: !options.users.is_empty(),
+        }
+    }
+
+    fn ended(&self) -> bool {
+        self.report.end != TenantEnd::Planned
+    }
+
+    /// First round: looks at everybody whose account is not known, and plans again.
+    pub(super) async fn refresh(&mut self, options: &Options, progress: &Arc<dyn Progress>) {
+        let planned = self.plan(false);
+        let Some(planned) = self.keep(planned) else { return };
+        let reads: Vec<Operation> = planned.reads().cloned().collect();
+        if !reads.is_empty() && self.lane(options).is_some() {
+            self.deliver(reads, Phase::Reading, options, progress).await;
+        }
+        // Also when the reads were cut short: what is known is planned, the others wait.
+        let planned = self.plan(true);
+        let _ = self.keep(planned);
+    }
+
+    /// Plans without looking at anybody.
+    pub(super) fn plan_only(&mut self) {
+        let planned = self.plan(false);
+        let _ = self.keep(planned);
+    }
+
+    /// Second round: sends the changes, unless a guard tripped.
+    pub(super) async fn send(&mut self, options: &Options, progress: &Arc<dyn Progress>) {
+        if self.ended() {
+            return;
+        }
+        let Some(plan) = &self.report.plan else { return };
+        if !plan.guards.is_empty() {
+            self.report.end = TenantEnd::Guarded;
+            return;
+        }
+        let changes: Vec<Operation> =
+            plan.changes().map(|(operation, _)| operation.clone()).collect();
+        if changes.is_empty() {
+            self.report.end = TenantEnd::Done;
+            return;
+        }
+        if self.lane(options).is_none() {
+            return;
+        }
+        self.deliver(changes, Phase::Sending, options, progress).await;
+        if !self.ended() {
+            self.report.end = TenantEnd::Done;
+        }
+    }
+
+    /// Takes the wishes of everybody unknown for what the target holds; how many those are.
+    pub(super) fn adopt(&mut self) -> u64 {
+        let Some(store) = &mut self.store else { return 0 };
+        let unknown = |key: &UserKey| !self.case.index.knows(key);
+        let wanted = self.case.intake.wanted.iter().filter(|wanted| unknown(&wanted.key));
+        let account = |wanted: &Wanted| {
+            let Wanted { key, remote_id, attributes, withheld: _, line: _, fingerprint } = wanted;
+            (key.clone(), remote_id.clone(), attributes.clone(), *fingerprint)
+        };
+        match store.adopt(wanted.map(account)) {
+            Ok(adopted) => {
+                self.report.end = TenantEnd::Done;
+                adopted
+            }
+            Err(error) => {
+                self.report.end = of_store(&error);
+                0
+            }
+        }
+    }
+
+    pub(super) fn decline(&mut self) {
+        if !self.ended() {
+            self.report.end = TenantEnd::Declined;
+        }
+    }
+
+    /// Remembers what needs no look until it changes, and closes the run.
+    pub(super) fn finish(mut self, options: &Options, now: Timestamp) -> TenantReport {
+        if let Err(error) = self.close(options, now) {
+            self.report.end = of_store(&error);
+        }
+        self.report
+    }
+
+    fn close(&mut self, options: &Options, now: Timestamp) -> Result<(), StoreError> {
+        let fingerprints: BTreeMap<&UserKey, Fingerprint> = self
+            .case
+            .intake
+            .wanted
+            .iter()
+            .map(|wanted| (&wanted.key, wanted.fingerprint))
+            .collect();
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let rows =
+            self.settled.iter().filter_map(|key| Some((key.clone(), *fingerprints.get(key)?)));
+        let rows: Vec<(UserKey, Fingerprint)> = rows.collect();
+        if !rows.is_empty() {
+            store.settle_rows(&rows)?;
+        }
+        let facts = &self.case.roster.facts;
+        let sent = matches!(self.report.end, TenantEnd::Done | TenantEnd::Early(_));
+        if sent && !self.partial && facts.completeness == Completeness::Complete {
+            let (users, rows, digest) = (facts.users, facts.rows, facts.digest);
+            store.accept_input(&AcceptedInput { users, rows, digest, at: now })?;
+        }
+        store.prune(now)?;
+        store.end_run(&options.run, &summary(&self.report), now)
+    }
+
+    fn plan(&self, reads_done: bool) -> Result<Judgement, StoreError> {
+        self.case.plan(self.store.as_deref(), reads_done)
+    }
+
+    fn keep(&mut self, planned: Result<Judgement, StoreError>) -> Option<&crate::model::Plan> {
+        match planned {
+            Err(error) => {
+                self.report.end = of_store(&error);
+                None
+            }
+            Ok(Judgement { planned: Planned { plan, settled }, wishes }) => {
+                self.settled = settled;
+                self.wishes = wishes;
+                self.report.digest = digest(&plan);
+                Some(self.report.plan.insert(plan))
+            }
+        }
+    }
+
+    /// The lane, made when it is first needed; `None`, and the tenant's end, when it cannot be.
+    fn lane(&mut self, options: &Options) -> Option<Arc<Lane>> {
+        if self.lane.is_none() && !self.ended() {
+            match self.open_lane(options) {
+                Ok(lane) => self.lane = Some(Arc::new(lane)),
+                Err(end) => self.report.end = end,
+            }
+        }
+        self.lane.clone()
+    }
+
+    fn open_lane(&self, options: &Options) -> Result<Lane, TenantEnd> {
+        if let Some(end) = refusal(&self.report.notices) {
+            return Err(end);
+        }
+        let config = &self.case.config;
+        let store = self.store.as_ref().ok_or(TenantEnd::State { why: "no state".to_owned() })?;
+        let started = Instant::now();
+        let clock = Clock::new(options.now, started);
+        let pause = store.pause().map_err(|error| of_store(&error))?;
+        let paused = pause.map_or(Duration::ZERO, |pause| clock.until(pause.until));
+        if paused > WAIT_IN_RUN_MAX {
+            let until = crate::engine::retry::moment_after(options.now, paused);
+            return Err(TenantEnd::Paused { until });
+        }
+        let pacer = pacer(config, store, &clock, started).map_err(|error| of_store(&error))?;
+        pacer.pause_until(started + paused);
+        let unusable = |why| TenantEnd::Unusable { why };
+        let timeouts = Timeouts { total: config.request_timeout, ..Timeouts::default() };
+        let http = Http::new(timeouts).map_err(|error| unusable(chain(&error)))?;
+        let secrets = secrets(config).map_err(unusable)?;
+        Ok(Lane::new(
+            config.dialect.clone(),
+            config.reads,
+            http,
+            pacer,
+            secrets,
+            config.concurrency,
+            clock,
+            started + config.run_deadline,
+            options.stop.clone(),
+        ))
+    }
+
+    async fn deliver(
+        &mut self,
+        operations: Vec<Operation>,
+        phase: Phase,
+        options: &Options,
+        progress: &Arc<dyn Progress>,
+    ) {
+        let (Some(lane), Some(store)) = (self.lane.clone(), self.store.take()) else { return };
+        let tenant = self.case.config.id.clone();
+        let wishes = std::mem::take(&mut self.wishes);
+        let results = std::mem::take(&mut self.report.results);
+        let run = options.run.clone();
+        let journal = match Journal::new(store, run, wishes, self.case.remembered(), results) {
+            Ok(journal) => Arc::new(journal),
+            Err(error) => {
+                self.report.end = of_store(&error);
+                return;
+            }
+        };
+        progress.begin(&tenant, phase, operations.len() as u64);
+        let step = {
+            let (progress, tenant) = (progress.clone(), tenant.clone());
+            move |_: &Outcome| progress.step(&tenant)
+        };
+        let delivered = lane.deliver(operations, &journal, Arc::new(step)).await;
+        progress.end(&tenant);
+        match Arc::into_inner(journal).map(Journal::finish) {
+            Some(Ok((store, results))) => {
+                self.store = Some(store);
+                self.report.results = results;
+            }
+            Some(Err(error)) => self.report.end = of_store(&error),
+            None => {
+                let why = "a task of this tenant did not end".to_owned();
+                self.report.end = TenantEnd::State { why };
+            }
+        }
+        self.count(delivered);
+    }
+
+    fn count(&mut self, delivered: crate::sender::Delivered) {
+        let crate::sender::Delivered { left, ended, tally, notices } = delivered;
+        let results = &mut self.report.results;
+        results.left += left as u64;
+        results.requests.reads += tally.reads;
+        results.requests.patches += tally.patches;
+        results.requests.throttled += tally.throttled;
+        results.requests.paused += tally.paused;
+        self.report.notices.extend(notices);
+        if let Some(ended) = ended {
+            if let Ended::NotRecorded { why } = &ended {
+                tracing::error!(tenant = %self.report.tenant, %why, "the state cannot be written");
+            }
+            self.report.end = TenantEnd::Early(ended);
+        }
+    }
+}
+
+/// A pacer that knows what left in the last window, of this run or of another.
+fn pacer(
+    config: &TenantConfig,
+    store: &Store,
+    clock: &Clock,
+    now: Instant,
+) -> Result<Pacer, StoreError> {
+    let window = jiff::SignedDuration::try_from(config.quota.per).unwrap_or_default();
+    let since = clock.now().checked_sub(window).unwrap_or(Timestamp::MIN);
+    let sends = store.sends_since(since)?;
+    // A clock that was set back makes a departure look like a future one: it counts as just now.
+    let ago =
+        |at: &Timestamp| Duration::try_from(clock.now().duration_since(*at)).unwrap_or_default();
+    let recent: Vec<Duration> = sends.iter().map(ago).collect();
+    Ok(Pacer::new(config.quota, &recent, now))
+}
+
+fn secrets(config: &TenantConfig) -> Result<Secrets, String> {
+    let places = config.secrets.clone();
+    Secrets::load(Box::new(move || {
+        let read = |(name, secret): (&String, &crate::config::Secret)| {
+            secret.read().map(|text| (name.clone(), text)).map_err(|problem| problem.to_string())
+        };
+        places.iter().map(read).collect()
+    }))
+}
+
+/// The run in figures, for the record and for `status`.
+fn summary(report: &TenantReport) -> String {
+    let Results {
+        read,
+        settled,
+        unverified,
+        not_accepted,
+        refused,
+        gone,
+        in_doubt,
+        deferred,
+        left,
+        requests,
+        failures: _,
+    } = &report.results;
+    let held = report.plan.as_ref().map_or(0, |plan| plan.held.len());
+    serde_json::json!({
+        "exit": report.exit().code(),
+        "digest": report.digest,
+        "read": read,
+        "settled": settled,
+        "unverified": unverified,
+        "not_accepted": not_accepted,
+        "refused": refused,
+        "gone": gone,
+        "in_doubt": in_doubt,
+        "deferred": deferred,
+        "left": left,
+        "held": held,
+        "requests": requests.reads + requests.patches,
+    })
+    .to_string()
+}
