@@ -19,4 +19,10 @@ pub mod sender;
 
 pub mod cycle;
 
+pub mod daemon;
+
+pub mod report;
+
 pub mod sandbox;
+
+pub mod cli;

@@ -27,6 +27,8 @@ pub struct TenantConfig {
     /// The dialect's name in the registry.
     pub api: &'static str,
     pub dialect: Arc<dyn Dialect>,
+    /// The dialect's table as it was written, for a rehearsal.
+    pub settings: serde_json::Map<String, serde_json::Value>,
     pub mapping: Mapping,
     pub quota: Rate,
     /// Requests in flight at most, 1 to 64.
@@ -99,7 +101,7 @@ pub(super) fn check(
     workplace: &Workplace<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<TenantConfig> {
-    let mut tables = super::document::table(value, at, problems);
+    let mut tables = fields::table(value, at, problems);
     let dialect_tables = take_dialects(&mut tables);
     let guards = sub(&mut tables, "guards", &format!("{at}.guards"), problems);
     let credentials = credentials(&mut tables, &format!("{at}.credentials"), problems);
@@ -131,12 +133,13 @@ pub(super) fn check(
     let run_deadline = duration(&keys.run_deadline, "run_deadline", at, problems);
     let (opened, mapping) = (opened?, mapping?);
     Some(TenantConfig {
-        digest: mapping.digest().with(opened.settings),
+        digest: mapping.digest().with(opened.digest),
         reads: keys.reads && opened.dialect.capabilities().read,
         id,
         source: source?,
         api: opened.name,
         dialect: opened.dialect,
+        settings: opened.table,
         mapping,
         quota: quota?,
         concurrency: concurrency?,
@@ -151,8 +154,9 @@ pub(super) fn check(
 struct Open {
     name: &'static str,
     dialect: Arc<dyn Dialect>,
-    /// Of the dialect's table.
-    settings: Fingerprint,
+    table: serde_json::Map<String, serde_json::Value>,
+    /// Of the table.
+    digest: Fingerprint,
 }
 
 /// The tables that bear a dialect's name.
@@ -183,9 +187,10 @@ fn open(
         return None;
     };
     let text = serde_json::Value::Object(table.clone()).to_string();
-    let settings = Fingerprint::of([Some(entry.name), Some(text.as_str())]);
-    let dialect = keep((entry.open)(&Settings { table, allow_http_loopback }), &at, problems)?;
-    Some(Open { name: entry.name, dialect: dialect.into(), settings })
+    let digest = Fingerprint::of([Some(entry.name), Some(text.as_str())]);
+    let settings = Settings { table: table.clone(), allow_http_loopback };
+    let dialect = keep((entry.open)(&settings), &at, problems)?;
+    Some(Open { name: entry.name, dialect: dialect.into(), table, digest })
 }
 
 fn own_keys(tables: Map<String, Value>, at: &str, problems: &mut Vec<Problem>) -> Keys {
@@ -204,13 +209,20 @@ fn rules(
     at: &str,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, RuleSettings> {
-    let map = super::document::sub_tables(tables, "map", problems);
-    let read = |(path, value)| {
-        let at = format!("{at}.{path}");
-        let rule = fields::read(value, &at, problems);
+    let map = super::document::sub_tables(tables, "map", at, problems);
+    let read = |(path, value): (String, Value)| {
+        let rule = rule(value, &format!("{at}.{}", fields::part(&path)), problems);
         (path, rule)
     };
     map.into_iter().map(read).collect()
+}
+
+/// The look-up is read apart, so that its keys are compared with its own.
+fn rule(value: Value, at: &str, problems: &mut Vec<Problem>) -> RuleSettings {
+    let mut table = fields::table(value, at, problems);
+    let lookup = table.remove("lookup");
+    let lookup = lookup.map(|lookup| fields::read(lookup, &format!("{at}.lookup"), problems));
+    RuleSettings { lookup, ..fields::read(Value::from(table), at, problems) }
 }
 
 fn credentials(
@@ -235,7 +247,7 @@ fn load_tables(
     for (path, rule) in &mut settings.map {
         if let Some(lookup) = &mut rule.lookup {
             let LookupSettings { file, key, value, table, on_missing: _ } = lookup;
-            let at = format!("{at}.map.{path}.lookup");
+            let at = format!("{at}.map.{}.lookup", fields::part(path));
             load_table(
                 file.as_ref(),
                 key.as_deref(),
@@ -262,9 +274,9 @@ fn load_table(
     at: &str,
     problems: &mut Vec<Problem>,
 ) {
-    let Some(file) = file else { return };
-    let read = csv_table::read(&folder.join(file), key.unwrap_or("key"), value.unwrap_or("value"));
-    match read {
+    // Which of the columns is not named, the mapping tells.
+    let (Some(file), Some(key), Some(value)) = (file, key, value) else { return };
+    match csv_table::read(&folder.join(file), key, value) {
         Ok(read) if table.is_empty() => *table = read,
         Ok(_) => {
             let why = "has both `file` and `table`";

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     config::{Config, SourceConfig, TenantConfig},
     engine::plan::digest,
-    model::{Roster, SourceId, TenantId},
+    model::{Roster, SourceId, TenantId, Wanted},
     sender::Ended,
     source::Refused,
     store::{Holder, ReadStore, Store},
@@ -47,27 +47,73 @@ pub fn preview(config: &Config, source: &SourceId, options: &Options) -> CycleRe
         }
     };
     let plan = |(tenant, index, store): (Arc<TenantConfig>, Index, Option<ReadStore>)| {
-        let mut report = blank(&tenant, options.now);
+        let report = blank(&tenant, options.now);
         let case = Case::new(tenant, settings, roster.clone(), index, options);
-        report.findings = case.findings().to_vec();
-        match case.plan(store.as_deref(), false) {
-            Err(error) => end(report, of_store(&error)),
-            Ok(judgement) => {
-                let plan = judgement.planned.plan;
-                report.digest = digest(&plan);
-                let guarded = !plan.guards.is_empty();
-                report.plan = Some(plan);
-                let refused = refusal(&report.notices);
-                match refused {
-                    Some(refused) => end(report, refused),
-                    None if guarded => end(report, TenantEnd::Guarded),
-                    None => report,
-                }
-            }
-        }
+        planned(&case, store.as_deref(), report)
     };
     ended.extend(opened.into_iter().map(plan));
     report(config, source, options, &roster, ended)
+}
+
+/// What the source wishes of each of its tenants, without a look at any snapshot.
+///
+/// # Errors
+/// Why the source is refused.
+pub fn wishes(
+    config: &Config,
+    source: &SourceId,
+    options: &Options,
+) -> Result<Vec<(Arc<TenantConfig>, Vec<Wanted>)>, Refused> {
+    let Some(settings) = config.sources.get(source) else { return Ok(Vec::new()) };
+    let roster = Arc::new(gather::read(config, source, settings, &[], true)?);
+    let case = |tenant: Arc<TenantConfig>| {
+        let index = Index::default();
+        let case = Case::new(tenant.clone(), settings, roster.clone(), index, options);
+        (tenant, case.into_wanted())
+    };
+    Ok(chosen(config, source, options).into_iter().map(case).collect())
+}
+
+/// Judges the source and maps it for every tenant, without state or network: nobody is known.
+#[must_use]
+pub fn judge(config: &Config, source: &SourceId, options: &Options) -> CycleReport {
+    let Some(settings) = config.sources.get(source) else {
+        return empty(config, source, options);
+    };
+    let roster = match gather::read(config, source, settings, &[], true) {
+        Ok(roster) => Arc::new(roster),
+        Err(refused) => return refused_report(config, source, options, refused, Vec::new()),
+    };
+    let plan = |tenant: Arc<TenantConfig>| {
+        let report = blank(&tenant, options.now);
+        let case = Case::new(tenant, settings, roster.clone(), Index::default(), options);
+        planned(&case, None, report)
+    };
+    let tenants = chosen(config, source, options).into_iter().map(plan).collect();
+    report(config, source, options, &roster, tenants)
+}
+
+/// A tenant's plan, with what would keep it from being sent.
+fn planned(
+    case: &Case,
+    snapshot: Option<&crate::store::Snapshot>,
+    mut report: TenantReport,
+) -> TenantReport {
+    report.findings = case.findings().to_vec();
+    match case.plan(snapshot, false) {
+        Err(error) => end(report, of_store(&error)),
+        Ok(judgement) => {
+            let plan = judgement.planned.plan;
+            report.digest = digest(&plan);
+            let guarded = !plan.guards.is_empty();
+            report.plan = Some(plan);
+            match refusal(&report.notices) {
+                Some(refused) => end(report, refused),
+                None if guarded => end(report, TenantEnd::Guarded),
+                None => report,
+            }
+        }
+    }
 }
 
 /// A cycle that holds the locks of its tenants.

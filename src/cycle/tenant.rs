@@ -98,6 +98,10 @@ impl Case {
         &self.intake.findings
     }
 
+    pub(super) fn into_wanted(self) -> Vec<Wanted> {
+        self.intake.wanted
+    }
+
     /// Plans and judges; the snapshot is `None` for a tenant that has none yet.
     pub(super) fn plan(
         &self,
@@ -459,9 +463,13 @@ fn pacer(
     let window = jiff::SignedDuration::try_from(config.quota.per).unwrap_or_default();
     let since = clock.now().checked_sub(window).unwrap_or(Timestamp::MIN);
     let sends = store.sends_since(since)?;
+    // A run that was killed may have sent what it had recorded at any time since then.
+    let killed = store.runs(2)?.get(1).is_some_and(|run| run.ended.is_none());
     // A clock that was set back makes a departure look like a future one: it counts as just now.
-    let ago =
-        |at: &Timestamp| Duration::try_from(clock.now().duration_since(*at)).unwrap_or_default();
+    let ago = |at: &Timestamp| match killed {
+        true => Duration::ZERO,
+        false => Duration::try_from(clock.now().duration_since(*at)).unwrap_or_default(),
+    };
     let recent: Vec<Duration> = sends.iter().map(ago).collect();
     Ok(Pacer::new(config.quota, &recent, now))
 }

@@ -15,6 +15,7 @@ mod kare;
 mod practice;
 mod quota;
 mod scalepad;
+mod seed;
 mod server;
 mod stage;
 mod strict_json;
@@ -24,6 +25,7 @@ mod workiva;
 pub use biot::CustomType;
 pub use faults::{Fault, Faults, RetryAfterForm};
 pub use quota::QuotaStyle;
+pub use seed::account_of;
 pub use server::Sandbox;
 
 use crate::model::Rate;

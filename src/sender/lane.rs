@@ -262,7 +262,7 @@ impl Lane {
         done: &(dyn Fn(&Outcome) + Send + Sync),
     ) {
         loop {
-            if self.has_ended() || !self.or_end(self.pacer.slot()).await {
+            if self.has_ended() || self.or_end(self.pacer.slot()).await.is_none() {
                 return;
             }
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -310,8 +310,8 @@ impl Lane {
         }
     }
 
-    /// Waits for the future, or until the lane has to end; `false` then.
-    async fn or_end(&self, wait: impl Future<Output = ()>) -> bool {
+    /// Waits for the future, or until the lane has to end; `None` then.
+    async fn or_end<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
         let mut stop = self.stop.clone();
         let mut closed = self.closed.subscribe();
         tokio::select! {
@@ -319,9 +319,9 @@ impl Lane {
             _ = stop.wait_for(|stop| *stop) => self.end(Ended::Stopped),
             _ = closed.wait_for(|closed| *closed) => {}
             () = tokio::time::sleep_until(self.deadline) => self.end(Ended::Deadline),
-            () = wait => return true,
+            waited = wait => return Some(waited),
         }
-        false
+        None
     }
 
     /// The first cause stays.
@@ -359,6 +359,7 @@ impl Lane {
         let now = Instant::now();
         let wait = retry::throttled(asked, n, now.into_std(), dice());
         // Everybody stops at once; the record follows.
+        self.pacer.distrust();
         let within_run = wait.min(WAIT_IN_RUN_MAX);
         self.pacer.pause_until(now + within_run);
         let until = retry::moment_after(self.clock.now(), wait);
@@ -405,7 +406,7 @@ impl<R: Recorder> Carrier<'_, R> {
                 Step::Send(next) => next,
                 Step::Again { next, failures } => {
                     let wait = retry::transient(failures, Instant::now().into_std(), dice());
-                    if !self.lane.or_end(sleep(wait)).await {
+                    if self.lane.or_end(sleep(wait)).await.is_none() {
                         return Ok(delivery.abandon("the run ended first"));
                     }
                     next
@@ -420,7 +421,7 @@ impl<R: Recorder> Carrier<'_, R> {
                     return Ok(delivery.abandon("the credentials are refused"));
                 }
             };
-            if !self.lane.or_end(self.lane.pacer.slot()).await {
+            if self.lane.or_end(self.lane.pacer.slot()).await.is_none() {
                 return Ok(delivery.abandon("the run ended first"));
             }
         }
@@ -444,12 +445,16 @@ impl<R: Recorder> Carrier<'_, R> {
         if self.requests > 0 {
             self.recorder.again(self.intent, self.lane.clock.now()).await?;
         }
-        if self.lane.has_ended() || !self.lane.or_end(self.lane.pacer.depart()).await {
+        if self.lane.has_ended() {
             return Ok(None);
         }
+        let Some(departure) = self.lane.or_end(self.lane.pacer.depart()).await else {
+            return Ok(None);
+        };
         self.requests += 1;
         self.count_request(action);
         let sent = self.lane.http.send(request, secrets).await;
+        drop(departure);
         Ok(Some(self.read(remote_id, action, sent)))
     }
 

@@ -111,7 +111,9 @@ impl<'a> Table<'a> {
         places: &[(&'static str, &'static str)],
     ) -> Option<Base> {
         let names: Vec<_> = places.iter().map(|&(name, _)| name).collect();
-        match (self.get(key).is_some(), self.get("base_url").is_some()) {
+        // An empty text is how an environment variable takes back what the file says.
+        let given = |key: &str| self.get(key).is_some_and(|value| value.as_str() != Some(""));
+        match (given(key), given("base_url")) {
             (false, true) => self.base_url(),
             (true, false) => {
                 let chosen = self.choice(key, &names)?;

@@ -1,0 +1,99 @@
+//! The command line: arguments in, text out, an exit code. Decides nothing about anybody's data.
+
+mod arguments;
+mod ask;
+mod demo;
+mod output;
+mod rehearse;
+mod signals;
+mod verbs;
+
+use crate::{config::ConfigError, cycle::Exit};
+use anyhow::Error;
+use arguments::{Arguments, Verb};
+use clap::Parser;
+use output::{say, write_stdout};
+use std::process::ExitCode;
+
+/// Exit code of a mistake on the command line (`EX_USAGE` of sysexits.h).
+const USAGE: u8 = 64;
+
+/// How a verb ended.
+enum Ended {
+    Exit(Exit),
+    /// `plan --detailed-exitcode`: there are changes.
+    Changes,
+    Usage,
+    /// Stopped by a signal, cleanly.
+    Signal(u8),
+}
+
+impl Ended {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Exit(exit) => exit.code(),
+            Self::Changes => 2,
+            Self::Usage => USAGE,
+            // As shells report a process that a signal ended.
+            Self::Signal(number) => 128 + number,
+        }
+    }
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    output::set_up_logs(&arguments);
+    match run(arguments) {
+        Ok(ended) => ExitCode::from(ended.code()),
+        Err(error) => ExitCode::from(tell(&error)),
+    }
+}
+
+/// `--help` and `--version` come this way too, and are no mistakes.
+fn usage(error: &clap::Error) -> ExitCode {
+    let mistake = error.use_stderr();
+    let _ = error.print();
+    ExitCode::from(if mistake { USAGE } else { 0 })
+}
+
+/// Prints an error with its causes; its exit code.
+fn tell(error: &Error) -> u8 {
+    say(&format!("error: {error:#}"));
+    if error.is::<ConfigError>() { Exit::Config.code() } else { Exit::Failed.code() }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<Ended> {
+    let Arguments { common, verb } = arguments;
+    let colour = output::colour(common.color);
+    match verb {
+        Verb::Check => verbs::check(&common, colour),
+        Verb::Plan(plan) if plan.refresh => {
+            on_runtime(verbs::plan_refreshed(&common, &plan, colour))
+        }
+        Verb::Plan(plan) => verbs::plan(&common, &plan, colour),
+        Verb::Apply(apply) => on_runtime(verbs::apply(&common, &apply, colour)),
+        Verb::Run(run) if run.dry_run => verbs::plan(&common, &run.as_plan(), colour),
+        Verb::Run(run) => on_runtime(verbs::run(&common, &run, colour)),
+        Verb::Adopt(adopt) => verbs::adopt(&common, &adopt, colour),
+        Verb::Status(status) => verbs::status(&common, &status),
+        Verb::Daemon => on_runtime(verbs::daemon(&common)),
+        Verb::Sandbox(sandbox) => on_runtime(rehearse::sandbox(&common, &sandbox)),
+        Verb::Demo(demo) => on_runtime(demo::demo(&demo, colour)),
+        Verb::Config => {
+            write_stdout(crate::config::EXAMPLE);
+            Ok(Ended::Exit(Exit::Done))
+        }
+    }
+}
+
+fn on_runtime<F>(work: F) -> anyhow::Result<Ended>
+where
+    F: Future<Output = anyhow::Result<Ended>>,
+{
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

@@ -1,0 +1,184 @@
+//! `rosterd sandbox`: the configured targets, on this machine.
+
+use super::{
+    Ended,
+    arguments::{Common, Sandbox as Wish},
+    output::{say, write_stdout},
+    signals::Signals,
+    verbs::configuration,
+};
+use crate::{
+    config::{Config, TenantConfig},
+    cycle::{self, Exit, Options},
+    daemon::{new_run, now},
+    model::{Rate, Wanted},
+    sandbox::{
+        Api, CustomType, Department, Fault, Faults, RetryAfterForm, Sandbox, SandboxTenant, Tokens,
+        account_of,
+    },
+};
+use anyhow::{Context, anyhow, bail};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tokio::sync::watch;
+
+pub(super) async fn sandbox(common: &Common, wish: &Wish) -> anyhow::Result<Ended> {
+    let config = configuration(common)?;
+    let tenants = tenants(&config, wish)?;
+    let signals = Signals::listen()?;
+    let sandbox = Sandbox::start(wish.listen, tenants)
+        .await
+        .with_context(|| format!("failed to serve on {}", wish.listen))?;
+    say(&format!(
+        "serving {} tenants on {}; stop with Ctrl-C",
+        config.tenants.len(),
+        sandbox.address()
+    ));
+    say("to rehearse, set these in another shell, and keep a state of its own:");
+    write_stdout(&overlay(&config, &sandbox));
+    let mut stop = signals.stop.clone();
+    let _ = stop.wait_for(|stop| *stop).await;
+    for tenant in config.tenants.keys() {
+        let seen = sandbox.requests(tenant.as_str());
+        let patches = seen.iter().filter(|seen| seen.method == "PATCH").count();
+        say(&format!("{tenant}: {} requests, {patches} of them PATCH", seen.len()));
+        for violation in sandbox.violations(tenant.as_str()) {
+            say(&format!("{tenant}: violation: {violation}"));
+        }
+    }
+    sandbox.stop().await;
+    Ok(Ended::Exit(Exit::Done))
+}
+
+/// Environment variables that turn the configuration to the sandbox.
+fn overlay(config: &Config, sandbox: &Sandbox) -> String {
+    let mut lines = String::from("export ROSTERD_STATE_DIR=./rehearsal-state\n");
+    for (id, tenant) in &config.tenants {
+        let prefix = format!("export ROSTERD__TENANTS__{}", id.as_str().to_uppercase());
+        let api = tenant.api.to_uppercase();
+        for key in ["REGION", "SITE"] {
+            if tenant.settings.contains_key(&key.to_lowercase()) {
+                lines.push_str(&format!("{prefix}__{api}__{key}=\n"));
+            }
+        }
+        lines.push_str(&format!("{prefix}__{api}__BASE_URL={}\n", sandbox.base_url(id.as_str())));
+        lines.push_str(&format!("{prefix}__ALLOW_INSECURE_HTTP=loopback\n"));
+    }
+    lines
+}
+
+/// Practice tenants that hold what the roster wishes, as after a night of synchronization.
+fn tenants(config: &Config, wish: &Wish) -> anyhow::Result<Vec<SandboxTenant>> {
+    let faults = faults(wish)?;
+    let quota = wish.quota.as_deref().map(Rate::parse).transpose();
+    let quota = quota.map_err(|why| anyhow!("--quota {why}"))?;
+    let options = Options {
+        run: new_run(),
+        verb: "sandbox",
+        now: now(),
+        tenants: BTreeSet::new(),
+        users: BTreeSet::new(),
+        stop: watch::channel(false).1,
+    };
+    let mut tenants = Vec::new();
+    for source in config.sources.keys() {
+        let wishes = cycle::wishes(config, source, &options)
+            .map_err(|refused| anyhow!("the source `{source}` is refused: {refused}"))?;
+        for (tenant, wanted) in wishes {
+            let mut practice = practice_tenant(&tenant)?;
+            settle(&mut practice, &wanted);
+            practice.quota = quota.or(practice.quota);
+            practice.faults = faults.clone();
+            if let Some(token) = &wish.token {
+                let headers = ["authorization", "x-session-token"];
+                let accepted = headers.map(|header| (header.to_owned(), token.clone()));
+                practice.tokens = Tokens::Exact(accepted.into());
+            }
+            tenants.push(practice);
+        }
+    }
+    Ok(tenants)
+}
+
+/// The tenant's practice twin: its quota, its ids and its custom attributes, with no account yet.
+pub(super) fn practice_tenant(tenant: &TenantConfig) -> anyhow::Result<SandboxTenant> {
+    let api: Api = tenant.api.parse().map_err(|_| anyhow!("no practice API `{}`", tenant.api))?;
+    let mut practice = SandboxTenant::new(tenant.id.as_str(), api);
+    let text = |key: &str| tenant.settings.get(key).and_then(Value::as_str).map(str::to_owned);
+    let scope = text("organization_id").or_else(|| text("client_id"));
+    practice.scope_id = scope.unwrap_or(practice.scope_id);
+    practice.quota = Some(tenant.quota);
+    let custom = tenant.settings.get("custom").and_then(Value::as_object);
+    for (name, settings) in custom.into_iter().flatten() {
+        practice.custom_attributes.insert(name.clone(), custom_type(name, settings)?);
+    }
+    Ok(practice)
+}
+
+fn custom_type(name: &str, settings: &Value) -> anyhow::Result<CustomType> {
+    let kind = settings.as_str().or_else(|| settings.get("type")?.as_str());
+    let kind = kind.and_then(|kind| kind.parse().ok());
+    let kind = kind.with_context(|| format!("no practice for the custom attribute `{name}`"))?;
+    let values = settings.get("values").and_then(Value::as_array).into_iter().flatten();
+    let values = values.filter_map(Value::as_str).map(str::to_owned).collect();
+    Ok(match kind {
+        CustomType::SingleSelect(_) => CustomType::SingleSelect(values),
+        CustomType::MultiSelect(_) => CustomType::MultiSelect(values),
+        other => other,
+    })
+}
+
+/// Gives the practice tenant the accounts that the roster wishes.
+fn settle(practice: &mut SandboxTenant, wanted: &[Wanted]) {
+    for wanted in wanted {
+        let set = wanted.attributes.iter().filter_map(|(path, value)| {
+            Some((path.as_str().to_owned(), value.as_ref()?.to_json()))
+        });
+        let attributes: BTreeMap<String, Value> = set.collect();
+        let departments = attributes.get("departments").and_then(Value::as_array);
+        for id in departments.into_iter().flatten().filter_map(Value::as_str) {
+            let name = format!("Department {}", practice.departments.len() + 1);
+            let department = Department { name, description: String::new() };
+            practice.departments.entry(id.to_owned()).or_insert(department);
+        }
+        let account = account_of(practice.api, &attributes);
+        practice.accounts.insert(wanted.remote_id.as_str().to_owned(), account);
+    }
+}
+
+/// Names of the faults that can be asked for.
+const FAULTS: [(&str, Fault); 10] = [
+    ("throttle", Fault::Throttle { retry_after: RetryAfterForm::Seconds(2) }),
+    ("throttle-date", Fault::Throttle { retry_after: RetryAfterForm::ImfFixdate(2) }),
+    ("throttle-bare", Fault::Throttle { retry_after: RetryAfterForm::None }),
+    ("unavailable", Fault::Unavailable { retry_after: RetryAfterForm::Seconds(2) }),
+    ("lost-answer", Fault::LostAnswer),
+    ("lost-request", Fault::LostRequest),
+    ("slow", Fault::Slow(Duration::from_secs(2))),
+    ("error-500", Fault::Error500Applied),
+    ("cut-body", Fault::CutBody),
+    ("conflict", Fault::Conflict),
+];
+
+fn faults(wish: &Wish) -> anyhow::Result<Faults> {
+    let mut shares = Vec::new();
+    for text in &wish.faults {
+        let Some((name, share)) = text.split_once('=') else {
+            bail!("--fault {text}: write it as NAME=SHARE, such as `lost-answer=2%`");
+        };
+        let found = FAULTS.iter().find(|(known, _)| *known == name);
+        let Some((_, fault)) = found else {
+            let known: Vec<&str> = FAULTS.iter().map(|(name, _)| *name).collect();
+            bail!("--fault {text}: known are {}", known.join(", "));
+        };
+        let percent = share.trim_end_matches('%').parse::<f64>().ok();
+        let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+        let percent =
+            percent.with_context(|| format!("--fault {text}: the share is no percentage"))?;
+        shares.push((percent / 100.0, fault.clone()));
+    }
+    Ok(Faults::shares(wish.seed, shares))
+}

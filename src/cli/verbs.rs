@@ -1,0 +1,348 @@
+//! The verbs that work on a configuration.
+
+use super::{
+    Ended,
+    arguments::{Adopt, Apply, Common, Plan, Run, Scope, Status},
+    ask,
+    output::{Bars, say, write_private, write_stdout},
+    signals::Signals,
+};
+use crate::{
+    config::{Config, Surroundings, load},
+    cycle::{self, CycleReport, Exit, Options, Progress, Session, TenantReport},
+    daemon::{self, holder, new_run, now},
+    model::{RunId, SourceId},
+    report::{self, SavedPlan, Style, TenantStatus},
+    store::ReadStore,
+};
+use anyhow::{Context, bail};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+use tokio::sync::watch;
+
+/// Loads the configuration; a flag goes before what it says.
+pub(super) fn configuration(common: &Common) -> anyhow::Result<Config> {
+    let mut config = load(&common.config, &Surroundings::of_process())?;
+    if let Some(dir) = &common.state_dir {
+        config.state_dir.clone_from(dir);
+    }
+    Ok(config)
+}
+
+/// The sources that are meant; all when none is named.
+fn sources(config: &Config, scope: &Scope) -> anyhow::Result<Vec<SourceId>> {
+    for tenant in &scope.tenants {
+        if !config.tenants.contains_key(tenant) {
+            let known: Vec<String> = config.tenants.keys().map(ToString::to_string).collect();
+            bail!("there is no tenant `{tenant}`; known are {}", known.join(", "));
+        }
+    }
+    let fed = |source: &&SourceId| {
+        scope.tenants.is_empty()
+            || config.tenants_of(source).any(|tenant| scope.tenants.contains(&tenant.id))
+    };
+    if scope.source.is_empty() {
+        return Ok(config.sources.keys().filter(fed).cloned().collect());
+    }
+    let find = |name: &String| {
+        let id = SourceId::parse(name).ok().filter(|id| config.sources.contains_key(id));
+        id.with_context(|| {
+            let known: Vec<String> = config.sources.keys().map(ToString::to_string).collect();
+            format!("there is no source `{name}`; known are {}", known.join(", "))
+        })
+    };
+    scope.source.iter().map(find).collect()
+}
+
+fn options(verb: &'static str, run: &RunId, scope: &Scope, stop: watch::Receiver<bool>) -> Options {
+    Options {
+        run: run.clone(),
+        verb,
+        now: now(),
+        tenants: scope.tenants.iter().cloned().collect(),
+        users: scope.users.iter().cloned().collect(),
+        stop,
+    }
+}
+
+/// Nobody asks a verb that only looks to stop.
+fn never() -> watch::Receiver<bool> {
+    watch::channel(false).1
+}
+
+fn worst(reports: &[CycleReport]) -> Exit {
+    reports.iter().map(CycleReport::exit).fold(Exit::Done, Exit::max)
+}
+
+/// What keeps a run from sending, told before anything else: secrets that cannot be read.
+fn secrets_ready(common: &Common, config: &Config) -> Result<(), Ended> {
+    let problems = config.secret_problems();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    say(&format!("error: the secrets of {} cannot be used", common.config.display()));
+    for problem in problems {
+        say(&format!("  {problem}"));
+    }
+    Err(Ended::Exit(Exit::Config))
+}
+
+pub(super) fn check(common: &Common, colour: bool) -> anyhow::Result<Ended> {
+    let config = configuration(common)?;
+    let secrets = secrets_ready(common, &config);
+    let mut worst = if secrets.is_err() { Exit::Config } else { Exit::Done };
+    let certificates = rustls_native_certs::load_native_certs().certs.len();
+    if certificates == 0 {
+        say("warning: this machine trusts no certificate authority; install `ca-certificates`");
+    }
+    let scope = Scope::default();
+    for source in sources(&config, &scope)? {
+        let report =
+            daemon::check_source(&config, &source, &options("check", &new_run(), &scope, never()));
+        let style = Style { colour, ..Style::default() };
+        write_stdout(&report::check_text(&report, &style));
+        worst = worst.max(report.exit());
+    }
+    Ok(Ended::Exit(worst))
+}
+
+pub(super) fn plan(common: &Common, plan: &Plan, colour: bool) -> anyhow::Result<Ended> {
+    let config = configuration(common)?;
+    if let Err(ended) = secrets_ready(common, &config) {
+        return Ok(ended);
+    }
+    let run = new_run();
+    let preview = |source: &SourceId| {
+        cycle::preview(&config, source, &options("plan", &run, &plan.scope, never()))
+    };
+    let reports: Vec<CycleReport> = sources(&config, &plan.scope)?.iter().map(preview).collect();
+    show_plan(&reports, plan, colour)
+}
+
+/// Reads who is not known yet, and plans; sends no change.
+pub(super) async fn plan_refreshed(
+    common: &Common,
+    plan: &Plan,
+    colour: bool,
+) -> anyhow::Result<Ended> {
+    let config = Arc::new(configuration(common)?);
+    if let Err(ended) = secrets_ready(common, &config) {
+        return Ok(ended);
+    }
+    let signals = Signals::listen()?;
+    let run = new_run();
+    let progress: Arc<dyn Progress> = Arc::new(Bars::new());
+    let mut reports = Vec::new();
+    for source in sources(&config, &plan.scope)? {
+        let options = options("plan", &run, &plan.scope, signals.stop.clone());
+        let mut session = Session::open(config.clone(), &source, options, &holder());
+        session.refresh(&progress).await;
+        reports.push(session.finish(now()));
+    }
+    let ended = show_plan(&reports, plan, colour)?;
+    Ok(signals.number().map_or(ended, Ended::Signal))
+}
+
+fn show_plan(reports: &[CycleReport], plan: &Plan, colour: bool) -> anyhow::Result<Ended> {
+    if let Some(path) = &plan.out {
+        let [report] = reports else {
+            bail!("a plan file holds one source; choose it with --source");
+        };
+        let text = format!("{:#}\n", report::plan_json(report));
+        write_private(path, &text)
+            .with_context(|| format!("failed to write the plan to {}", path.display()))?;
+    }
+    for report in reports {
+        if plan.json {
+            write_stdout(&format!("{}\n", report::plan_json(report)));
+        } else {
+            let limit = Some(plan.limit).filter(|limit| *limit > 0);
+            let style = Style { dry_run: true, colour, limit, ..Style::default() };
+            write_stdout(&report::plan_text(report, &style));
+        }
+    }
+    let worst = worst(reports);
+    let changes = reports.iter().flat_map(|report| &report.tenants).any(has_operations);
+    if plan.detailed_exitcode && changes && matches!(worst, Exit::Done | Exit::Partial) {
+        return Ok(Ended::Changes);
+    }
+    Ok(Ended::Exit(worst))
+}
+
+fn has_operations(tenant: &TenantReport) -> bool {
+    tenant.plan.as_ref().is_some_and(|plan| !plan.operations.is_empty())
+}
+
+pub(super) async fn run(common: &Common, run: &Run, colour: bool) -> anyhow::Result<Ended> {
+    let config = Arc::new(configuration(common)?);
+    if let Err(ended) = secrets_ready(common, &config) {
+        return Ok(ended);
+    }
+    let signals = Signals::listen()?;
+    let progress: Arc<dyn Progress> = Arc::new(Bars::new());
+    let id = new_run();
+    let mut reports = Vec::new();
+    for source in sources(&config, &run.scope)? {
+        let options = options("run", &id, &run.scope, signals.stop.clone());
+        let mut session = Session::open(config.clone(), &source, options, &holder());
+        session.refresh(&progress).await;
+        session.send(&progress).await;
+        reports.push(session.finish(now()));
+    }
+    show_summaries(&reports, run.json, colour);
+    Ok(signals.number().map_or(Ended::Exit(worst(&reports)), Ended::Signal))
+}
+
+fn show_summaries(reports: &[CycleReport], json: bool, colour: bool) {
+    for report in reports {
+        if json {
+            write_stdout(&format!("{}\n", report::summary_json(report)));
+        } else {
+            let style = Style { colour, ..Style::default() };
+            write_stdout(&report::summary_text(report, &style));
+        }
+    }
+}
+
+pub(super) async fn apply(common: &Common, apply: &Apply, colour: bool) -> anyhow::Result<Ended> {
+    if !apply.yes && !ask::somebody_there() {
+        say("error: there is no terminal to ask on; pass --yes to send without asking");
+        return Ok(Ended::Usage);
+    }
+    let config = Arc::new(configuration(common)?);
+    if let Err(ended) = secrets_ready(common, &config) {
+        return Ok(ended);
+    }
+    let saved = apply.plan.as_deref().map(saved_plan).transpose()?;
+    let signals = Signals::listen()?;
+    let progress: Arc<dyn Progress> = Arc::new(Bars::new());
+    let id = new_run();
+    let mut chosen = sources(&config, &apply.scope)?;
+    if let Some(saved) = &saved {
+        chosen.retain(|source| source.as_str() == saved.source);
+    }
+    let mut reports = Vec::new();
+    for source in chosen {
+        let options = options("apply", &id, &apply.scope, signals.stop.clone());
+        let mut session = Session::open(config.clone(), &source, options, &holder());
+        let agreed = match &saved {
+            Some(saved) => {
+                session.plan_only();
+                if let Some(why) = saved.stale(session.tenants()) {
+                    session.decline();
+                    let _ = session.finish(now());
+                    bail!("the plan is stale: {why}; nothing was sent; make a new plan");
+                }
+                apply.yes || agreed(&session, apply, colour)?
+            }
+            None => {
+                session.refresh(&progress).await;
+                apply.yes || agreed(&session, apply, colour)?
+            }
+        };
+        if agreed {
+            session.send(&progress).await;
+        } else {
+            session.decline();
+        }
+        reports.push(session.finish(now()));
+    }
+    show_summaries(&reports, apply.json, colour);
+    Ok(signals.number().map_or(Ended::Exit(worst(&reports)), Ended::Signal))
+}
+
+fn saved_plan(path: &Path) -> anyhow::Result<SavedPlan> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("failed to read the plan {}", path.display()))?;
+    SavedPlan::read(&text).map_err(|why| anyhow::anyhow!("{} is no plan: {why}", path.display()))
+}
+
+/// Shows the plans and asks; nothing to send needs no answer.
+fn agreed(session: &Session, apply: &Apply, colour: bool) -> anyhow::Result<bool> {
+    let limit = Some(apply.limit).filter(|limit| *limit > 0);
+    let style = Style { colour, limit, ..Style::default() };
+    let mut changes = 0;
+    let mut tenants = 0;
+    for tenant in session.tenants() {
+        write_stdout(&report::tenant_plan_text(tenant, &style));
+        let sendable = tenant.plan.as_ref().filter(|plan| plan.guards.is_empty());
+        let count = sendable.map_or(0, |plan| plan.changes().count());
+        changes += count;
+        tenants += usize::from(count > 0);
+    }
+    if changes == 0 {
+        return Ok(true);
+    }
+    let question = format!("Send {changes} changes to {tenants} tenants?");
+    ask::agreed(&question).context("failed to ask on the terminal")
+}
+
+pub(super) fn adopt(common: &Common, adopt: &Adopt, colour: bool) -> anyhow::Result<Ended> {
+    let config = configuration(common)?;
+    if !adopt.yes {
+        if !ask::somebody_there() {
+            say("error: there is no terminal to ask on; pass --yes to adopt without asking");
+            return Ok(Ended::Usage);
+        }
+        let question = "Everybody not known yet is taken to be at the targets exactly as in the \
+                        roster. Is that so?";
+        if !ask::agreed(question).context("failed to ask on the terminal")? {
+            return Ok(Ended::Exit(Exit::Done));
+        }
+    }
+    let run = new_run();
+    let mut exit = Exit::Done;
+    for source in sources(&config, &adopt.scope)? {
+        let options = options("adopt", &run, &adopt.scope, never());
+        let (report, adopted) = cycle::adopt(&config, &source, &options, &holder());
+        for (tenant, users) in &adopted {
+            write_stdout(&format!("{tenant}: {users} users adopted\n"));
+        }
+        let style = Style { colour, ..Style::default() };
+        write_stdout(&report::check_text(&report, &style));
+        exit = exit.max(report.exit());
+    }
+    Ok(Ended::Exit(exit))
+}
+
+pub(super) fn status(common: &Common, status: &Status) -> anyhow::Result<Ended> {
+    let config = configuration(common)?;
+    let mut statuses = Vec::new();
+    for tenant in config.tenants.values() {
+        let source = config.sources.get(&tenant.source);
+        let next = source.and_then(|source| source.schedule.as_ref()?.after(now()));
+        let store = ReadStore::open(&config.state_dir, &tenant.id)
+            .with_context(|| format!("failed to look at the state of {}", tenant.id))?;
+        let snapshot = store.as_deref();
+        let status = TenantStatus::of(tenant, snapshot, next)
+            .with_context(|| format!("failed to look at the state of {}", tenant.id))?;
+        statuses.push(status);
+    }
+    if status.json {
+        write_stdout(&format!("{:#}\n", report::status_json(&statuses)));
+    } else {
+        write_stdout(&report::status_text(&statuses, now()));
+    }
+    Ok(Ended::Exit(Exit::Done))
+}
+
+pub(super) async fn daemon(common: &Common) -> anyhow::Result<Ended> {
+    let config = Arc::new(configuration(common)?);
+    if let Err(ended) = secrets_ready(common, &config) {
+        return Ok(ended);
+    }
+    let unscheduled: BTreeSet<&SourceId> = config
+        .sources
+        .iter()
+        .filter(|(_, source)| source.schedule.is_none())
+        .map(|(id, _)| id)
+        .collect();
+    if unscheduled.len() == config.sources.len() {
+        bail!("no source has a schedule; add `[sources.NAME.schedule]` with `cron` and `zone`");
+    }
+    for source in unscheduled {
+        tracing::warn!(%source, "the source has no schedule and is left alone");
+    }
+    let signals = Signals::listen()?;
+    daemon::serve(config, signals.stop).await?;
+    Ok(Ended::Exit(Exit::Done))
+}

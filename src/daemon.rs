@@ -1,0 +1,212 @@
+//! The long-running worker: each source's cycle on its schedule, one at a time.
+//!
+//! Where the process meets the world's clock: [`now`], [`new_run`] and [`holder`] are read here and
+//! handed down.
+
+use crate::{
+    config::{Config, Schedule},
+    cycle::{self, CycleReport, Exit, Options, Progress, Session, Silent, TenantReport},
+    model::{RunId, SourceId},
+    store::{Holder, ReadStore},
+};
+use jiff::Timestamp;
+use sd_notify::NotifyState;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+/// The time of day, from the machine's clock.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the edge: everybody below is told the time")]
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// A name for a run that begins now.
+#[must_use]
+#[expect(clippy::expect_used, reason = "a UUID is a UUID")]
+pub fn new_run() -> RunId {
+    RunId::parse(&uuid::Uuid::now_v7().to_string()).expect("a UUID")
+}
+
+/// This process, as it signs its locks.
+#[must_use]
+pub fn holder() -> Holder {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    Holder { pid: std::process::id(), host: host.trim().to_owned(), since: now() }
+}
+
+/// Judges a source and maps it for all its tenants, without state or network.
+#[must_use]
+pub fn check_source(config: &Config, source: &SourceId, options: &Options) -> CycleReport {
+    cycle::judge(config, source, options)
+}
+
+/// systemd could not be told.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to tell systemd")]
+pub struct NotifyError(#[source] std::io::Error);
+
+/// Longest sleep between two looks at the clock, so that a clock that is set, or a machine that
+/// slept, makes a run late by no more.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Runs until the process is asked to stop; a cycle under way is stopped cleanly.
+///
+/// # Errors
+/// When systemd, which waits for it, cannot be told that the service is ready.
+pub async fn serve(
+    config: Arc<Config>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), NotifyError> {
+    let mut timetable = Timetable::new(&config, now());
+    notify(&[NotifyState::Ready, NotifyState::Status("waiting")])?;
+    tracing::info!("ready");
+    loop {
+        let Some((source, due)) = timetable.next() else { break };
+        tracing::info!(%source, %due, "next run");
+        if !wait_until(due, &mut stop).await {
+            break;
+        }
+        notify(&[NotifyState::Status("running")])?;
+        run_cycle(&config, &source, stop.clone()).await;
+        notify(&[NotifyState::Status("waiting")])?;
+        if *stop.borrow() {
+            break;
+        }
+        timetable.done(&config, &source, now());
+    }
+    notify(&[NotifyState::Stopping])?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Outside systemd there is nobody to tell, which is no error.
+fn notify(states: &[NotifyState<'_>]) -> Result<(), NotifyError> {
+    sd_notify::notify(states).map_err(NotifyError)
+}
+
+/// Waits for the moment by the wall clock; `false` when asked to stop first.
+async fn wait_until(due: Timestamp, stop: &mut watch::Receiver<bool>) -> bool {
+    loop {
+        let left = Duration::try_from(due.duration_since(now())).unwrap_or_default();
+        if *stop.borrow() {
+            return false;
+        }
+        if left.is_zero() {
+            return true;
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return false,
+            () = sleep_until(Instant::now() + left.min(LOOK_EVERY)) => {}
+        }
+    }
+}
+
+/// When each source runs next.
+#[derive(Debug)]
+struct Timetable(Vec<(SourceId, Timestamp)>);
+
+impl Timetable {
+    /// A source that missed a run while nobody was there runs at once, and once.
+    fn new(config: &Config, now: Timestamp) -> Self {
+        let due = |(id, schedule): (&SourceId, &Schedule)| {
+            let missed = schedule.missed(last_finished(config, id), now);
+            let due = if missed { Some(now) } else { schedule.after(now) };
+            due.map(|due| (id.clone(), due))
+        };
+        Self(schedules(config).filter_map(due).collect())
+    }
+
+    fn next(&self) -> Option<(SourceId, Timestamp)> {
+        self.0.iter().min_by_key(|(_, due)| *due).cloned()
+    }
+
+    /// Runs that fell due while the source was at work are not made up for.
+    fn done(&mut self, config: &Config, source: &SourceId, now: Timestamp) {
+        let schedule = config.sources.get(source).and_then(|source| source.schedule.as_ref());
+        let next = schedule.and_then(|schedule| schedule.after(now));
+        self.0.retain(|(id, _)| id != source);
+        self.0.extend(next.map(|next| (source.clone(), next)));
+    }
+}
+
+fn schedules(config: &Config) -> impl Iterator<Item = (&SourceId, &Schedule)> {
+    config.sources.iter().filter_map(|(id, source)| Some((id, source.schedule.as_ref()?)))
+}
+
+/// When all tenants of a source had last finished a run; `None` when one never has.
+fn last_finished(config: &Config, source: &SourceId) -> Option<Timestamp> {
+    let finished = |tenant: &Arc<crate::config::TenantConfig>| {
+        let store = ReadStore::open(&config.state_dir, &tenant.id).ok()??;
+        store.last_finished().ok()?
+    };
+    let all: Option<Vec<Timestamp>> = config.tenants_of(source).map(finished).collect();
+    all?.into_iter().min()
+}
+
+async fn run_cycle(config: &Arc<Config>, source: &SourceId, stop: watch::Receiver<bool>) {
+    let run = new_run();
+    tracing::info!(%source, %run, "run begins");
+    let options = Options {
+        run: run.clone(),
+        verb: "daemon",
+        now: now(),
+        tenants: BTreeSet::new(),
+        users: BTreeSet::new(),
+        stop,
+    };
+    let progress: Arc<dyn Progress> = Arc::new(Silent);
+    let mut session = Session::open(config.clone(), source, options, &holder());
+    session.refresh(&progress).await;
+    session.send(&progress).await;
+    log_report(&session.finish(now()));
+}
+
+/// One line for each tenant: figures and attribute names, nothing of anybody.
+fn log_report(report: &CycleReport) {
+    for finding in &report.findings {
+        tracing::warn!(source = %report.source, run = %report.run, "{finding}");
+    }
+    for tenant in &report.tenants {
+        log_tenant(report, tenant);
+    }
+    let exit = report.exit();
+    tracing::info!(source = %report.source, run = %report.run, exit = exit.code(), "run ends");
+}
+
+fn log_tenant(report: &CycleReport, tenant: &TenantReport) {
+    for notice in &tenant.notices {
+        tracing::warn!(tenant = %tenant.tenant, "{}; {}", notice.message, notice.hint);
+    }
+    for guard in tenant.plan.iter().flat_map(|plan| &plan.guards) {
+        let (figure, limit, key) = (&guard.figure, &guard.limit, &guard.key);
+        tracing::error!(tenant = %tenant.tenant, guard = guard.guard, %figure, %limit, %key, "held");
+    }
+    let results = &tenant.results;
+    let held = tenant.plan.as_ref().map_or(0, |plan| plan.held.len());
+    let users = tenant.plan.as_ref().map_or(0, |plan| plan.users);
+    tracing::info!(
+        tenant = %tenant.tenant,
+        run = %report.run,
+        users,
+        held,
+        read = results.read,
+        settled = results.settled,
+        not_accepted = results.not_accepted,
+        refused = results.refused,
+        gone = results.gone,
+        in_doubt = results.in_doubt,
+        deferred = results.deferred,
+        left = results.left,
+        requests = results.requests.reads + results.requests.patches,
+        throttled = results.requests.throttled,
+        end = ?tenant.end,
+        "tenant ends"
+    );
+    if tenant.exit() > Exit::Partial {
+        tracing::error!(tenant = %tenant.tenant, end = ?tenant.end, "needs a look");
+    }
+}
