@@ -383,6 +383,7 @@ impl Desk {
         let http = Http::new(timeouts).map_err(|error| unusable(chain(&error)))?;
         let secrets = secrets(config).map_err(unusable)?;
         Ok(Lane::new(
+            config.id.clone(),
             config.dialect.clone(),
             config.reads,
             http,

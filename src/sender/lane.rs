@@ -11,7 +11,7 @@ use crate::{
         health::{Health, Sign},
         retry::{self, Dice, RetryAfter, WAIT_IN_RUN_MAX},
     },
-    model::{Action, Notice, Operation, Outcome, RemoteId},
+    model::{Action, Notice, Operation, Outcome, RemoteId, TenantId},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use secrecy::{ExposeSecret, SecretString};
@@ -30,6 +30,7 @@ use tokio::{
 
 /// Everything that one tenant's requests share.
 pub struct Lane {
+    pub tenant: TenantId,
     pub dialect: Arc<dyn Dialect>,
     /// The target offers a read and the tenant uses it.
     pub reads: bool,
@@ -202,6 +203,7 @@ pub struct Delivered {
 impl Lane {
     #[expect(clippy::too_many_arguments, reason = "each is a thing of its own, given once")]
     pub fn new(
+        tenant: TenantId,
         dialect: Arc<dyn Dialect>,
         reads: bool,
         http: Http,
@@ -215,6 +217,7 @@ impl Lane {
         let shared = Mutex::new(Shared::default());
         let closed = watch::channel(false).0;
         Self {
+            tenant,
             dialect,
             reads,
             http,
@@ -358,6 +361,7 @@ impl Lane {
         let n = self.count_throttle(true);
         let now = Instant::now();
         let wait = retry::throttled(asked, n, now.into_std(), dice());
+        tracing::info!(tenant = %self.tenant, wait_s = wait.as_secs(), "throttled");
         // Everybody stops at once; the record follows.
         self.pacer.distrust();
         let within_run = wait.min(WAIT_IN_RUN_MAX);
@@ -453,9 +457,34 @@ impl<R: Recorder> Carrier<'_, R> {
         };
         self.requests += 1;
         self.count_request(action);
+        let (method, left) = (request.method.as_str(), Instant::now());
         let sent = self.lane.http.send(request, secrets).await;
         drop(departure);
-        Ok(Some(self.read(remote_id, action, sent)))
+        let reply = self.read(remote_id, action, sent);
+        let took = left.elapsed();
+        self.log(method, &reply, took);
+        Ok(Some(reply))
+    }
+
+    /// The operation is named by its number: the user is nobody's business but the report's.
+    fn log(&self, method: &str, reply: &Reply, took: Duration) {
+        let tenant = &self.lane.tenant;
+        let (op, attempt, duration_ms) = (self.intent, self.requests, took.as_millis());
+        match reply {
+            Reply::Answered { answer, status, retry_after } => tracing::debug!(
+                %tenant, op, attempt, method, http_status = status, code = answer.code,
+                ?retry_after, duration_ms, "answered"
+            ),
+            Reply::NotSent { why } => {
+                tracing::debug!(%tenant, op, attempt, method, why, duration_ms, "not sent");
+            }
+            Reply::Lost { why } => {
+                tracing::debug!(%tenant, op, attempt, method, why, duration_ms, "no answer");
+            }
+            Reply::Unreachable { why } => {
+                tracing::warn!(%tenant, op, attempt, method, why, "unreachable");
+            }
+        }
     }
 
     fn count_request(&self, action: &Action) {
