@@ -2,35 +2,19 @@
 
 use super::{
     codes, fault,
-    findings::{Findings, refusal},
+    findings::{Findings, Refused, refusal},
     guard::{BUFFER_BYTES, Guard},
     header::{self, Header},
     input::{self, Text},
     rows::Reading,
     settings::{CsvSettings, Demand, OnBadRow, Rules},
 };
-use crate::model::{Finding, Fingerprint, Roster, Severity};
+use crate::model::{Fingerprint, Roster};
 use std::{
     fs::{File, Metadata},
     io::{ErrorKind, Read},
     path::Path,
 };
-
-/// The read cannot be used: all that was found, at least one of it of [`Severity::Refused`].
-#[derive(Debug, thiserror::Error)]
-#[error("{}", summary(findings))]
-pub struct Refused {
-    pub findings: Vec<Finding>,
-}
-
-fn summary(findings: &[Finding]) -> String {
-    let mut refusing = findings.iter().filter(|finding| finding.severity == Severity::Refused);
-    let first = refusing.next().map(ToString::to_string).unwrap_or_default();
-    match refusing.count() {
-        0 => first,
-        more => format!("{first} (and {more} more)"),
-    }
-}
 
 /// Asked once for every readable row, with the fingerprints of its key and of the row: is it to
 /// become a record?
@@ -45,49 +29,56 @@ pub fn read_file(
     demand: &Demand,
     keep: Keep<'_>,
 ) -> Result<Roster, Refused> {
-    let path = &settings.path;
-    let name = path.display().to_string();
-    let in_file = |mut findings: Vec<Finding>| {
-        findings.iter_mut().for_each(|finding| finding.place.file = Some(name.clone()));
-        findings
+    let mut result = read_whole(settings, demand, keep);
+    let findings = match &mut result {
+        Ok(roster) => &mut roster.findings,
+        Err(refused) => &mut refused.findings,
     };
-    let refused = |finding| Refused { findings: in_file(vec![finding]) };
-    let (file, before) = open(path).map_err(refused)?;
-    let result = read(settings, demand, &file, keep);
-    if changed(&file, path, &before) {
-        return Err(refused(refusal(
+    let name = settings.path.display().to_string();
+    for finding in findings {
+        finding.place.file = Some(name.clone());
+    }
+    result
+}
+
+fn read_whole(settings: &CsvSettings, demand: &Demand, keep: Keep<'_>) -> Result<Roster, Refused> {
+    let (file, before) = open(&settings.path)?;
+    // Not beyond the size that it had: a file that grows would never end.
+    let result = read(settings, demand, (&file).take(before.len()), keep);
+    if changed(&file, &settings.path, &before) {
+        return Err(refusal(
             codes::CHANGED_WHILE_READ,
             "the file was written to while it was read",
             "write it under another name and rename it when it is whole",
-        )));
+        )
+        .into());
     }
-    match result {
-        Ok(roster) => Ok(Roster { findings: in_file(roster.findings), ..roster }),
-        Err(Refused { findings }) => Err(Refused { findings: in_file(findings) }),
-    }
+    result
 }
 
 /// Asks what it is before opening it, since opening a FIFO waits for a writer.
-fn open(path: &Path) -> Result<(File, Metadata), Finding> {
-    let refuse = |what: &str, hint: &str| Err(refusal(codes::NOT_READABLE, what, hint));
-    let opened = path.metadata().and_then(|metadata| match metadata.is_file() {
-        true => File::open(path).and_then(|file| Ok((Some(file.metadata()?), Some(file)))),
-        false => Ok((Some(metadata), None)),
+fn open(path: &Path) -> Result<(File, Metadata), Refused> {
+    let kind = |metadata: &Metadata| match metadata {
+        file if file.is_file() => None,
+        dir if dir.is_dir() => Some(("is a directory", "name the file in it")),
+        _ => Some(("is not a regular file", "write the export to a file")),
+    };
+    let opened = path.metadata().and_then(|metadata| match kind(&metadata) {
+        Some(other) => Ok(Err(other)),
+        None => File::open(path).and_then(|file| Ok(Ok((file.metadata()?, file)))),
     });
-    match opened {
-        Ok((Some(metadata), Some(file))) => Ok((file, metadata)),
-        Ok((Some(metadata), None)) if metadata.is_dir() => {
-            refuse("is a directory", "name the file in it")
-        }
-        Ok(_) => refuse("is not a regular file", "a roster must be a file that can be read twice"),
+    let (what, hint) = match opened {
+        Ok(Ok((metadata, file))) => return Ok((file, metadata)),
+        Ok(Err((what, hint))) => (what.to_owned(), hint),
         Err(error) => match error.kind() {
-            ErrorKind::NotFound => refuse("does not exist", "see whether the export ran"),
+            ErrorKind::NotFound => ("does not exist".to_owned(), "see whether the export ran"),
             ErrorKind::PermissionDenied => {
-                refuse("may not be read", "let the user that rosterd runs as read it")
+                ("may not be read".to_owned(), "let the user that rosterd runs as read it")
             }
-            _ => refuse(&format!("cannot be opened: {error}"), ""),
+            _ => (format!("cannot be opened: {error}"), "see whether the path is right"),
         },
-    }
+    };
+    Err(refusal(codes::NOT_READABLE, what, hint).into())
 }
 
 /// Whether the file, or what its name stands for, is another than before.
@@ -118,8 +109,7 @@ pub fn read(
             .map(|problem| refusal(codes::SETTINGS, problem.to_string(), ""))
             .collect(),
     })?;
-    let alone = |finding| Refused { findings: vec![finding] };
-    let text = input::open(input, rules.encoding).map_err(alone)?;
+    let text = input::open(input, rules.encoding)?;
     let mut findings = Findings::default();
     let judged = read_text(settings, &rules, demand, text, &mut findings, keep);
     match judged {
@@ -147,7 +137,7 @@ fn read_text<'a>(
     let mut cells = ::csv::ByteRecord::new();
     let header = read_header(&mut rows, &mut cells, settings, demand, findings)?;
     let guard = rows.get_mut();
-    guard.grammar.columns = Some(header.columns.names().len());
+    guard.grammar.columns = Some(header.names.len());
     guard.grammar.multiline.clone_from(&header.multiline);
     let trusts_end = end_is_proven || settings.allow_missing_final_newline;
     let mut reading = Reading::new(settings, rules, header, trusts_end, first_byte.is_some());

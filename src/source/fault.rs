@@ -2,8 +2,8 @@
 
 use super::{
     codes,
+    grammar::{FIELD_BYTES_MAX, FaultKind, PLAIN_FIELD_BYTES_MAX, PLAIN_FIELD_NEWLINES_MAX},
     guard::{ROW_BYTES_MAX, Row},
-    scan::{FIELD_BYTES_MAX, FaultKind, PLAIN_FIELD_BYTES_MAX, PLAIN_FIELD_NEWLINES_MAX},
     settings::OnBadRow,
 };
 use crate::model::{Code, Finding, Place, Severity};

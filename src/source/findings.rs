@@ -4,6 +4,28 @@
 use crate::model::{Code, Finding, Place, Severity};
 use std::collections::BTreeMap;
 
+/// The read cannot be used: all that was found, at least one of it of [`Severity::Refused`].
+#[derive(Debug, thiserror::Error)]
+#[error("{}", summary(findings))]
+pub struct Refused {
+    pub findings: Vec<Finding>,
+}
+
+fn summary(findings: &[Finding]) -> String {
+    let mut refusing = findings.iter().filter(|finding| finding.severity == Severity::Refused);
+    let first = refusing.next().map(ToString::to_string).unwrap_or_default();
+    match refusing.count() {
+        0 => first,
+        more => format!("{first} (and {more} more)"),
+    }
+}
+
+impl From<Finding> for Refused {
+    fn from(finding: Finding) -> Self {
+        Self { findings: vec![finding] }
+    }
+}
+
 /// Findings of one kind that are listed one by one; of the rest only the number is told.
 pub(super) const LISTED_PER_CODE: u64 = 100;
 

@@ -6,7 +6,10 @@
 //! [`Guard::row`] stay in step. After damage that cannot be followed it looks for rows again on the
 //! next line, so that one run tells of all of it.
 
-use super::scan::{Fault, FaultKind, Grammar, Scan, Scanned};
+use super::{
+    grammar::{Fault, FaultKind, Grammar},
+    scan::{Scan, Scanned},
+};
 use crate::model::Fingerprint;
 use std::io::{self, ErrorKind, Read};
 

@@ -6,12 +6,13 @@ use super::{
     keys::nfc,
     settings::{CsvSettings, Demand},
 };
-use crate::model::{Columns, Place, Severity};
+use crate::model::{Place, Severity};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the columns are.
 pub(super) struct Header {
-    pub(super) columns: Columns,
+    /// After aliases, in the file's order. Unique, but for those of columns without a name.
+    pub(super) names: Vec<String>,
     pub(super) key: usize,
     /// The columns that somebody asked for, in the order of their names; absent ones as `None`.
     pub(super) demanded: Vec<(String, Option<usize>)>,
@@ -37,16 +38,16 @@ pub(super) fn read(
     let wanted = Wanted::of(settings, demand);
     let names: Vec<String> = cells.iter().map(|cell| wanted.name_of(cell, settings)).collect();
     let mut report = Report { findings, line, names: &names };
+    let none_known = !names.iter().any(|name| wanted.all.contains(name.as_str()));
+    if none_known && report.wrong_delimiter(&wanted) {
+        return None;
+    }
     if names.iter().any(|name| name.chars().any(char::is_control)) {
         report.refuse(
             codes::HEADER_DAMAGED,
             "a column's name holds a control character",
             "export the file again",
         );
-        return None;
-    }
-    let none_known = !names.iter().any(|name| wanted.all.contains(name.as_str()));
-    if none_known && report.wrong_delimiter(&wanted) {
         return None;
     }
     if none_known && report.no_header(&wanted) {
@@ -68,7 +69,7 @@ pub(super) fn read(
             .filter_map(|name| place(name).map(|at| (name.clone(), at)))
             .collect(),
         multiline: names.iter().map(|name| settings.multiline.contains(name)).collect(),
-        columns: Columns::new(names.clone()),
+        names,
     })
 }
 
@@ -137,7 +138,7 @@ impl Report<'_> {
         self.refuse(
             codes::WRONG_DELIMITER,
             format!("one column found; the cells seem to be separated by {name}"),
-            &format!("set delimiter = {delimiter:?}"),
+            &format!("set delimiter = {:?}", delimiter.to_string()),
         );
         true
     }
@@ -203,7 +204,7 @@ impl Report<'_> {
             let mut message = format!("the column `{column}` is missing");
             if header {
                 let found = self.names.iter().map(String::as_str).filter(|n| !n.is_empty());
-                message.push_str(&format!("; found: {}", list(&found.collect())));
+                message = format!("{message}; found: {}", list(&found.collect()));
             }
             let hint = match self.nearest(column, wanted) {
                 Some(near) => {
@@ -257,11 +258,11 @@ fn likeness(a: &str, b: &str) -> f64 {
 fn list(names: &BTreeSet<&str>) -> String {
     const SHOWN: usize = 20;
     let quoted = names.iter().take(SHOWN).map(|name| format!("`{}`", shown(name)));
-    let mut text = quoted.collect::<Vec<_>>().join(", ");
-    if let Some(more) = names.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        text.push_str(&format!(" and {more} more"));
+    let text = quoted.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => text,
+        more => format!("{text} and {more} more"),
     }
-    text
 }
 
 fn shown(name: &str) -> String {

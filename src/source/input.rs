@@ -3,7 +3,12 @@
 //! No byte is ever replaced: what is not text in the wanted encoding ends the read. UTF-8 itself is
 //! passed through and judged row by row, so that all bad rows are told and not only the first.
 
-use super::{codes, findings::refusal, sniff, sniff::Utf16};
+use super::{
+    codes,
+    findings::{Refused, refusal},
+    sniff,
+    sniff::Utf16,
+};
 use crate::model::Finding;
 use encoding_rs::{DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use flate2::read::MultiGzDecoder;
@@ -32,7 +37,10 @@ pub(super) struct Text<'a> {
 }
 
 /// Tells what the input is and opens it.
-pub(super) fn open<'a>(input: impl Read + 'a, encoding: &'static Encoding) -> Opened<'a> {
+pub(super) fn open<'a>(
+    input: impl Read + 'a,
+    encoding: &'static Encoding,
+) -> Result<Text<'a>, Refused> {
     let mut file: Box<dyn Read + 'a> = Box::new(input);
     let mut head = read_head(&mut file)?;
     let gzip = sniff::is_gzip(&head);
@@ -45,7 +53,8 @@ pub(super) fn open<'a>(input: impl Read + 'a, encoding: &'static Encoding) -> Op
             codes::NOT_CSV,
             format!("this is {format}, not CSV"),
             "export the roster as CSV; only gzip is unpacked",
-        ));
+        )
+        .into());
     }
     let (encoding, mark) = judge_encoding(&head, encoding)?;
     let rest = Cursor::new(head.split_off(mark)).chain(file);
@@ -56,9 +65,7 @@ pub(super) fn open<'a>(input: impl Read + 'a, encoding: &'static Encoding) -> Op
     Ok(Text { reader, end_is_proven: gzip, first_byte })
 }
 
-type Opened<'a> = Result<Text<'a>, Finding>;
-
-fn read_head(input: &mut dyn Read) -> Result<Vec<u8>, Finding> {
+fn read_head(input: &mut dyn Read) -> Result<Vec<u8>, Refused> {
     let mut head = Vec::new();
     input.take(HEAD_BYTES).read_to_end(&mut head).map_err(|error| failure(&error))?;
     Ok(head)
@@ -69,7 +76,7 @@ fn read_head(input: &mut dyn Read) -> Result<Vec<u8>, Finding> {
 fn judge_encoding(
     head: &[u8],
     configured: &'static Encoding,
-) -> Result<(&'static Encoding, usize), Finding> {
+) -> Result<(&'static Encoding, usize), Refused> {
     if head.starts_with(b"\xef\xbb\xbf") {
         return Ok((UTF_8, 3));
     }
@@ -81,7 +88,8 @@ fn judge_encoding(
             codes::UTF_16,
             "the file looks like UTF-16",
             "save it again as UTF-8, or set encoding = \"utf-16\"",
-        )),
+        )
+        .into()),
         Some(Utf16::LittleEndian) => Ok((UTF_16LE, mark)),
         Some(Utf16::BigEndian) => Ok((UTF_16BE, mark)),
         None => Ok((configured, 0)),

@@ -1,4 +1,4 @@
-//! Row by row: what each becomes, and what all of them together say.
+//! Row by row: what each becomes.
 
 use super::{
     codes, fault,
@@ -7,42 +7,34 @@ use super::{
     header::Header,
     keys::{self, KeyProblem},
     references::References,
-    register::{Register, Repeated},
+    register::Register,
     settings::{CsvSettings, OnBadRow, Rules},
 };
-use crate::model::{
-    Code, Completeness, Finding, Fingerprint, HeldRow, Place, Record, Roster, Severity,
-    SourceFacts, UserKey,
-};
+use crate::model::{Finding, Fingerprint, HeldRow, Place, Record, Severity, UserKey};
 use ::csv::ByteRecord;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A share of the rows beyond which a kind of damage is not the rows' but the file's: 1 %.
-fn is_many(count: u64, rows: u64) -> bool {
-    count * 100 > rows
-}
-
 /// A read under way.
 pub(super) struct Reading<'a> {
-    settings: &'a CsvSettings,
-    rules: &'a Rules,
-    header: Header,
+    pub(super) settings: &'a CsvSettings,
+    pub(super) rules: &'a Rules,
+    pub(super) header: Header,
     /// The last row is believed without a line end.
-    trusts_end: bool,
+    pub(super) trusts_end: bool,
     /// Positions in the text are positions in the file.
-    bytes_known: bool,
-    rows: u64,
+    pub(super) bytes_known: bool,
+    pub(super) rows: u64,
     /// Sum of all rows' fingerprints: their order means nothing.
-    sum: u128,
-    records: Vec<(Fingerprint, Record)>,
-    held: Vec<HeldRow>,
-    register: Register,
-    references: Vec<References>,
-    damaged_keys: u64,
-    cells: u64,
-    double_encoded: u64,
+    pub(super) sum: u128,
+    pub(super) records: Vec<(Fingerprint, Record)>,
+    pub(super) held: Vec<HeldRow>,
+    pub(super) register: Register,
+    pub(super) references: Vec<References>,
+    pub(super) damaged_keys: u64,
+    pub(super) cells: u64,
+    pub(super) double_encoded: u64,
     /// The last row may be cut, and so may the file.
-    open_end: bool,
+    pub(super) open_end: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -92,7 +84,7 @@ impl<'a> Reading<'a> {
             findings.add(refusal);
             return false;
         }
-        let names = self.header.columns.names();
+        let names = &self.header.names;
         let on_bad_row = self.settings.on_bad_row;
         if let Some(finding) = fault::describe(row, names, self.bytes_known, on_bad_row) {
             self.sum = self.sum.wrapping_add(row.raw.0);
@@ -197,7 +189,7 @@ impl<'a> Reading<'a> {
 
     fn place(&self, line: u64, at: usize) -> Place {
         Place {
-            column: self.header.columns.names().get(at).cloned(),
+            column: self.header.names.get(at).cloned(),
             column_number: Some(at + 1),
             ..at_line(line)
         }
@@ -284,129 +276,6 @@ impl<'a> Reading<'a> {
             findings.add(finding(Severity::Warning, codes::MIXED_SCRIPT, place, message, hint));
         }
     }
-}
-
-/// What all rows together say.
-impl Reading<'_> {
-    pub(super) fn judge(&mut self, findings: &mut Findings) {
-        if self.rows == 0 && !self.settings.allow_empty {
-            let hint = "set allow_empty = true if the roster may be empty";
-            findings.add(refusal(codes::NO_ROWS, "the file has a header and no rows", hint));
-        }
-        if self.damaged_keys * 100 >= self.rows.max(1) {
-            let message = format!("{} of {} keys are damaged", self.damaged_keys, self.rows);
-            let hint = "export the file again, without a spreadsheet in between";
-            findings.add(refusal(codes::MANY_KEYS_DAMAGED, message, hint));
-        }
-        if is_many(self.double_encoded, self.cells) {
-            let message = format!(
-                "{} of {} cells look like text that was encoded twice",
-                self.double_encoded, self.cells
-            );
-            let hint = "see how the export is converted to UTF-8";
-            let place = Place::default();
-            let code = codes::DOUBLE_ENCODED;
-            findings.add(finding(Severity::Warning, code, place, message, hint));
-        }
-        self.judge_repeated(findings);
-        for references in std::mem::take(&mut self.references) {
-            references.judge(&mut self.records, &self.register, findings);
-        }
-    }
-
-    /// A09, A10. Which of the rows was kept, or came first, does not matter.
-    fn judge_repeated(&mut self, findings: &mut Findings) {
-        let repeated = self.register.take_repeated();
-        for group in repeated.values() {
-            findings.add(repeated_finding(group));
-        }
-        let differing = repeated.values().filter(|group| !group.same);
-        let rows: u64 = differing.clone().map(|group| group.lines.len() as u64).sum();
-        if is_many(rows, self.rows) {
-            let message = format!("{rows} of {} rows share their key with another", self.rows);
-            let hint = "see whether `key` names the right column";
-            findings.add(refusal(codes::MANY_DUPLICATES, message, hint));
-            return;
-        }
-        let held: BTreeSet<u64> = self.held.iter().map(|held| held.line).collect();
-        for group in differing {
-            self.held.extend(hold_all(group, &held));
-        }
-        self.records.sort_by(|(_, a), (_, b)| (&a.key, a.line).cmp(&(&b.key, b.line)));
-        self.records.retain(|(at, _)| repeated.get(at).is_none_or(|group| group.same));
-        self.records.dedup_by_key(|(at, _)| *at);
-    }
-
-    pub(super) fn into_roster(mut self, findings: Vec<Finding>) -> Roster {
-        self.held.sort_by_key(|held| held.line);
-        let facts = SourceFacts {
-            rows: self.rows,
-            users: self.register.users(),
-            held: self.held.len() as u64,
-            completeness: self.completeness(),
-            digest: self.digest(),
-        };
-        Roster {
-            columns: self.header.columns,
-            records: self.records.into_iter().map(|(_, record)| record).collect(),
-            present: self.register.into_present(),
-            held: self.held,
-            findings,
-            facts,
-        }
-    }
-
-    fn completeness(&self) -> Completeness {
-        let mut unread = self.held.iter().filter(|held| held.key.is_none());
-        let mut reasons = Vec::new();
-        if let Some(first) = unread.next() {
-            let count = unread.count() + 1;
-            reasons.push(format!(
-                "{count} rows have no readable key, the first at line {}",
-                first.line
-            ));
-        }
-        if self.open_end {
-            reasons.push("the file does not end with a line end, so that it may be cut".to_owned());
-        }
-        match reasons.is_empty() {
-            true => Completeness::Complete,
-            false => Completeness::Partial(reasons.join("; ")),
-        }
-    }
-
-    /// Of the rows as a set (repetitions counted), and of the columns that are there.
-    fn digest(&self) -> Fingerprint {
-        let columns = self.header.demanded.iter().filter(|(_, at)| at.is_some());
-        let columns = Fingerprint::of(columns.map(|(name, _)| Some(name.as_str())));
-        Fingerprint(self.sum).with(columns).with(Fingerprint(u128::from(self.rows)))
-    }
-}
-
-/// All rows of the key but those held already.
-fn hold_all(group: &Repeated, held: &BTreeSet<u64>) -> impl Iterator<Item = HeldRow> {
-    group.lines.iter().filter(|line| !held.contains(line)).map(|line| HeldRow {
-        key: Some(group.key.clone()),
-        line: *line,
-        why: "another row with this key says something else".to_owned(),
-    })
-}
-
-fn repeated_finding(group: &Repeated) -> Finding {
-    const SHOWN: usize = 10;
-    let lines: Vec<String> = group.lines.iter().take(SHOWN).map(u64::to_string).collect();
-    let more = if group.lines.len() > SHOWN { ", …" } else { "" };
-    let lines = format!("lines {}{more}", lines.join(", "));
-    let (severity, code, message, hint): (_, Code, _, _) = if group.same {
-        (Severity::Warning, codes::REPEATED_ROW, format!("{lines} say the same"), "")
-    } else {
-        let message = format!("{lines} have one key and say different things");
-        (Severity::Held, codes::DUPLICATE_KEY, message, "decide which is right in the HR system")
-    };
-    let place = group.lines.first().map(|line| at_line(*line)).unwrap_or_default();
-    let mut finding = finding(severity, code, place, message, hint);
-    finding.key = Some(group.key.clone());
-    finding
 }
 
 fn open_end(line: u64) -> Finding {

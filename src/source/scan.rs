@@ -11,100 +11,30 @@
 //!   Unquoted ◄──────────────────────────────
 //! ```
 //!
-//! **Swallowed rows.** One quote too many or too few turns quoted text and unquoted text around, up
-//! to the next quote that opens a cell. If a row's end lies between, two rows become one. That is
-//! told by three marks, of which the first is always there when the row has the right length:
+//! **One quote too many or too few** turns quoted and unquoted text around. The number of quotes is
+//! then odd, so that the damage always ends in one of three ways: text after a closing quote, a cell
+//! that ends in a lone quote, or a quote that is open at the end of the file.
 //!
-//! 1. Let the row have `n` cells and the suspect be cell `j`. Before the swallowed row end stand the
-//!    delimiters of the rest of its row, after it at least `j` of the row that closes it: with
-//!    fewer, the whole would not have `n` cells.
-//! 2. The quote that closes the suspect was meant to open a cell, so before it stands a delimiter or
-//!    a row end.
+//! **Two of them** can cancel out. If a row's end lies between, two rows become one, and that is told
+//! by three marks, of which the first is always there when the whole has the right length:
+//!
+//! 1. Let the row have `n` cells and the suspect be cell `j`. Before its last line end stand the
+//!    `n - 1 - j` delimiters of the rest of its row, after it at least `j` of the row that closes
+//!    it: with fewer, the whole would not have `n` cells. (No honest line end can come later, since
+//!    the first quoted cell with anything in it closes the suspect.)
+//! 2. Where the quote that closes the suspect was meant to open a cell, a delimiter or a row end
+//!    stands before it.
 //! 3. Text turned around earlier or later in the same row hides delimiters of its own; such cells
 //!    end (and, when they come later, begin) in a delimiter or a row end, too.
 
-use super::scan::Class::{Control, Cr, Delimiter, Lf, NotAscii, Plain, Quote};
+use super::grammar::{
+    Class::{self, Control, Cr, Delimiter, Lf, NotAscii, Plain, Quote},
+    FIELD_BYTES_MAX, Fault, FaultKind, Grammar, PLAIN_FIELD_BYTES_MAX, PLAIN_FIELD_NEWLINES_MAX,
+};
 
-/// Longest cell of a column that is not declared multi-line.
-pub(super) const PLAIN_FIELD_BYTES_MAX: usize = 4 << 10;
-/// Most line ends within a cell of such a column.
-pub(super) const PLAIN_FIELD_NEWLINES_MAX: u32 = 3;
-/// Longest cell of any column.
-pub(super) const FIELD_BYTES_MAX: usize = 64 << 10;
 /// From so many columns on, a cell that has a row's delimiters on both sides of a line end is not
 /// believed, however it closes: no address has that many commas.
 const COLUMNS_FOR_SHAPE_ALONE: usize = 8;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Plain,
-    NotAscii,
-    Control,
-    Delimiter,
-    Quote,
-    Cr,
-    Lf,
-}
-
-/// What the scanner must know of the file.
-pub(super) struct Grammar {
-    classes: [Class; 256],
-    /// Number of columns, once the header is read.
-    pub(super) columns: Option<usize>,
-    /// By column: declared multi-line.
-    pub(super) multiline: Vec<bool>,
-}
-
-impl Grammar {
-    pub(super) fn new(delimiter: u8) -> Self {
-        let mut classes = [Plain; 256];
-        classes[..32].fill(Control);
-        classes[0x7f] = Control;
-        classes[0x80..].fill(NotAscii);
-        // A tab in a cell is a blank like any other.
-        classes[usize::from(b'\t')] = Plain;
-        classes[usize::from(b'\r')] = Cr;
-        classes[usize::from(b'\n')] = Lf;
-        classes[usize::from(b'"')] = Quote;
-        classes[usize::from(delimiter)] = Delimiter;
-        Self { classes, columns: None, multiline: Vec::new() }
-    }
-
-    fn class(&self, byte: u8) -> Class {
-        self.classes[usize::from(byte)]
-    }
-
-    fn is_multiline(&self, field: usize) -> bool {
-        self.multiline.get(field).copied().unwrap_or(false)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FaultKind {
-    TextAfterQuote,
-    LoneQuote,
-    LooksSwallowed,
-    TooLongForPlain,
-    TooManyNewlines,
-    FieldTooLong,
-    RowTooLong,
-    OpenAtEnd,
-    Length { cells: usize, columns: usize },
-    NotUtf8,
-    GaveUp,
-}
-
-/// Something about a row that makes it unreadable.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Fault {
-    pub(super) kind: FaultKind,
-    /// Line ends of the row before the place.
-    pub(super) lines: u64,
-    /// The cell's number in the row, from 0.
-    pub(super) field: Option<usize>,
-    /// Bytes of the row before the place, where it is exact.
-    pub(super) offset: Option<usize>,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scanned {
@@ -156,10 +86,10 @@ struct QuotedField {
     /// Bytes of the row up to and with the first line end in the cell.
     first_line_end: usize,
     delimiters: usize,
-    /// Delimiters before the first line end.
-    before_first: usize,
-    /// Delimiters before the first line end that has a row's rest before it.
-    before_row_end: Option<usize>,
+    /// Delimiters before the last line end.
+    before_last: usize,
+    /// So many that the rest of a row may stand there.
+    holds_rest_of_row: bool,
 }
 
 /// A quoted cell with a line end in it.
@@ -167,8 +97,8 @@ struct Suspect {
     field: usize,
     line: u64,
     ends_as_before_opening: bool,
-    after_first: usize,
-    after_row_end: Option<usize>,
+    after_last: usize,
+    holds_rest_of_row: bool,
     hidden_through: usize,
 }
 
@@ -298,11 +228,9 @@ impl Scan {
         quoted.newlines += 1;
         if quoted.newlines == 1 {
             quoted.first_line_end = self.at;
-            quoted.before_first = quoted.delimiters;
         }
-        if quoted.before_row_end.is_none() && quoted.delimiters >= rest_of_row {
-            quoted.before_row_end = Some(quoted.delimiters);
-        }
+        quoted.before_last = quoted.delimiters;
+        quoted.holds_rest_of_row = quoted.delimiters >= rest_of_row;
         if quoted.newlines > PLAIN_FIELD_NEWLINES_MAX && !grammar.is_multiline(self.field) {
             self.break_at_quote(FaultKind::TooManyNewlines);
             return Scanned::Broken;
@@ -317,7 +245,8 @@ impl Scan {
             byte.is_some_and(|byte| matches!(grammar.class(*byte), Delimiter | Cr | Lf))
         };
         let ends = border(content.iter().rev().find(|byte| **byte != b'"'));
-        let QuotedField { line, newlines, first_line_end: _, delimiters, .. } = self.quoted;
+        let QuotedField { line, newlines, delimiters, before_last, holds_rest_of_row, .. } =
+            self.quoted;
         if ends {
             self.hidden_ending += delimiters;
             self.hidden_both += if border(content.first()) { delimiters } else { 0 };
@@ -327,8 +256,8 @@ impl Scan {
                 field: self.field,
                 line,
                 ends_as_before_opening: ends,
-                after_first: delimiters - self.quoted.before_first,
-                after_row_end: self.quoted.before_row_end.map(|before| delimiters - before),
+                after_last: delimiters - before_last,
+                holds_rest_of_row,
                 hidden_through: self.hidden_both,
             });
         }
@@ -375,11 +304,13 @@ impl Scan {
     fn swallowed(&self, suspect: &Suspect, columns: usize, grammar: &Grammar) -> bool {
         let hidden_later = self.hidden_both - suspect.hidden_through;
         let head_of_row = suspect.field.saturating_sub(hidden_later);
-        let by_its_end = suspect.ends_as_before_opening && suspect.after_first >= head_of_row;
-        let by_its_shape = columns >= COLUMNS_FOR_SHAPE_ALONE
-            && !grammar.is_multiline(suspect.field)
-            && suspect.after_row_end.is_some_and(|after| after >= head_of_row);
-        by_its_end || by_its_shape
+        if suspect.after_last < head_of_row {
+            return false;
+        }
+        let by_its_shape = suspect.holds_rest_of_row
+            && columns >= COLUMNS_FOR_SHAPE_ALONE
+            && !grammar.is_multiline(suspect.field);
+        suspect.ends_as_before_opening || by_its_shape
     }
 
     /// The cell under way, up to `self.at`.
@@ -405,11 +336,5 @@ impl Scan {
 
     fn blame(&mut self, kind: FaultKind, lines: u64) {
         self.fault = self.fault.or(Some(Fault::at_field(kind, lines, self.field)));
-    }
-}
-
-impl Fault {
-    fn at_field(kind: FaultKind, lines: u64, field: usize) -> Self {
-        Self { kind, lines, field: Some(field), offset: None }
     }
 }

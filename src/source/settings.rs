@@ -10,6 +10,7 @@ use std::{
 /// The table as written. [`CsvSettings::check`] says whether it can be used.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the table")]
 pub struct CsvSettings {
     pub path: PathBuf,
     /// Name of the key column, after aliases.
