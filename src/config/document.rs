@@ -1,7 +1,8 @@
 //! The document as a whole: its tables, one by one.
 
 use super::{
-    Config, LeaverRule, Schedule, SourceConfig, Surroundings, fields,
+    Config, LeaverRule, Schedule, SourceConfig, Surroundings,
+    fields::{self, table},
     tenant::{self, Workplace},
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     source::CsvSettings,
 };
 use config::{Map, Value};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -67,7 +68,7 @@ fn sources(
     folder: &Path,
     problems: &mut Vec<Problem>,
 ) -> (BTreeMap<SourceId, SourceConfig>, BTreeSet<String>) {
-    let tables = sub_tables(root, "sources", problems);
+    let tables = sub_tables(root, "sources", "sources", problems);
     if tables.is_empty() {
         let hint = "add a table `[sources.hr.csv]` with `path` and `key`";
         problems.push(Problem::new("sources", "has no source").hint(hint));
@@ -89,24 +90,36 @@ fn sources(
 fn source(value: Value, at: &str, folder: &Path, problems: &mut Vec<Problem>) -> SourceConfig {
     let mut table = table(value, at, problems);
     let mut csv: CsvSettings = sub(&mut table, "csv", &format!("{at}.csv"), problems);
-    let csv_problems = csv.check().into_iter().map(|problem| problem.under(&format!("{at}.csv")));
-    problems.extend(csv_problems);
+    let found = csv.check().into_iter().map(|problem| problem.under(&format!("{at}.csv")));
+    fields::add_news(found.collect(), problems);
     if !csv.path.as_os_str().is_empty() {
         csv.path = folder.join(&csv.path);
     }
     let leavers = table.remove("leavers").and_then(|value| {
         let at = format!("{at}.leavers");
-        leaver_rule(fields::read(value, &at, problems), &at, problems)
+        let table = read_whole(value, &at, problems)?;
+        leaver_rule(table, &at, problems)
     });
     let schedule = table.remove("schedule").and_then(|value| {
         let at = format!("{at}.schedule");
-        schedule(&fields::read(value, &at, problems), &at, problems)
+        schedule(&read_whole(value, &at, problems)?, &at, problems)
     });
     for key in table.keys() {
         let problem = fields::unknown_key(key, &["csv", "leavers", "schedule"]);
         problems.push(problem.under(at));
     }
     SourceConfig { csv, leavers, schedule }
+}
+
+/// The table, where nothing is wrong with its keys: then what is missing is really missing.
+fn read_whole<T: DeserializeOwned + Default>(
+    value: Value,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
+    let before = problems.len();
+    let table = fields::read(value, at, problems);
+    (problems.len() == before).then_some(table)
 }
 
 fn leaver_rule(table: LeaverTable, at: &str, problems: &mut Vec<Problem>) -> Option<LeaverRule> {
@@ -135,7 +148,7 @@ fn tenants(
     workplace: &Workplace<'_>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<TenantId, tenant::TenantConfig> {
-    let tables = sub_tables(root, "tenants", problems);
+    let tables = sub_tables(root, "tenants", "tenants", problems);
     if tables.is_empty() {
         let hint = "add a table `[tenants.NAME]` with a target API below it";
         problems.push(Problem::new("tenants", "has no tenant").hint(hint));
@@ -157,26 +170,19 @@ fn tenants(
     tenants
 }
 
-/// A table's entries; anything else is a problem.
-pub(super) fn table(value: Value, at: &str, problems: &mut Vec<Problem>) -> Map<String, Value> {
-    value.into_table().unwrap_or_else(|_| {
-        problems.push(Problem::new(at, "should be a table"));
-        Map::new()
-    })
-}
-
 /// Takes a table of tables out of another.
 pub(super) fn sub_tables(
     from: &mut Map<String, Value>,
     key: &str,
+    at: &str,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, Value> {
     let value = from.remove(key);
-    value.map(|value| table(value, key, problems)).unwrap_or_default().into_iter().collect()
+    value.map(|value| table(value, at, problems)).unwrap_or_default().into_iter().collect()
 }
 
 /// Takes a table out of another and reads it; a missing one is as if it were empty.
-pub(super) fn sub<T: serde::de::DeserializeOwned + Default>(
+pub(super) fn sub<T: DeserializeOwned + Default>(
     from: &mut Map<String, Value>,
     key: &str,
     at: &str,

@@ -1,29 +1,60 @@
 //! Which keys a table may have, and which of them somebody meant.
 
 use crate::model::Problem;
+use config::{ConfigError, Map, Value};
 use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, Error as _, Visitor, value::Error},
+    Deserializer,
+    de::{
+        DeserializeOwned, DeserializeSeed, Error as _, IntoDeserializer as _, MapAccess, Visitor,
+        value::Error,
+    },
 };
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
-/// Reads one table into its type. A wrong type and every unknown key become problems.
+/// Reads one table into its type. Every unknown key and every value of a wrong type becomes a problem,
+/// and the rest of the table is read all the same.
 pub(super) fn read<T: DeserializeOwned + Default>(
-    value: config::Value,
+    value: Value,
     at: &str,
     problems: &mut Vec<Problem>,
 ) -> T {
+    let mut table = table(value, at, problems);
+    let wrong: Vec<_> = table
+        .iter()
+        .filter_map(|(key, value)| Some((key.clone(), problem_of::<T>(key, value)?)))
+        .collect();
+    for (key, problem) in wrong {
+        table.remove(&key);
+        problems.push(problem.under(at));
+    }
     let mut unknown = BTreeSet::new();
-    let read = serde_ignored::deserialize(value, |path| {
+    let read = serde_ignored::deserialize(Value::from(table), |path| {
         unknown.insert(path.to_string());
     });
-    for key in unknown {
-        problems.push(unknown_key(&key, names::<T>()).under(at));
-    }
-    read.unwrap_or_else(|error: config::ConfigError| {
-        problems.push(type_problem(&error, at));
-        T::default()
+    problems.extend(unknown.iter().map(|key| unknown_key(key, known_keys::<T>()).under(at)));
+    // Every key was tried by itself, so what is left can be read.
+    read.unwrap_or_default()
+}
+
+/// A table's entries; anything else is a problem.
+pub(super) fn table(value: Value, at: &str, problems: &mut Vec<Problem>) -> Map<String, Value> {
+    value.into_table().unwrap_or_else(|_| {
+        problems.push(Problem::new(at, "should be a table"));
+        Map::new()
     })
+}
+
+/// A name as one part of a key's path.
+pub(super) fn part(name: &str) -> Cow<'_, str> {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if name.chars().all(is_bare) { name.into() } else { format!("\"{name}\"").into() }
+}
+
+/// Adds what was found about keys of which nothing was told yet: what is wrong already is not missing
+/// besides.
+pub(super) fn add_news(found: Vec<Problem>, problems: &mut Vec<Problem>) {
+    let told: BTreeSet<String> = problems.iter().map(|problem| problem.key.clone()).collect();
+    problems.extend(found.into_iter().filter(|problem| !told.contains(&problem.key)));
 }
 
 /// An unknown key, with the nearest of those that are known.
@@ -43,30 +74,67 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
     near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, other)| other)
 }
 
-fn type_problem(error: &config::ConfigError, at: &str) -> Problem {
+/// What is wrong with the value of one key of `T`'s table. The value itself is never told: it may be
+/// a misplaced secret.
+fn problem_of<T: DeserializeOwned>(key: &str, value: &Value) -> Option<Problem> {
+    let table = Map::from_iter([(key.to_owned(), value.clone())]);
+    let error = T::deserialize(Value::from(table)).err()?;
+    Some(match told(&error) {
+        (place, Some(expected)) => {
+            Problem::new(place.unwrap_or(key), format!("should be {expected}"))
+        }
+        (_, None) => choice_problem(key, value, choices::<T>(key)),
+    })
+}
+
+/// Where it is and what should be there, as far as the error tells.
+fn told(error: &ConfigError) -> (Option<&str>, Option<&'static str>) {
     match error {
-        config::ConfigError::At { error, key: Some(key), .. } => {
-            type_problem(error, &format!("{at}.{key}"))
-        }
-        // What was found instead may be a misplaced secret, so only the wanted type is told.
-        config::ConfigError::Type { expected, key, .. } => {
-            let key = key.as_deref().map_or(at.to_owned(), |key| format!("{at}.{key}"));
-            Problem::new(key, format!("should be {expected}"))
-        }
-        config::ConfigError::Message(message) => Problem::new(at, message.clone()),
-        _ => Problem::new(at, "cannot be read"),
+        ConfigError::Type { expected, key, .. } => (key.as_deref(), Some(expected)),
+        ConfigError::At { error, key, .. } => (key.as_deref(), told(error).1),
+        _ => (None, None),
+    }
+}
+
+fn choice_problem(key: &str, value: &Value, choices: &[&str]) -> Problem {
+    let text = value.clone().into_string().unwrap_or_default();
+    let problem = Problem::new(key, "is not a value that this key can have");
+    match (nearest(&text, choices.iter().copied()), choices) {
+        (_, []) => problem,
+        (Some(name), _) => problem.hint(format!("did you mean `{name}`?")),
+        (None, choices) => problem.hint(format!("choose from {}", choices.join(", "))),
     }
 }
 
 /// The names of a struct's fields, as its `Deserialize` asks for them.
-fn names<T: DeserializeOwned>() -> &'static [&'static str] {
-    let mut found: &'static [&'static str] = &[];
-    let _ = T::deserialize(Asked(&mut found));
-    found
+pub(super) fn known_keys<T: DeserializeOwned>() -> &'static [&'static str] {
+    let mut heard: Names = &[];
+    let _ = T::deserialize(Asked { field: None, heard: &mut heard });
+    heard
 }
 
-/// A deserializer that only listens to what is asked of it.
-struct Asked<'a>(&'a mut &'static [&'static str]);
+/// The words that a struct's field can be, where it is an enum.
+fn choices<T: DeserializeOwned>(field: &str) -> &'static [&'static str] {
+    let mut heard: Names = &[];
+    let _ = T::deserialize(Asked { field: Some(field), heard: &mut heard });
+    heard
+}
+
+type Names = &'static [&'static str];
+
+/// A deserializer that only listens to what is asked of it: for a struct's fields, or for what it
+/// wants of one of them.
+struct Asked<'a> {
+    field: Option<&'a str>,
+    heard: &'a mut Names,
+}
+
+impl Asked<'_> {
+    fn hear(self, names: Names) -> Error {
+        *self.heard = names;
+        Error::custom("asked")
+    }
+}
 
 impl<'de> Deserializer<'de> for Asked<'_> {
     type Error = Error;
@@ -74,24 +142,48 @@ impl<'de> Deserializer<'de> for Asked<'_> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        fields: &'static [&'static str],
+        fields: Names,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        if self.field.is_some() { visitor.visit_map(self) } else { Err(self.hear(fields)) }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        variants: Names,
         _visitor: V,
     ) -> Result<V::Value, Error> {
-        *self.0 = fields;
-        Err(Error::custom("asked"))
+        Err(self.hear(variants))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Error> {
-        Err(Error::custom("not a struct"))
+        Err(Error::custom("neither a struct nor an enum"))
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf unit
+        unit_struct newtype_struct seq tuple tuple_struct map identifier ignored_any
     }
 }
 
-/// The names of a type's fields, for tables that are taken apart by hand.
-pub(super) fn known_keys<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
-    names::<T>()
+/// The struct as a map of that one field.
+impl<'de> MapAccess<'de> for Asked<'_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Error> {
+        let field = self.field.take();
+        field.map(|field| seed.deserialize(field.into_deserializer())).transpose()
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
+        seed.deserialize(Asked { field: None, heard: self.heard })
+    }
 }

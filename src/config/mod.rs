@@ -22,6 +22,7 @@ use crate::{
 use config::{Environment, File, FileFormat};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     fmt,
     path::{Path, PathBuf},
 };
@@ -73,26 +74,47 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Where things lie when the configuration does not say.
-#[derive(Clone, Debug, Default)]
+/// What the process that reads a configuration is surrounded by.
+#[derive(Clone, Default)]
 pub struct Surroundings {
-    /// `$STATE_DIRECTORY`, which systemd sets.
+    /// `$STATE_DIRECTORY`, which systemd sets: where the state lies when nobody says otherwise.
     pub state_directory: Option<PathBuf>,
     /// `$CREDENTIALS_DIRECTORY`, which systemd sets.
     pub credentials_directory: Option<PathBuf>,
+    /// The environment: what is called `ROSTERD__…` lies over the file, and `token_env` looks here.
+    pub variables: BTreeMap<String, String>,
 }
 
 impl Surroundings {
-    /// As the process finds them.
+    /// As the process finds them. A variable that is not Unicode is as good as none.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is where configuration comes from")]
     pub fn of_process() -> Self {
-        let path =
-            |name| std::env::var(name).ok().filter(|text| !text.is_empty()).map(PathBuf::from);
+        let text = |text: OsString| text.into_string().ok();
+        let variables = std::env::vars_os();
+        Self::of(variables.filter_map(|(name, value)| text(name).zip(text(value))).collect())
+    }
+
+    /// As an environment of these variables gives them.
+    #[must_use]
+    pub fn of(variables: BTreeMap<String, String>) -> Self {
+        let path = |name| variables.get(name).filter(|text| !text.is_empty()).map(PathBuf::from);
         Self {
             state_directory: path("STATE_DIRECTORY"),
             credentials_directory: path("CREDENTIALS_DIRECTORY"),
+            variables,
         }
+    }
+}
+
+/// The variables may hold secrets, so only their number is shown.
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { state_directory, credentials_directory, variables } = self;
+        f.debug_struct("Surroundings")
+            .field("state_directory", state_directory)
+            .field("credentials_directory", credentials_directory)
+            .field("variables", &variables.len())
+            .finish()
     }
 }
 
@@ -109,14 +131,33 @@ pub fn load(path: &Path, surroundings: &Surroundings) -> Result<Config, ConfigEr
                     `rosterd config example`";
         fail(vec![whole("", format!("cannot be read: {error}")).hint(hint)])
     })?;
+    let variables = surroundings.variables.clone().into_iter().collect();
+    // Texts stay as they are written: a token "00123" must not become a number.
+    let environment = Environment::with_prefix("ROSTERD").prefix_separator("__").separator("__");
     let built = config::Config::builder()
         .add_source(File::from_str(&text, FileFormat::Toml))
-        // Texts stay as they are written: a token "00123" must not become a number.
-        .add_source(Environment::with_prefix("ROSTERD").prefix_separator("__").separator("__"))
+        .add_source(environment.source(Some(variables)))
         .build()
-        .map_err(|error| fail(vec![whole("", error.to_string().trim().to_owned())]))?;
+        .map_err(|error| fail(vec![whole("", syntax_problem(&error))]))?;
     let folder = path.parent().unwrap_or(Path::new("."));
     document::check(built.cache, folder, surroundings).map_err(fail)
+}
+
+/// The parser's text without the lines that it quotes from the file, which may hold a secret:
+/// `line 3, column 9: string values must be quoted`.
+fn syntax_problem(error: &config::ConfigError) -> String {
+    let config::ConfigError::FileParse { cause, .. } = error else {
+        return "cannot be read as TOML".to_owned();
+    };
+    let text = cause.to_string();
+    let quotes = |line: &&str| {
+        line.trim_start_matches([' ', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+            .starts_with('|')
+    };
+    let mut told = text.lines().filter(|line| !line.trim().is_empty() && !quotes(line));
+    let place = told.next().unwrap_or_default().trim_start_matches("TOML parse error at ");
+    let why = told.collect::<Vec<_>>().join(", ");
+    format!("is not TOML: {place}: {why}")
 }
 
 impl Config {

@@ -2,7 +2,7 @@
 
 use super::Surroundings;
 use crate::model::Problem;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -22,7 +22,11 @@ pub struct Secret {
 #[derive(Clone, Debug)]
 enum Place {
     File(PathBuf),
-    Environment(String),
+    /// A variable and what it holds, which cannot change while the process lives.
+    Environment {
+        name: String,
+        value: Option<SecretString>,
+    },
     /// A systemd credential: a file below `$CREDENTIALS_DIRECTORY`.
     Credential {
         name: String,
@@ -48,24 +52,25 @@ impl Secret {
         let mut known = Vec::new();
         for name in names {
             let key = format!("{at}.{name}");
-            known.extend(["file", "env", "credential"].map(|kind| format!("{name}_{kind}")));
-            let file = table.remove(&format!("{name}_file"));
-            let file = file.map(|path| Place::File(folder.join(path)));
-            let variable = table.remove(&format!("{name}_env")).map(Place::Environment);
-            let directory = || surroundings.credentials_directory.clone();
-            let credential = table.remove(&format!("{name}_credential"));
-            let credential =
-                credential.map(|name| Place::Credential { name, directory: directory() });
-            let mut places: Vec<Place> =
-                file.into_iter().chain(variable).chain(credential).collect();
+            let kinds = ["file", "env", "credential"].map(|kind| format!("{name}_{kind}"));
+            let given = kinds.iter().filter_map(|kind| Some((kind, table.remove(kind)?)));
+            let mut places = Vec::new();
+            for (kind, text) in given {
+                let place = Place::of(kind, text, folder, surroundings);
+                places.push(place.map_err(|problem| problems.push(problem.under(at))).ok());
+            }
+            known.extend(kinds);
             match (places.pop(), places.is_empty()) {
                 (Some(place), true) => {
-                    secrets.insert((*name).to_owned(), Self { key, place });
+                    let secret = place.map(|place| Self { key, place });
+                    secrets.extend(secret.map(|secret| ((*name).to_owned(), secret)));
                 }
                 (Some(_), false) => {
                     let why = "is given in more than one way";
                     problems.push(Problem::new(key, why).hint("keep one of them"));
                 }
+                // It is given, though not as it should be.
+                (None, _) if table.contains_key(*name) => {}
                 (None, _) => {
                     let hint = format!("set `{name}_file`, `{name}_env` or `{name}_credential`");
                     problems.push(Problem::new(key, "is missing").hint(hint));
@@ -93,8 +98,12 @@ impl Secret {
         let problem = |message: String| Problem::new(self.key.clone(), message);
         let text = match &self.place {
             Place::File(path) => read_file(path).map_err(problem)?,
-            Place::Environment(name) => environment(name)
-                .ok_or_else(|| problem(format!("the environment variable `{name}` is not set")))?,
+            Place::Environment { name, value } => {
+                let value = value.as_ref().map(|value| value.expose_secret().to_owned());
+                value.ok_or_else(|| {
+                    problem(format!("the environment variable `{name}` is not set"))
+                })?
+            }
             Place::Credential { name, directory } => {
                 let directory = directory.as_ref().ok_or_else(|| {
                     problem(format!("there is no systemd credential `{name}`")).hint(
@@ -118,9 +127,46 @@ impl Secret {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is where secrets come from")]
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+impl Place {
+    /// `kind`: the key as written, `token_env`. A text that cannot be a name is not repeated: it may
+    /// well be the secret itself.
+    fn of(
+        kind: &str,
+        text: String,
+        folder: &Path,
+        surroundings: &Surroundings,
+    ) -> Result<Self, Problem> {
+        let Surroundings { state_directory: _, credentials_directory, variables } = surroundings;
+        if kind.ends_with("_env") {
+            if !is_variable(&text) {
+                let why =
+                    "is not the name of an environment variable: capital letters, digits, `_`";
+                return Err(Problem::new(kind, why).hint("name the variable, not its value"));
+            }
+            let value = variables.get(&text).cloned().map(SecretString::from);
+            return Ok(Self::Environment { name: text, value });
+        }
+        if kind.ends_with("_credential") {
+            if !is_credential(&text) {
+                let why = "is not the name of a systemd credential: letters, digits, `_`, `-`, `.`";
+                return Err(Problem::new(kind, why).hint("write the name in `LoadCredential=`"));
+            }
+            return Ok(Self::Credential { name: text, directory: credentials_directory.clone() });
+        }
+        Ok(Self::File(folder.join(text)))
+    }
+}
+
+/// Kept narrow, so that hardly any token passes for a name.
+fn is_variable(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+        && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// One file of the directory, and no way out of it.
+fn is_credential(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
 }
 
 fn read_file(path: &Path) -> Result<String, String> {

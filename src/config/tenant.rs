@@ -99,7 +99,7 @@ pub(super) fn check(
     workplace: &Workplace<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<TenantConfig> {
-    let mut tables = super::document::table(value, at, problems);
+    let mut tables = fields::table(value, at, problems);
     let dialect_tables = take_dialects(&mut tables);
     let guards = sub(&mut tables, "guards", &format!("{at}.guards"), problems);
     let credentials = credentials(&mut tables, &format!("{at}.credentials"), problems);
@@ -204,13 +204,20 @@ fn rules(
     at: &str,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, RuleSettings> {
-    let map = super::document::sub_tables(tables, "map", problems);
-    let read = |(path, value)| {
-        let at = format!("{at}.{path}");
-        let rule = fields::read(value, &at, problems);
+    let map = super::document::sub_tables(tables, "map", at, problems);
+    let read = |(path, value): (String, Value)| {
+        let rule = rule(value, &format!("{at}.{}", fields::part(&path)), problems);
         (path, rule)
     };
     map.into_iter().map(read).collect()
+}
+
+/// The look-up is read apart, so that its keys are compared with its own.
+fn rule(value: Value, at: &str, problems: &mut Vec<Problem>) -> RuleSettings {
+    let mut table = fields::table(value, at, problems);
+    let lookup = table.remove("lookup");
+    let lookup = lookup.map(|lookup| fields::read(lookup, &format!("{at}.lookup"), problems));
+    RuleSettings { lookup, ..fields::read(Value::from(table), at, problems) }
 }
 
 fn credentials(
@@ -235,7 +242,7 @@ fn load_tables(
     for (path, rule) in &mut settings.map {
         if let Some(lookup) = &mut rule.lookup {
             let LookupSettings { file, key, value, table, on_missing: _ } = lookup;
-            let at = format!("{at}.map.{path}.lookup");
+            let at = format!("{at}.map.{}.lookup", fields::part(path));
             load_table(
                 file.as_ref(),
                 key.as_deref(),
@@ -262,9 +269,9 @@ fn load_table(
     at: &str,
     problems: &mut Vec<Problem>,
 ) {
-    let Some(file) = file else { return };
-    let read = csv_table::read(&folder.join(file), key.unwrap_or("key"), value.unwrap_or("value"));
-    match read {
+    // Which of the columns is not named, the mapping tells.
+    let (Some(file), Some(key), Some(value)) = (file, key, value) else { return };
+    match csv_table::read(&folder.join(file), key, value) {
         Ok(read) if table.is_empty() => *table = read,
         Ok(_) => {
             let why = "has both `file` and `table`";
