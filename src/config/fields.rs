@@ -69,9 +69,16 @@ pub(super) fn unknown_key(key: &str, known: &[&str]) -> Problem {
 
 /// The known name that is spelled most like this one, if any comes near.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = known.map(|other| (strsim::jaro_winkler(name, other), other));
+    let scored = known.map(|other| (likeness(name, other), other));
     let near = scored.filter(|(score, _)| *score > 0.75);
     near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, other)| other)
+}
+
+/// From 0 to 1. One slip of the fingers is near in short names too, where the measure of the shared
+/// beginning says little.
+fn likeness(name: &str, other: &str) -> f64 {
+    let is_slip = other.len() > 2 && strsim::damerau_levenshtein(name, other) == 1;
+    strsim::jaro_winkler(name, other).max(if is_slip { 0.9 } else { 0.0 })
 }
 
 /// What is wrong with the value of one key of `T`'s table. The value itself is never told: it may be
@@ -81,18 +88,31 @@ fn problem_of<T: DeserializeOwned>(key: &str, value: &Value) -> Option<Problem> 
     let error = T::deserialize(Value::from(table)).err()?;
     Some(match told(&error) {
         (place, Some(expected)) => {
-            Problem::new(place.unwrap_or(key), format!("should be {expected}"))
+            Problem::new(place.unwrap_or(key), format!("should be {}", in_toml(expected)))
         }
         (_, None) => choice_problem(key, value, choices::<T>(key)),
     })
 }
 
 /// Where it is and what should be there, as far as the error tells.
-fn told(error: &ConfigError) -> (Option<&str>, Option<&'static str>) {
+fn told(error: &ConfigError) -> (Option<&str>, Option<&str>) {
     match error {
         ConfigError::Type { expected, key, .. } => (key.as_deref(), Some(expected)),
         ConfigError::At { error, key, .. } => (key.as_deref(), told(error).1),
+        // serde: "invalid type: integer `5`, expected a sequence".
+        ConfigError::Message(text) if text.starts_with("invalid type: ") => {
+            (None, text.rsplit_once(", expected ").map(|(_, expected)| expected))
+        }
         _ => (None, None),
+    }
+}
+
+/// As TOML calls it.
+fn in_toml(expected: &str) -> &str {
+    match expected {
+        "a sequence" => "a list",
+        "a map" => "a table",
+        other => other,
     }
 }
 

@@ -151,10 +151,8 @@ fn syntax_problem(error: &config::ConfigError) -> String {
         return "cannot be read as TOML".to_owned();
     };
     let text = cause.to_string();
-    let quotes = |line: &&str| {
-        line.trim_start_matches([' ', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
-            .starts_with('|')
-    };
+    let is_margin = |c: char| c == ' ' || c.is_ascii_digit();
+    let quotes = |line: &&str| line.trim_start_matches(is_margin).starts_with('|');
     let mut told = text.lines().filter(|line| !line.trim().is_empty() && !quotes(line));
     let place = told.next().unwrap_or_default().trim_start_matches("TOML parse error at ");
     let why = told.collect::<Vec<_>>().join(", ");

@@ -22,7 +22,7 @@ impl Schedule {
             return Err(("cron", why.to_owned()));
         }
         let parsed = croner::Cron::from_str(cron).map_err(|error| ("cron", error.to_string()))?;
-        let unknown = || ("zone", format!("`{zone}` is not a time zone of this machine"));
+        let unknown = || ("zone", "is not a time zone that this machine knows".to_owned());
         let zone = TimeZone::get(zone).map_err(|_| unknown())?;
         let schedule = Self { text: cron.to_owned(), cron: parsed, zone };
         // Any start will do: whether it ever comes true does not depend on it.

@@ -76,6 +76,7 @@ impl Default for Keys {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_field_names, reason = "they are the keys as written")]
 struct GuardTable {
     max_update: Option<String>,
     max_attr_clear: Option<String>,
@@ -371,7 +372,10 @@ fn limits(table: &GuardTable, at: &str, problems: &mut Vec<Problem>) -> Option<L
 
 /// The value; or its problems, one table further out.
 fn keep<T>(checked: Result<T, Vec<Problem>>, at: &str, problems: &mut Vec<Problem>) -> Option<T> {
-    let report = |found: Vec<Problem>| problems.extend(found.into_iter().map(|p| p.under(at)));
+    let report = |found: Vec<Problem>| {
+        let found = found.into_iter().map(|problem| problem.under(at));
+        fields::add_news(found.collect(), problems);
+    };
     checked.map_err(report).ok()
 }
 
