@@ -112,8 +112,8 @@ impl<'a> Table<'a> {
     ) -> Option<Base> {
         let names: Vec<_> = places.iter().map(|&(name, _)| name).collect();
         // An empty text is how an environment variable takes back what the file says.
-        let given = |key: &str| self.get(key).is_some_and(|value| value.as_str() != Some(""));
-        match (given(key), given("base_url")) {
+        let place = self.get(key).is_some_and(|value| value.as_str() != Some(""));
+        match (place, self.get("base_url").is_some()) {
             (false, true) => self.base_url(),
             (true, false) => {
                 let chosen = self.choice(key, &names)?;
