@@ -232,6 +232,10 @@ impl Desk {
     pub(super) async fn refresh(&mut self, options: &Options, progress: &Arc<dyn Progress>) {
         let planned = self.plan(false);
         let Some(planned) = self.keep(planned) else { return };
+        // What a guard already holds is not even looked at.
+        if !planned.guards.is_empty() {
+            return;
+        }
         let reads: Vec<Operation> = planned.reads().cloned().collect();
         if !reads.is_empty() && self.lane(options).is_some() {
             self.deliver(reads, Phase::Reading, options, progress).await;
@@ -323,8 +327,9 @@ impl Desk {
             store.settle_rows(&rows)?;
         }
         let facts = &self.case.roster.facts;
+        let passed = self.report.plan.as_ref().is_some_and(|plan| plan.guards.is_empty());
         let sent = matches!(self.report.end, TenantEnd::Done | TenantEnd::Early(_));
-        if sent && !self.partial && facts.completeness == Completeness::Complete {
+        if passed && sent && !self.partial && facts.completeness == Completeness::Complete {
             let (users, rows, digest) = (facts.users, facts.rows, facts.digest);
             store.accept_input(&AcceptedInput { users, rows, digest, at: now })?;
         }
