@@ -19,4 +19,6 @@ pub mod sender;
 
 pub mod cycle;
 
+pub mod report;
+
 pub mod sandbox;
