@@ -1,0 +1,54 @@
+//! What a look at the source and its mapping found, without state or network.
+
+use super::{
+    Style,
+    counts::Counts,
+    findings::push_findings,
+    page::{Page, Tone},
+    plan::{push_guards, push_name, push_notices, push_source, sorted},
+    words::{self, counted},
+};
+use crate::{
+    cycle::{CycleReport, TenantEnd, TenantReport},
+    model::Finding,
+};
+
+/// Every problem of the source and of its values, in one go. What would be sent is not told: that
+/// takes a look at the snapshots, which is `plan`.
+#[must_use]
+pub fn check_text(report: &CycleReport, style: &Style) -> String {
+    let mut page = Page::new(style);
+    push_source(&mut page, report);
+    for tenant in sorted(report) {
+        page.blank();
+        push_tenant(&mut page, tenant);
+    }
+    page.finish()
+}
+
+fn push_tenant(page: &mut Page, tenant: &TenantReport) {
+    push_name(page, tenant);
+    if let Some(plan) = &tenant.plan {
+        let Counts { users, held, withheld, .. } = Counts::of_plan(plan);
+        let tone = if held + withheld == 0 { Tone::Good } else { Tone::Care };
+        let text = format!(
+            "{} in scope, {held} held, {} left as they are",
+            counted(users, "user"),
+            counted(withheld, "value")
+        );
+        page.line(2, &[(tone, &text)]);
+        push_guards(page, &plan.guards);
+    }
+    if !matches!(tenant.end, TenantEnd::Guarded) {
+        let ending = words::ending(&tenant.end);
+        if !ending.fine {
+            page.prose(2, Tone::Bad, &ending.what);
+            page.prose(4, Tone::Plain, ending.next);
+        }
+    }
+    push_notices(page, &tenant.notices);
+    let findings: Vec<&Finding> = tenant.findings.iter().collect();
+    if !findings.is_empty() {
+        push_findings(page, 2, &findings);
+    }
+}

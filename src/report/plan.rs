@@ -1,0 +1,338 @@
+//! The plan as a diff that a person can approve.
+
+use super::{
+    Style,
+    counts::Counts,
+    findings::push_findings,
+    page::{Page, Tone},
+    value,
+    words::{self, counted},
+};
+use crate::{
+    cycle::{CycleReport, TenantEnd, TenantReport},
+    model::{
+        Action, AttrPath, Edit, Finding, Forecast, Held, Leaver, Notice, Operation, Plan, Severity,
+        TrippedGuard, UserKey,
+    },
+};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The plans of one source's tenants, with everything that a person needs to approve them.
+#[must_use]
+pub fn plan_text(report: &CycleReport, style: &Style) -> String {
+    let mut page = Page::new(style);
+    let first =
+        if style.dry_run { "DRY RUN: this is a plan only; no change is sent." } else { "Plan" };
+    page.line(0, &[(Tone::Strong, first)]);
+    page.blank();
+    push_source(&mut page, report);
+    let tenants = sorted(report);
+    for tenant in &tenants {
+        page.blank();
+        push_tenant(&mut page, tenant, Some(report.started));
+    }
+    if tenants.is_empty() {
+        page.blank();
+        page.line(0, &[(Tone::Care, "No tenant is fed by this source.")]);
+    }
+    page.blank();
+    push_total(&mut page, Counts::of_tenants(&report.tenants));
+    if style.dry_run {
+        page.line(0, &[(Tone::Strong, "DRY RUN: no change was sent to any target.")]);
+    }
+    page.finish()
+}
+
+/// The plan of one tenant, to be asked about.
+#[must_use]
+pub fn tenant_plan_text(tenant: &TenantReport, style: &Style) -> String {
+    let mut page = Page::new(style);
+    push_tenant(&mut page, tenant, None);
+    page.blank();
+    push_total(&mut page, Counts::of_tenant(tenant));
+    page.finish()
+}
+
+/// Tenants by name: they end in any order.
+pub(super) fn sorted(report: &CycleReport) -> Vec<&TenantReport> {
+    let mut tenants: Vec<&TenantReport> = report.tenants.iter().collect();
+    tenants.sort_by(|a, b| a.tenant.cmp(&b.tenant));
+    tenants
+}
+
+/// What was read, and what was noticed about it.
+pub(super) fn push_source(page: &mut Page, report: &CycleReport) {
+    let path = report.path.display().to_string();
+    page.line(
+        0,
+        &[
+            (Tone::Strong, &format!("Source {}", report.source)),
+            (Tone::Plain, ": "),
+            (Tone::Plain, &path),
+        ],
+    );
+    match &report.facts {
+        Some(facts) => {
+            page.prose(2, Tone::Plain, &words::source_facts(facts));
+            page.line(2, &[(Tone::Dim, &format!("digest {}", facts.digest))]);
+        }
+        None => page.line(2, &[(Tone::Bad, "REFUSED: nothing is planned and nothing is sent")]),
+    }
+    if !report.findings.is_empty() {
+        let findings: Vec<&Finding> = report.findings.iter().collect();
+        push_findings(page, 2, &findings);
+    }
+}
+
+fn push_tenant(page: &mut Page, tenant: &TenantReport, started: Option<Timestamp>) {
+    push_name(page, tenant);
+    if let Some(plan) = &tenant.plan {
+        push_figures(page, tenant, plan, started);
+    }
+    push_end(page, &tenant.end);
+    if let Some(plan) = &tenant.plan {
+        push_guards(page, &plan.guards);
+    }
+    push_notices(page, &tenant.notices);
+    if let Some(plan) = &tenant.plan {
+        push_changes(page, plan, &tenant.privileges);
+        push_reads(page, plan);
+        push_held(page, &plan.held, &tenant.findings);
+        push_leavers(page, &plan.leavers);
+    }
+    // Findings that hold a user are told with the user.
+    let told = |finding: &&Finding| tenant.plan.is_none() || finding.severity != Severity::Held;
+    let findings: Vec<&Finding> = tenant.findings.iter().filter(told).collect();
+    if !findings.is_empty() {
+        page.blank();
+        push_findings(page, 2, &findings);
+    }
+}
+
+pub(super) fn push_name(page: &mut Page, tenant: &TenantReport) {
+    let name = format!("Tenant {}", tenant.tenant);
+    page.line(0, &[(Tone::Strong, &name), (Tone::Plain, &format!(" ({})", tenant.api))]);
+}
+
+fn push_figures(page: &mut Page, tenant: &TenantReport, plan: &Plan, started: Option<Timestamp>) {
+    let Counts { users, unchanged, changes, reads, held, withheld, leavers, .. } =
+        Counts::of_plan(plan);
+    page.fact("digest", Tone::Plain, &tenant.digest);
+    page.fact("users", Tone::Plain, &users.to_string());
+    page.fact("unchanged", Tone::Plain, &unchanged.to_string());
+    page.fact("to change", tone_of(changes, Tone::Good), &changes.to_string());
+    page.fact("to read first", tone_of(reads, Tone::Care), &reads.to_string());
+    let also = match withheld {
+        0 => String::new(),
+        values => format!(", and {} of users that go", counted(values, "value")),
+    };
+    page.fact("held", tone_of(held + withheld, Tone::Care), &format!("{held}{also}"));
+    let told = if leavers == 0 { "" } else { " (reported only)" };
+    page.fact("leavers", tone_of(leavers, Tone::Care), &format!("{leavers}{told}"));
+    page.fact("forecast", Tone::Plain, &forecast(plan.forecast, reads, started));
+}
+
+fn tone_of(count: u64, tone: Tone) -> Tone {
+    if count == 0 { Tone::Plain } else { tone }
+}
+
+fn forecast(forecast: Forecast, reads: u64, started: Option<Timestamp>) -> String {
+    let Forecast { requests, duration } = forecast;
+    if requests == 0 {
+        return "no request".to_owned();
+    }
+    let length = words::duration(duration);
+    let mut text =
+        format!("{}, about {length} at the tenant's quota", counted(requests, "request"));
+    if let Some(end) = started.and_then(|started| started.checked_add(duration).ok()) {
+        text += &format!("; sent at once, it would end at {}", words::moment(end));
+    }
+    if reads > 0 {
+        text += "; more where a read finds a difference";
+    }
+    text
+}
+
+/// How the tenant's part ended, unless all went as it should.
+fn push_end(page: &mut Page, end: &TenantEnd) {
+    // A guard is told at length.
+    if matches!(end, TenantEnd::Guarded) {
+        return;
+    }
+    let ending = words::ending(end);
+    if !ending.fine {
+        page.prose(2, Tone::Bad, &ending.what);
+        page.prose(4, Tone::Plain, ending.next);
+    }
+}
+
+pub(super) fn push_guards(page: &mut Page, guards: &[TrippedGuard]) {
+    for TrippedGuard { guard, figure, limit, key } in guards {
+        page.blank();
+        let text = format!("GUARD {guard}: {figure}; the limit is {limit}");
+        page.prose(2, Tone::Bad, &text);
+        let text = format!(
+            "Nothing is sent to this tenant. If all of it is meant, raise `{key}` for one run; \
+             else correct the source and plan again."
+        );
+        page.prose(4, Tone::Plain, &text);
+    }
+}
+
+pub(super) fn push_notices(page: &mut Page, notices: &BTreeSet<Notice>) {
+    for Notice { message, hint, refuses } in notices {
+        page.blank();
+        let tone = if *refuses { Tone::Bad } else { Tone::Care };
+        page.prose(2, tone, &format!("NOTICE {message}"));
+        if !hint.is_empty() {
+            page.prose(4, Tone::Plain, hint);
+        }
+    }
+}
+
+fn push_changes(page: &mut Page, plan: &Plan, privileges: &BTreeSet<AttrPath>) {
+    let changes: Vec<(&Operation, &[Edit])> = plan.changes().collect();
+    if changes.is_empty() {
+        return;
+    }
+    page.blank();
+    page.list(2, &changes, |page, (operation, edits)| {
+        push_user(page, "~ ", Tone::Good, operation, "");
+        let paths = edits.iter().map(|edit| edit.path.as_str().chars().count());
+        let column = paths.max().unwrap_or_default().min(LABEL_MAX);
+        for edit in *edits {
+            push_edit(page, edit, column, privileges.contains(&edit.path));
+        }
+        push_companions(page, &operation.action);
+    });
+}
+
+/// Longer paths than this do not push the other values to the right.
+const LABEL_MAX: usize = 32;
+
+fn push_user(page: &mut Page, sign: &str, tone: Tone, operation: &Operation, rest: &str) {
+    let Operation { key, remote_id, action: _ } = operation;
+    let id = if page.style.values { format!(" (remote id {remote_id})") } else { String::new() };
+    page.line(
+        2,
+        &[(tone, sign), (Tone::Strong, key.as_str()), (Tone::Dim, &id), (Tone::Plain, rest)],
+    );
+}
+
+fn push_edit(page: &mut Page, edit: &Edit, column: usize, privilege: bool) {
+    let Edit { path, before, after } = edit;
+    let values = page.style.values;
+    let label = format!("{:<width$} ", format!("{path}:"), width = column + 1);
+    let mark = if privilege { "  !privilege" } else { "" };
+    if let (Some(Some(before)), Some(after)) = (before, after)
+        && let Some(delta) = value::set_delta(before, after, values)
+    {
+        page.line(6, &[(Tone::Plain, &label), (Tone::Plain, &delta), (Tone::Bad, mark)]);
+        return;
+    }
+    let before = match before {
+        None => value::NOT_KNOWN.to_owned(),
+        Some(before) => value::shown(before.as_ref(), values),
+    };
+    let after = value::shown(after.as_ref(), values);
+    let length = [&label, &before, &after, mark].iter().map(|text| text.chars().count()).sum();
+    let label = (Tone::Plain, label.as_str());
+    let (before, after, mark) = ((Tone::Dim, &*before), (Tone::Good, &*after), (Tone::Bad, mark));
+    if fits(page, 6 + " → ".chars().count(), length) {
+        page.line(6, &[label, before, (Tone::Plain, " → "), after, mark]);
+    } else {
+        page.line(6, &[label, before]);
+        page.line(8, &[(Tone::Plain, "→ "), after, mark]);
+    }
+}
+
+fn fits(page: &Page, taken: usize, length: usize) -> bool {
+    page.style.width.is_none_or(|width| taken + length <= width)
+}
+
+fn push_companions(page: &mut Page, action: &Action) {
+    let Action::Patch { edits: _, companions } = action else { return };
+    if companions.is_empty() {
+        return;
+    }
+    let paths: Vec<&str> = companions.keys().map(AttrPath::as_str).collect();
+    let text = format!("goes along, unchanged: {}", paths.join(", "));
+    page.prose(6, Tone::Dim, &text);
+}
+
+fn push_reads(page: &mut Page, plan: &Plan) {
+    let reads: Vec<&Operation> = plan.reads().collect();
+    if reads.is_empty() {
+        return;
+    }
+    page.blank();
+    page.list(2, &reads, |page, operation| {
+        push_user(page, "? ", Tone::Care, operation, " is read first: its account is not known");
+    });
+}
+
+fn push_held(page: &mut Page, held: &[Held], findings: &[Finding]) {
+    if held.is_empty() {
+        return;
+    }
+    let hints: BTreeMap<(Option<&UserKey>, &str), &str> = findings
+        .iter()
+        .map(|finding| ((finding.key.as_ref(), finding.message.as_str()), finding.hint.as_str()))
+        .collect();
+    page.blank();
+    page.list(2, held, |page, held| {
+        let hint = hints.get(&(Some(&held.key), held.why.as_str())).copied().unwrap_or_default();
+        push_held_user(page, held, hint);
+    });
+}
+
+fn push_held_user(page: &mut Page, held: &Held, hint: &str) {
+    let Held { key, reason, attribute, line, why, others_go } = held;
+    let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
+    let attribute = attribute.as_ref().map(|path| format!(", {path}")).unwrap_or_default();
+    let what = if *others_go { "the rest of the user goes" } else { "nothing of the user is sent" };
+    let rest = format!("{line}{attribute}: {}; {what}", words::held_reason(*reason));
+    page.line(2, &[(Tone::Care, "! "), (Tone::Strong, key.as_str()), (Tone::Plain, &rest)]);
+    if !why.is_empty() {
+        page.prose(6, Tone::Plain, why);
+    }
+    if !hint.is_empty() {
+        page.prose(6, Tone::Dim, hint);
+    }
+}
+
+fn push_leavers(page: &mut Page, leavers: &[Leaver]) {
+    if leavers.is_empty() {
+        return;
+    }
+    page.blank();
+    page.list(2, leavers, |page, Leaver { key, reason }| {
+        let rest = format!(": leaver, {}; reported only", words::leaver_reason(*reason));
+        page.line(2, &[(Tone::Care, "- "), (Tone::Strong, key.as_str()), (Tone::Plain, &rest)]);
+    });
+}
+
+fn push_total(page: &mut Page, counts: Counts) {
+    let Counts { changes, reads, held, withheld, leavers, guarded, unplanned, .. } = counts;
+    let mut parts = vec![format!("{changes} to change"), format!("{reads} to read first")];
+    parts.push(format!("{held} held"));
+    if withheld > 0 {
+        parts.push(format!("{} left as they are", counted(withheld, "value")));
+    }
+    let told = if leavers == 0 { "" } else { " (reported only)" };
+    parts.push(format!("{}{told}", counted(leavers, "leaver")));
+    page.line(0, &[(Tone::Strong, &format!("Plan: {}.", parts.join(", ")))]);
+    if guarded > 0 {
+        let text =
+            format!("{} held by a guard: nothing is sent there.", counted(guarded, "tenant"));
+        page.line(0, &[(Tone::Bad, &text)]);
+    }
+    if unplanned > 0 {
+        let text = format!("{} could not be planned; see above.", counted(unplanned, "tenant"));
+        page.line(0, &[(Tone::Bad, &text)]);
+    }
+    if guarded + unplanned + changes + reads + held + withheld == 0 {
+        page.line(0, &[(Tone::Good, "Nothing to do: everybody is as they should be.")]);
+    }
+}

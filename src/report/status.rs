@@ -1,0 +1,230 @@
+//! What is known of each tenant, and what waits.
+
+use super::{
+    Style,
+    json::FORMAT_VERSION,
+    page::{Page, Tone},
+    words::{self, counted},
+};
+use crate::{
+    config::TenantConfig,
+    model::TenantId,
+    store::{RunRow, Snapshot, StoreError},
+};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
+
+/// One tenant between two runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct TenantStatus {
+    pub tenant: TenantId,
+    pub api: String,
+    pub users_known: u64,
+    pub in_doubt: u64,
+    /// Users with a value that the target would not take.
+    pub not_accepted: u64,
+    /// Users that the target does not have.
+    pub gone: u64,
+    pub last_run: Option<LastRun>,
+    /// May have passed.
+    pub paused: Option<Paused>,
+    pub accepted_input: Option<AcceptedRoster>,
+    pub next_run: Option<Timestamp>,
+    /// Grows with every write of the snapshot.
+    pub serial: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LastRun {
+    pub started: Timestamp,
+    pub verb: String,
+    /// `exit 4: 12 settled, 1 refused, 15 requests`.
+    pub summary: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Paused {
+    pub until: Timestamp,
+    pub why: String,
+}
+
+/// The last complete read that was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AcceptedRoster {
+    pub users: u64,
+    pub at: Timestamp,
+}
+
+impl TenantStatus {
+    /// Asks the snapshot; `None`: there is none yet.
+    pub fn of(
+        tenant: &TenantConfig,
+        snapshot: Option<&Snapshot>,
+        next_run: Option<Timestamp>,
+    ) -> Result<Self, StoreError> {
+        let mut status = Self {
+            tenant: tenant.id.clone(),
+            api: tenant.api.to_owned(),
+            users_known: 0,
+            in_doubt: 0,
+            not_accepted: 0,
+            gone: 0,
+            last_run: None,
+            paused: None,
+            accepted_input: None,
+            next_run,
+            serial: 0,
+        };
+        if let Some(snapshot) = snapshot {
+            status.ask(snapshot)?;
+        }
+        Ok(status)
+    }
+
+    fn ask(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        let index = snapshot.index()?;
+        let refused: BTreeSet<_> = snapshot.refused()?.into_iter().map(|wish| wish.key).collect();
+        self.users_known = index.len() as u64;
+        self.in_doubt = index.iter().filter(|entry| entry.in_doubt).count() as u64;
+        self.gone = index.iter().filter(|entry| entry.gone).count() as u64;
+        self.not_accepted = refused.len() as u64;
+        self.last_run = snapshot.runs(1)?.into_iter().next().map(last_run);
+        self.paused = snapshot.pause()?.map(|pause| Paused { until: pause.until, why: pause.why });
+        self.accepted_input = snapshot
+            .accepted_input()?
+            .map(|input| AcceptedRoster { users: input.users, at: input.at });
+        self.serial = snapshot.serial()?;
+        Ok(())
+    }
+}
+
+fn last_run(row: RunRow) -> LastRun {
+    let RunRow { run: _, verb, started, ended, summary } = row;
+    let summary = match (ended, summary) {
+        (None, _) => "has not ended, or was cut off; the next run settles what it left".to_owned(),
+        (Some(_), None) => "ended".to_owned(),
+        (Some(_), Some(summary)) => figures(&summary),
+    };
+    LastRun { started, verb, summary }
+}
+
+/// The stored figures in words; what is not of their shape, as it is.
+fn figures(summary: &str) -> String {
+    let Ok(Json::Object(fields)) = serde_json::from_str(summary) else {
+        return summary.to_owned();
+    };
+    let number = |name: &str| fields.get(name).and_then(Json::as_u64);
+    let exit = number("exit").map_or("ended".to_owned(), |code| format!("exit {code}"));
+    let names = [
+        "settled",
+        "read",
+        "not_accepted",
+        "refused",
+        "gone",
+        "in_doubt",
+        "deferred",
+        "left",
+        "held",
+        "requests",
+    ];
+    let told: Vec<String> = names
+        .iter()
+        .filter_map(|name| Some((name, number(name)?)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{count} {}", name.replace('_', " ")))
+        .collect();
+    if told.is_empty() {
+        format!("{exit}: nothing to do")
+    } else {
+        format!("{exit}: {}", told.join(", "))
+    }
+}
+
+/// `now` tells how far away the moments are.
+#[must_use]
+pub fn status_text(statuses: &[TenantStatus], now: Timestamp) -> String {
+    let mut page = Page::new(&Style::default());
+    for (number, status) in sorted(statuses).into_iter().enumerate() {
+        if number > 0 {
+            page.blank();
+        }
+        push_status(&mut page, status, now);
+    }
+    if statuses.is_empty() {
+        page.line(0, &[(Tone::Plain, "no tenant is configured")]);
+    }
+    page.finish()
+}
+
+#[must_use]
+pub fn status_json(statuses: &[TenantStatus]) -> Json {
+    json!({ "format_version": FORMAT_VERSION, "kind": "status", "tenants": sorted(statuses) })
+}
+
+fn sorted(statuses: &[TenantStatus]) -> Vec<&TenantStatus> {
+    let mut sorted: Vec<&TenantStatus> = statuses.iter().collect();
+    sorted.sort_by(|a, b| a.tenant.cmp(&b.tenant));
+    sorted
+}
+
+fn push_status(page: &mut Page, status: &TenantStatus, now: Timestamp) {
+    let TenantStatus {
+        tenant,
+        api,
+        users_known,
+        in_doubt,
+        not_accepted,
+        gone,
+        last_run,
+        paused,
+        accepted_input,
+        next_run,
+        serial,
+    } = status;
+    let name = format!("Tenant {tenant}");
+    page.line(0, &[(Tone::Strong, &name), (Tone::Plain, &format!(" ({api})"))]);
+    page.fact("users known", Tone::Plain, &users_known.to_string());
+    let waiting = [
+        ("in doubt", *in_doubt, "settled by the next run before anything else is sent for them"),
+        ("not accepted", *not_accepted, "not sent again until the roster or the mapping changes"),
+        ("gone", *gone, "correct the remote id, or take the user out of the tenant's scope"),
+    ];
+    for (name, count, next) in waiting {
+        let text = if count == 0 { "0".to_owned() } else { format!("{count}; {next}") };
+        page.fact(name, if count == 0 { Tone::Plain } else { Tone::Care }, &text);
+    }
+    push_paused(page, paused.as_ref(), now);
+    let at = |at: Timestamp| format!("{} ({})", words::moment(at), words::relative(at, now));
+    let roster = accepted_input.as_ref().map_or("none accepted yet".to_owned(), |input| {
+        format!("{}, accepted {}", counted(input.users, "user"), at(input.at))
+    });
+    page.fact("roster", Tone::Plain, &roster);
+    let last = last_run.as_ref().map_or("none yet".to_owned(), |run| {
+        format!("{}, {}: {}", at(run.started), run.verb, run.summary)
+    });
+    page.fact("last run", Tone::Plain, &last);
+    page.fact("next run", Tone::Plain, &next_run.map_or("not scheduled".to_owned(), at));
+    page.fact("serial", Tone::Plain, &serial.to_string());
+}
+
+fn push_paused(page: &mut Page, paused: Option<&Paused>, now: Timestamp) {
+    let Some(Paused { until, why }) = paused.filter(|paused| paused.until > now) else { return };
+    let (moment, apart) = (words::moment(*until), words::relative(*until, now));
+    let text = format!("until {moment} ({apart}): {why}; the first run after that goes on");
+    page.fact("paused", Tone::Care, &text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_figures_are_told_in_words_and_zeros_are_not() {
+        let stored = r#"{"exit":4,"settled":12,"refused":1,"in_doubt":0,"requests":15}"#;
+        assert_eq!(figures(stored), "exit 4: 12 settled, 1 refused, 15 requests");
+        assert_eq!(figures(r#"{"exit":0}"#), "exit 0: nothing to do");
+        assert_eq!(figures("stopped"), "stopped");
+    }
+}

@@ -1,0 +1,221 @@
+//! Counts, times, reasons and endings in words.
+
+use crate::{
+    cycle::{Exit, TenantEnd},
+    model::{Completeness, HeldReason, LeaverReason, SourceFacts},
+    sender::Ended,
+};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+/// `1 user`, `2 users`.
+pub(super) fn counted(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
+/// `4 min 10 s`: the two largest units, rounded up to the second.
+pub(super) fn duration(duration: Duration) -> String {
+    let seconds = whole_seconds(duration);
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let two = |large: u64, unit, small: u64, fraction| match small {
+        0 => format!("{large} {unit}"),
+        _ => format!("{large} {unit} {small} {fraction}"),
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => two(minutes, "min", seconds % 60, "s"),
+        (0, _, _) => two(hours, "h", minutes, "min"),
+        (_, _, _) => two(days, "d", hours, "h"),
+    }
+}
+
+/// Rounded up.
+pub(super) fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+/// `2026-03-01 02:30:00 UTC`.
+pub(super) fn moment(moment: Timestamp) -> String {
+    moment.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// `in 12 min`, `3 h ago`.
+pub(super) fn relative(moment: Timestamp, now: Timestamp) -> String {
+    let apart: SignedDuration = moment.duration_since(now);
+    let words = duration(apart.unsigned_abs());
+    if apart.is_negative() { format!("{words} ago") } else { format!("in {words}") }
+}
+
+/// What one read of the source found.
+pub(super) fn source_facts(facts: &SourceFacts) -> String {
+    let SourceFacts { rows, users, held, completeness, digest: _ } = facts;
+    let counts = [counted(*rows, "row"), counted(*users, "user")].join(", ");
+    let held = format!("{} held", counted(*held, "row"));
+    match completeness {
+        Completeness::Complete => format!("{counts}, {held}, complete"),
+        Completeness::Partial(why) => {
+            format!(
+                "{counts}, {held}, NOT complete: {why}; who is absent is not taken for a leaver"
+            )
+        }
+    }
+}
+
+pub(super) fn held_reason(reason: HeldReason) -> &'static str {
+    match reason {
+        HeldReason::BadRow => "bad row",
+        HeldReason::BadValue => "bad value",
+        HeldReason::NoRemoteId => "no remote id",
+        HeldReason::SharedRemoteId => "shared remote id",
+        HeldReason::BadReference => "bad reference",
+        HeldReason::MissingCompanion => "missing companion",
+        HeldReason::NotAccepted => "not accepted before",
+        HeldReason::Gone => "gone at the target",
+        HeldReason::Refused => "refused by the target",
+        HeldReason::InDoubt => "in doubt",
+    }
+}
+
+pub(super) fn leaver_reason(reason: LeaverReason) -> &'static str {
+    match reason {
+        LeaverReason::AbsentFromSource => "absent from the source",
+        LeaverReason::StatusColumn => "the status column says so",
+        LeaverReason::OutOfScope => "no longer in the tenant's scope",
+    }
+}
+
+pub(super) fn exit_meaning(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Done => "done, or nothing to do",
+        Exit::Partial => "applied, but some users failed or are held",
+        Exit::Early => "stopped early; the next run goes on",
+        Exit::Guarded => "a guard held the plan of at least one tenant; nothing was sent there",
+        Exit::Failed => "failed; the reason stands with the tenant",
+        Exit::Locked => "another process holds the state; nothing was sent there",
+        Exit::Source => "the source was refused; nothing was sent",
+        Exit::Config => "the configuration, a secret or a target's date is in the way",
+        Exit::State => "the state cannot be read or written",
+    }
+}
+
+/// How a tenant's part ended.
+pub(super) struct Ending {
+    /// A stable name, for programs.
+    pub(super) state: &'static str,
+    pub(super) what: String,
+    /// What happens next and what to do; empty when nothing is to be said.
+    pub(super) next: &'static str,
+    /// Nobody needs to look.
+    pub(super) fine: bool,
+}
+
+pub(super) fn ending(end: &TenantEnd) -> Ending {
+    let (state, what, next) = match end {
+        TenantEnd::Planned => ("planned", "planned; no change was sent".to_owned(), ""),
+        TenantEnd::Done => ("done", "done; everything that was planned was sent".to_owned(), ""),
+        TenantEnd::Guarded => (
+            "guarded",
+            "held by a guard; no change was sent".to_owned(),
+            "look at the plan: if it is meant, raise the key that the guard names for one run; \
+             else correct the source",
+        ),
+        TenantEnd::Declined => (
+            "declined",
+            "not approved; no change was sent".to_owned(),
+            "the next run plans the same again",
+        ),
+        TenantEnd::Early(ended) => return early(ended),
+        TenantEnd::Paused { until } => (
+            "paused",
+            format!("paused until {} by the target's Retry-After; not begun", moment(*until)),
+            "the first run after that goes on; nothing needs to be done",
+        ),
+        TenantEnd::Locked { why } => (
+            "locked",
+            format!("not begun: {why}"),
+            "wait until the other process has ended, then run again",
+        ),
+        TenantEnd::State { why } => (
+            "state",
+            format!("the snapshot cannot be used: {why}"),
+            "mend the state directory (space, permissions) or restore it, then run again",
+        ),
+        TenantEnd::Unusable { why } => (
+            "unusable",
+            format!("cannot be sent to as it is configured: {why}"),
+            "correct the tenant's configuration or its secret, then run again",
+        ),
+        TenantEnd::SourceRefused => (
+            "source_refused",
+            "the source was refused; nothing was sent".to_owned(),
+            "correct the source as the findings say, then run again",
+        ),
+    };
+    let fine = matches!(end, TenantEnd::Planned | TenantEnd::Done);
+    Ending { state, what, next, fine }
+}
+
+fn early(ended: &Ended) -> Ending {
+    let (state, what, next) = match ended {
+        Ended::Stopped => (
+            "stopped",
+            "stopped early, because the process was asked to stop".to_owned(),
+            "the next run goes on; nothing needs to be done",
+        ),
+        Ended::Deadline => (
+            "deadline",
+            "stopped early at the run's time limit".to_owned(),
+            "the next run goes on; if this happens every night, ask the vendor for a higher quota \
+             or raise `run_deadline`",
+        ),
+        Ended::Throttled { until } => (
+            "throttled",
+            format!("paused until {} by the target's Retry-After", moment(*until)),
+            "the next run after that goes on; if this happens every night, lower `quota`",
+        ),
+        Ended::Unauthorized => (
+            "unauthorized",
+            "stopped: the target refuses the credentials".to_owned(),
+            "renew the tenant's secret; the next run goes on",
+        ),
+        Ended::Broken { why } => (
+            "broken",
+            format!("stopped: {why}"),
+            "check the tenant's address, permissions and API version; the next run tries again",
+        ),
+        Ended::NotRecorded { why } => (
+            "not_recorded",
+            format!("stopped, because the state could not be written: {why}"),
+            "mend the state directory (space, permissions); users on their way are in doubt and \
+             are looked at before they are sent again",
+        ),
+    };
+    Ending { state, what, next, fine: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f13_durations_are_told_in_their_two_largest_units() {
+        for (millis, words) in [
+            (0, "0 s"),
+            (1, "1 s"),
+            (59_001, "1 min"),
+            (250_000, "4 min 10 s"),
+            (3_600_000, "1 h"),
+            (39_599_000, "10 h 59 min"),
+            (180_000_000, "2 d 2 h"),
+        ] {
+            assert_eq!(duration(Duration::from_millis(millis)), words);
+        }
+    }
+
+    #[test]
+    fn a_moment_is_told_from_now() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let at = |second| relative(Timestamp::from_second(second).unwrap(), now);
+        assert_eq!((at(1_000_720), at(999_940)), ("in 12 min".into(), "1 min ago".into()));
+    }
+}
