@@ -96,7 +96,7 @@ impl Stage<'_> {
             session.refresh(&progress).await;
             let style = Style { colour: self.colour, limit: Some(4), ..Style::default() };
             for tenant in session.tenants() {
-                write_stdout(&report::tenant_plan_text(tenant, &style));
+                write_stdout(&format!("{}\n", report::tenant_plan_text(tenant, &style)));
             }
             session.send(&progress).await;
             let report = session.finish(now());

@@ -263,7 +263,7 @@ fn agreed(session: &Session, apply: &Apply, colour: bool) -> anyhow::Result<bool
     let mut changes = 0;
     let mut tenants = 0;
     for tenant in session.tenants() {
-        write_stdout(&report::tenant_plan_text(tenant, &style));
+        write_stdout(&format!("{}\n", report::tenant_plan_text(tenant, &style)));
         let sendable = tenant.plan.as_ref().filter(|plan| plan.guards.is_empty());
         let count = sendable.map_or(0, |plan| plan.changes().count());
         changes += count;

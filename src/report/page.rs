@@ -59,7 +59,7 @@ impl Page {
 
     /// A name and what it is worth, the latter in a column of its own.
     pub(super) fn fact(&mut self, name: &str, tone: Tone, text: &str) {
-        self.line(2, &[(Tone::Dim, &format!("{name:<13}")), (tone, text)]);
+        self.line(2, &[(Tone::Dim, &format!("{name:<15}")), (tone, text)]);
     }
 
     pub(super) fn blank(&mut self) {
