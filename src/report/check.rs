@@ -32,7 +32,7 @@ fn push_tenant(page: &mut Page, tenant: &TenantReport) {
         let Counts { users, held, withheld, .. } = Counts::of_plan(plan);
         let tone = if held + withheld == 0 { Tone::Good } else { Tone::Care };
         let text = format!(
-            "{} in scope, {held} held, {} left as they are",
+            "{} in scope, {held} held, {} not sent",
             counted(users, "user"),
             counted(withheld, "value")
         );
@@ -49,6 +49,7 @@ fn push_tenant(page: &mut Page, tenant: &TenantReport) {
     push_notices(page, &tenant.notices);
     let findings: Vec<&Finding> = tenant.findings.iter().collect();
     if !findings.is_empty() {
+        page.blank();
         push_findings(page, 2, &findings);
     }
 }

@@ -47,26 +47,22 @@ fn push_finding(page: &mut Page, indent: usize, finding: &Finding) {
     }
 }
 
-fn rank<'a>(finding: &&'a Finding) -> impl Ord + use<'a> {
-    let Finding { severity, code, place, message, hint, key } = *finding;
+fn rank(finding: &Finding) -> impl Ord + '_ {
+    let Finding { severity, code, place, message, hint, key } = finding;
     (Reverse(*severity), place, *code, key, message, hint)
 }
 
 /// `2 findings: 1 held, 1 warning`.
 fn total(findings: &[&Finding]) -> String {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
-    let counts = [
-        (count(Severity::Refused), "refused"),
-        (count(Severity::Held), "held"),
-        (count(Severity::Warning), "warned about"),
-    ];
-    let told: Vec<String> = counts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, name)| format!("{count} {name}"))
-        .collect();
-    match told.is_empty() {
-        true => "no findings".to_owned(),
-        false => format!("{}: {}", counted(findings.len() as u64, "finding"), told.join(", ")),
+    let (refused, held, warnings) =
+        (count(Severity::Refused), count(Severity::Held), count(Severity::Warning));
+    let mut told = Vec::new();
+    told.extend((refused > 0).then(|| format!("{refused} refused")));
+    told.extend((held > 0).then(|| format!("{held} held")));
+    told.extend((warnings > 0).then(|| counted(warnings as u64, "warning")));
+    if told.is_empty() {
+        return "no findings".to_owned();
     }
+    format!("{}: {}", counted(findings.len() as u64, "finding"), told.join(", "))
 }

@@ -29,6 +29,11 @@ impl Tone {
     }
 }
 
+/// Where the second column of facts begins.
+pub(super) const FACT_COLUMN: usize = 17;
+/// No line is wrapped at less than this, however narrow the terminal.
+const WRAP_LEAST: usize = 20;
+
 /// A text under construction. Whatever is written is made visible first, so no caller can let a
 /// control character through.
 pub(super) struct Page {
@@ -51,15 +56,23 @@ impl Page {
 
     /// A sentence or more, wrapped at the style's width.
     pub(super) fn prose(&mut self, indent: usize, tone: Tone, text: &str) {
-        let width = self.style.width.unwrap_or(usize::MAX).saturating_sub(indent).max(20);
-        for line in wrap(&visible(text), width) {
+        for line in self.wrapped(indent, text) {
             self.line(indent, &[(tone, &line)]);
         }
     }
 
+    fn wrapped(&self, indent: usize, text: &str) -> Vec<String> {
+        let width = self.style.width.unwrap_or(usize::MAX).saturating_sub(indent).max(WRAP_LEAST);
+        wrap(&visible(text), width)
+    }
+
     /// A name and what it is worth, the latter in a column of its own.
     pub(super) fn fact(&mut self, name: &str, tone: Tone, text: &str) {
-        self.line(2, &[(Tone::Dim, &format!("{name:<15}")), (tone, text)]);
+        let mut name = format!("{name:<width$}", width = FACT_COLUMN - 2);
+        for line in self.wrapped(FACT_COLUMN, text) {
+            self.line(2, &[(Tone::Dim, &name), (tone, &line)]);
+            name = " ".repeat(FACT_COLUMN - 2);
+        }
     }
 
     pub(super) fn blank(&mut self) {

@@ -121,16 +121,31 @@ fn push_figures(page: &mut Page, tenant: &TenantReport, plan: &Plan, started: Op
     page.fact("digest", Tone::Plain, &tenant.digest);
     page.fact("users", Tone::Plain, &users.to_string());
     page.fact("unchanged", Tone::Plain, &unchanged.to_string());
-    page.fact("to change", tone_of(changes, Tone::Good), &changes.to_string());
-    page.fact("to read first", tone_of(reads, Tone::Care), &reads.to_string());
-    let also = match withheld {
+    let powers = privileged(plan, &tenant.privileges);
+    let marked = match powers {
         0 => String::new(),
-        values => format!(", and {} of users that go", counted(values, "value")),
+        users => format!(", {users} of them in a privilege"),
     };
-    page.fact("held", tone_of(held + withheld, Tone::Care), &format!("{held}{also}"));
+    page.fact("to change", tone_of(changes, Tone::Good), &format!("{changes}{marked}"));
+    page.fact("to read first", tone_of(reads, Tone::Care), &reads.to_string());
+    page.fact("held", tone_of(held + withheld, Tone::Care), &held_words(held, withheld));
     let told = if leavers == 0 { "" } else { " (reported only)" };
     page.fact("leavers", tone_of(leavers, Tone::Care), &format!("{leavers}{told}"));
     page.fact("forecast", Tone::Plain, &forecast(plan.forecast, reads, started));
+}
+
+/// How many users of whom nothing goes, and values of users of whom the rest goes.
+pub(super) fn held_words(held: u64, withheld: u64) -> String {
+    match withheld {
+        0 => held.to_string(),
+        values => format!("{held}, and {} of other users", counted(values, "value")),
+    }
+}
+
+/// How many users would have a privilege changed: told even where a limit hides the users.
+fn privileged(plan: &Plan, privileges: &BTreeSet<AttrPath>) -> usize {
+    let touches = |edits: &[Edit]| edits.iter().any(|edit| privileges.contains(&edit.path));
+    plan.changes().filter(|(_, edits)| touches(edits)).count()
 }
 
 fn tone_of(count: u64, tone: Tone) -> Tone {
@@ -146,7 +161,7 @@ fn forecast(forecast: Forecast, reads: u64, started: Option<Timestamp>) -> Strin
     let mut text =
         format!("{}, about {length} at the tenant's quota", counted(requests, "request"));
     if let Some(end) = started.and_then(|started| started.checked_add(duration).ok()) {
-        text += &format!("; sent at once, it would end at {}", words::moment(end));
+        text = format!("{text}; sent at once, it would end at {}", words::moment(end));
     }
     if reads > 0 {
         text += "; more where a read finds a difference";
@@ -314,11 +329,12 @@ fn push_leavers(page: &mut Page, leavers: &[Leaver]) {
 }
 
 fn push_total(page: &mut Page, counts: Counts) {
-    let Counts { changes, reads, held, withheld, leavers, guarded, unplanned, .. } = counts;
+    let Counts { users, unchanged: _, changes, reads, held, withheld, leavers, guarded, unplanned } =
+        counts;
     let mut parts = vec![format!("{changes} to change"), format!("{reads} to read first")];
     parts.push(format!("{held} held"));
     if withheld > 0 {
-        parts.push(format!("{} left as they are", counted(withheld, "value")));
+        parts.push(format!("{} not sent", counted(withheld, "value")));
     }
     let told = if leavers == 0 { "" } else { " (reported only)" };
     parts.push(format!("{}{told}", counted(leavers, "leaver")));
@@ -332,7 +348,7 @@ fn push_total(page: &mut Page, counts: Counts) {
         let text = format!("{} could not be planned; see above.", counted(unplanned, "tenant"));
         page.line(0, &[(Tone::Bad, &text)]);
     }
-    if guarded + unplanned + changes + reads + held + withheld == 0 {
+    if users > 0 && guarded + unplanned + changes + reads + held + withheld == 0 {
         page.line(0, &[(Tone::Good, "Nothing to do: everybody is as they should be.")]);
     }
 }

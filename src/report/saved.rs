@@ -52,7 +52,7 @@ impl SavedPlan {
         let mut tenants = BTreeMap::new();
         let mut named = BTreeSet::new();
         for tenant in body.tenants {
-            let id = TenantId::parse(&tenant.tenant)
+            let id = TenantId::parse(&tenant.name)
                 .map_err(|problem| format!("the name of a tenant {problem}"))?;
             if !named.insert(id.clone()) {
                 return Err(format!("tenant `{id}` is in it twice"));
@@ -139,7 +139,8 @@ struct Source {
 
 #[derive(Deserialize)]
 struct Tenant {
-    tenant: String,
+    #[serde(rename = "tenant")]
+    name: String,
     planned: bool,
     digest: Option<String>,
     operations: Option<u64>,
@@ -171,6 +172,7 @@ enum SavedAction {
 struct SavedEdit {
     attribute: AttrPath,
     #[serde(default, deserialize_with = "present")]
+    #[expect(clippy::option_option, reason = "unknown, unset, and a value")]
     before: Option<Option<Value>>,
     after: Option<Value>,
 }
@@ -184,7 +186,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<V
 impl Tenant {
     /// `None`: the tenant was not planned. The changes must have the digest that stands beside them.
     fn check(self, id: &TenantId) -> Result<Option<SavedTenant>, String> {
-        let Self { tenant: _, planned, digest: asserted, operations, changes, reads } = self;
+        let Self { name: _, planned, digest: asserted, operations, changes, reads } = self;
         let mut found: Vec<Operation> =
             changes.into_iter().chain(reads).map(Operation::from).collect();
         found.sort_by(|a, b| a.key.cmp(&b.key));

@@ -2,8 +2,9 @@
 
 use super::{
     Style,
-    page::{Page, Tone},
-    plan::{push_guards, push_name, push_notices, push_source, sorted},
+    counts::Counts,
+    page::{FACT_COLUMN, Page, Tone},
+    plan::{held_words, push_guards, push_name, push_notices, push_source, sorted},
     words::{self, counted},
 };
 use crate::{
@@ -47,10 +48,13 @@ fn headline(report: &CycleReport, style: &Style) -> String {
 
 fn push_tenant(page: &mut Page, tenant: &TenantReport) {
     push_name(page, tenant);
-    push_results(page, &tenant.results);
+    if tenant.plan.is_some() || tenant.results != Results::default() {
+        push_results(page, &tenant.results);
+    }
     if let Some(plan) = &tenant.plan {
-        if !plan.held.is_empty() {
-            let text = format!("{}; `plan` lists them", counted(plan.held.len() as u64, "reason"));
+        let Counts { held, withheld, .. } = Counts::of_plan(plan);
+        if held + withheld > 0 {
+            let text = format!("{}; `plan` lists them", held_words(held, withheld));
             page.fact("held", Tone::Care, &text);
         }
         if !plan.leavers.is_empty() {
@@ -102,7 +106,7 @@ fn push_results(page: &mut Page, results: &Results) {
     ];
     for (count, name, next) in troubles.into_iter().filter(|(count, ..)| *count > 0) {
         page.fact(name, Tone::Care, &counted(count, "user"));
-        page.prose(15, Tone::Dim, next);
+        page.prose(FACT_COLUMN, Tone::Dim, next);
     }
 }
 
@@ -121,9 +125,9 @@ fn tally(tally: &Tally) -> String {
     let mut text =
         format!("{} ({reads} to read, {patches} PATCH)", counted(reads + patches, "request"));
     if *throttled > 0 {
-        text += &format!(
-            ", {throttled} throttled by the target, {} of silence that it asked for",
-            words::duration(*paused)
+        let silence = words::duration(*paused);
+        text = format!(
+            "{text}, {throttled} throttled by the target, {silence} of silence that it asked for"
         );
     }
     text
@@ -141,13 +145,11 @@ fn push_failures(page: &mut Page, results: &Results) {
         let code = if code.is_empty() { String::new() } else { format!(", {code}") };
         let rest = format!(": {status}{code}");
         page.line(2, &[(Tone::Bad, "! "), (Tone::Strong, key.as_str()), (Tone::Plain, &rest)]);
-        match page.style.values {
-            _ if why.is_empty() => {}
-            true => page.prose(6, Tone::Plain, why),
-            false => {
-                let text = format!("(text of {} characters)", why.chars().count());
-                page.line(6, &[(Tone::Dim, &text)]);
-            }
+        if page.style.values && !why.is_empty() {
+            page.prose(6, Tone::Plain, why);
+        } else if !why.is_empty() {
+            let text = format!("(text of {} characters)", why.chars().count());
+            page.line(6, &[(Tone::Dim, &text)]);
         }
     });
 }
