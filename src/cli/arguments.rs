@@ -217,7 +217,16 @@ pub(super) struct Sandbox {
         value_delimiter = ','
     )]
     pub(super) faults: Vec<String>,
-    /// Number that decides which requests are met
+    /// Percentage of the accounts that differ from the roster in one attribute
+    #[arg(
+        long,
+        env = "ROSTERD_DRIFT",
+        value_name = "PERCENT",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u8).range(0..=100)
+    )]
+    pub(super) drift: u8,
+    /// Number that decides which requests are met and which accounts differ
     #[arg(long, env = "ROSTERD_SEED", value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
 }

@@ -11,7 +11,7 @@ use crate::{
     config::{Config, TenantConfig},
     cycle::{self, Exit, Options},
     daemon::{new_run, now},
-    model::{Rate, Wanted},
+    model::{AttrPath, Rate, Wanted, Weight},
     sandbox::{
         Api, CustomType, Department, Fault, Faults, RetryAfterForm, Sandbox, SandboxTenant, Tokens,
         account_of,
@@ -90,6 +90,7 @@ fn tenants(config: &Config, wish: &Wish) -> anyhow::Result<Vec<SandboxTenant>> {
         for (tenant, wanted) in wishes {
             let mut practice = practice_tenant(&tenant)?;
             settle(&mut practice, &wanted);
+            drift(&mut practice, &tenant, &wanted, wish);
             practice.quota = quota.or(practice.quota);
             practice.faults = faults.clone();
             if let Some(token) = &wish.token {
@@ -146,6 +147,26 @@ fn settle(practice: &mut SandboxTenant, wanted: &[Wanted]) {
         }
         let account = account_of(practice.api, &attributes);
         practice.accounts.insert(wanted.remote_id.as_str().to_owned(), account);
+    }
+}
+
+/// Lets a share of the accounts show somebody else's value in one attribute that nobody logs in by.
+fn drift(practice: &mut SandboxTenant, tenant: &TenantConfig, wanted: &[Wanted], wish: &Wish) {
+    let mut dice = fastrand::Rng::with_seed(wish.seed);
+    let plain = |path: &AttrPath| {
+        let attribute = tenant.capabilities().attributes.get(path);
+        attribute.is_some_and(|attribute| attribute.weight == Weight::Plain)
+    };
+    for own in wanted {
+        if dice.u8(0..100) >= wish.drift {
+            continue;
+        }
+        let paths: Vec<&AttrPath> = own.attributes.keys().filter(|path| plain(path)).collect();
+        let (Some(path), Some(other)) = (dice.choice(paths), dice.choice(wanted)) else { continue };
+        let Some(value) = other.attributes.get(path) else { continue };
+        let mut drifted = own.clone();
+        drifted.attributes.insert(path.clone(), value.clone());
+        settle(practice, &[drifted]);
     }
 }
 
