@@ -1,10 +1,9 @@
 //! What people and programs are shown: a plan to approve, a run to look back on, findings, status.
 //!
-//! Renderings only: nothing here decides, prints, or reads a clock; [`TenantStatus::of`] alone looks
-//! at something, a snapshot. The same report and the same
-//! [`Style`] give the same bytes. Text that came from a file or from a target is shown with its
-//! control and invisible characters spelled out, so that it can neither move the cursor nor forge a
-//! line.
+//! Renderings only: nothing here decides, prints, or reads a clock; [`TenantStatus::of`] alone asks
+//! something, a snapshot. The same report and the same [`Style`] give the same bytes. Text that came
+//! from a file or from a target is shown with its control and invisible characters spelled out, so
+//! that it can neither move the cursor nor forge a line.
 
 mod check;
 mod counts;
