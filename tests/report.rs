@@ -11,6 +11,7 @@
 use jiff::Timestamp;
 use proptest::prelude::*;
 use rosterd::{
+    config::{Surroundings, load},
     cycle::{CycleReport, Failure, Results, TenantEnd, TenantReport},
     engine::plan::digest,
     model::{
@@ -20,10 +21,11 @@ use rosterd::{
     },
     report::{
         AcceptedRoster, LastRun, Paused, SavedPlan, Style, TenantStatus, check_text, findings_text,
-        json_text, plan_json, plan_text, status_json, status_text, summary_json, summary_text,
-        tenant_plan_text,
+        json_line, json_text, plan_json, plan_text, status_json, status_text, summary_json,
+        summary_text, tenant_plan_text,
     },
     sender::{Ended, Tally},
+    store::{AcceptedInput, Entry, Holder, Store},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -417,7 +419,7 @@ fn hostile() -> CycleReport {
     report.path = PathBuf::from(format!("/srv/{HOSTILE}.csv"));
     report.findings = vec![finding(Severity::Held, 1, None, HOSTILE)];
     report.findings[0].place.column = Some(HOSTILE.to_owned());
-    report.findings[0].hint = HOSTILE.to_owned();
+    report.findings[0].hint = HOSTILE.into();
     let user = key("E\u{202e}1");
     for tenant in &mut report.tenants {
         tenant.notices =
@@ -432,7 +434,7 @@ fn hostile() -> CycleReport {
         let mut operation = patch("E1", edits, &[]);
         operation.key = user.clone();
         plan.operations = vec![operation];
-        plan.held[..].iter_mut().for_each(|held| held.why = HOSTILE.to_owned());
+        plan.held[..].iter_mut().for_each(|held| held.why = HOSTILE.into());
         plan.leavers = vec![Leaver { key: user.clone(), reason: LeaverReason::StatusColumn }];
         tenant.digest = digest(plan);
         tenant.end = TenantEnd::State { why: HOSTILE.to_owned() };
@@ -465,7 +467,11 @@ fn g10_no_text_from_a_file_or_a_target_reaches_the_terminal_as_a_control_charact
 #[test]
 fn json_that_is_safe_to_print_reads_back_as_it_was() {
     let json = plan_json(&hostile());
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&json_text(&json)).unwrap(), json);
+    for text in [json_text(&json), json_line(&json)] {
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), json);
+    }
+    let line = json_line(&json);
+    assert!(line.lines().count() == 1 && !line.chars().any(is_dangerous));
 }
 
 #[test]
@@ -688,4 +694,63 @@ fn the_status_tells_what_waits_until_when_and_why() {
 fn a_pause_that_has_passed_is_not_told() {
     let text = status_text(&statuses(), at("2026-03-01T06:00:00Z"));
     assert!(!text.contains("paused"), "{text}");
+}
+
+const CONFIG: &str = r#"
+[sources.hr.csv]
+path = "roster.csv"
+key = "employee_id"
+
+[tenants.acme]
+source = "hr"
+
+[tenants.acme.datadog]
+site = "datadoghq.eu"
+
+[tenants.acme.credentials]
+token_file = "token"
+
+[tenants.acme.remote_id]
+column = "datadog_id"
+
+[tenants.acme.map]
+title = { column = "title" }
+"#;
+
+#[test]
+fn the_status_is_what_the_snapshot_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rosterd.toml");
+    std::fs::write(&path, CONFIG).unwrap();
+    let config = load(&path, &Surroundings::default()).unwrap();
+    let acme = &config.tenants[&tenant("acme")];
+    let none = TenantStatus::of(acme, None, None).unwrap();
+    assert_eq!((none.users_known, none.serial, none.last_run), (0, 0, None));
+
+    let now = at("2026-03-01T02:30:00Z");
+    let holder = Holder { pid: 1, host: "here".to_owned(), since: now };
+    let mut store = Store::open(dir.path(), &tenant("acme"), &holder).unwrap();
+    let adopted = ["E1", "E2"].map(|user| {
+        let attributes = [(AttrPath::new("title"), text("Clerk"))].into();
+        (key(user), RemoteId::parse(user).unwrap(), attributes, Fingerprint(1))
+    });
+    store.adopt(adopted.into_iter()).unwrap();
+    let run = RunId::parse("01890000-0000-7000-8000-000000000001").unwrap();
+    store.begin_run(&run, "run", now).unwrap();
+    let until = at("2026-03-01T05:00:00Z");
+    store.commit(&[Entry::Pause { until, why: "slow down".to_owned() }]).unwrap();
+    let input = AcceptedInput { users: 2, rows: 2, digest: Fingerprint(2), at: now };
+    store.accept_input(&input).unwrap();
+    let cut_off = TenantStatus::of(acme, Some(&store), None).unwrap();
+    assert!(cut_off.last_run.unwrap().summary.contains("has not ended"));
+    store.end_run(&run, r#"{"exit":5,"settled":1,"requests":3}"#, now).unwrap();
+
+    let status = TenantStatus::of(acme, Some(&store), Some(until)).unwrap();
+    assert_eq!((status.users_known, status.in_doubt, status.gone), (2, 0, 0));
+    assert_eq!(status.paused, Some(Paused { until, why: "slow down".to_owned() }));
+    assert_eq!(status.accepted_input, Some(AcceptedRoster { users: 2, at: now }));
+    let last = status.last_run.unwrap();
+    assert_eq!((last.verb.as_str(), last.started), ("run", now));
+    assert_eq!(last.summary, "exit 5: 1 settled, 3 requests");
+    assert!(status.serial > 0);
 }

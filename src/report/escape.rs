@@ -85,7 +85,9 @@ mod tests {
         }
 
         #[test]
-        fn different_texts_never_look_the_same(a in "[\\\\\"u{}1b\u{1b}]{0,6}", b in "[\\\\\"u{}1b\u{1b}]{0,6}") {
+        fn different_texts_never_look_the_same(
+            a in "[\\\\\"u{}1b\u{1b}]{0,6}", b in "[\\\\\"u{}1b\u{1b}]{0,6}"
+        ) {
             prop_assert_eq!(a == b, quoted(&a) == quoted(&b));
         }
     }

@@ -36,12 +36,23 @@ pub fn summary_json(report: &CycleReport) -> Json {
     json
 }
 
-/// The document as text, safe to print on a terminal: whatever is invisible there is spelled as
-/// `\u202e`, which every JSON reader reads back as it was.
+/// The document as text of many lines, safe to print on a terminal: whatever is invisible there is
+/// spelled as `\u202e`, which every JSON reader reads back as it was.
 #[must_use]
 pub fn json_text(json: &Json) -> String {
-    let mut text = String::new();
-    for c in format!("{json:#}\n").chars() {
+    spell_hidden(&format!("{json:#}")) + "\n"
+}
+
+/// The same as one line, for programs that read a document a line.
+#[must_use]
+pub fn json_line(json: &Json) -> String {
+    spell_hidden(&json.to_string()) + "\n"
+}
+
+fn spell_hidden(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        // Outside of texts there are only spaces and line ends, and inside them no line end.
         if c == '\n' || !is_hidden(c) {
             text.push(c);
             continue;

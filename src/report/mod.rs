@@ -1,9 +1,9 @@
 //! What people and programs are shown: a plan to approve, a run to look back on, findings, status.
 //!
-//! Renderings only: nothing here decides, prints, or reads a clock. The same report and the same
-//! [`Style`] give the same bytes. Text that came from a file or from a target is shown with its
-//! control and invisible characters spelled out, so that it can neither move the cursor nor forge a
-//! line.
+//! Renderings only: nothing here decides, prints, or reads a clock; [`TenantStatus::of`] alone asks
+//! something, a snapshot. The same report and the same [`Style`] give the same bytes. Text that came
+//! from a file or from a target is shown with its control and invisible characters spelled out, so
+//! that it can neither move the cursor nor forge a line.
 
 mod check;
 mod counts;
@@ -20,7 +20,7 @@ mod words;
 
 pub use check::check_text;
 pub use findings::findings_text;
-pub use json::{FORMAT_VERSION, json_text, plan_json, summary_json};
+pub use json::{FORMAT_VERSION, json_line, json_text, plan_json, summary_json};
 pub use plan::{plan_text, tenant_plan_text};
 pub use saved::{SavedPlan, SavedTenant};
 pub use status::{AcceptedRoster, LastRun, Paused, TenantStatus, status_json, status_text};

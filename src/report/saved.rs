@@ -1,8 +1,8 @@
 //! A plan that was saved to be approved.
 //!
 //! The file is only an assertion: what is sent is planned anew, and sent when its digest is the one
-//! that the file names. The file's changes must have that digest too, so what a person read in it is
-//! what they approve.
+//! that the file names. The file's changes must have that digest too, so that what a person read in
+//! it is what they approve.
 
 use super::json::FORMAT_VERSION;
 use crate::{
@@ -184,7 +184,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<V
 }
 
 impl Tenant {
-    /// `None`: the tenant was not planned. The changes must have the digest that stands beside them.
+    /// `None`: the tenant was not planned. Its changes must have the digest that stands there.
     fn check(self, id: &TenantId) -> Result<Option<SavedTenant>, String> {
         let Self { name: _, planned, digest: asserted, operations, changes, reads } = self;
         let mut found: Vec<Operation> =
