@@ -64,8 +64,7 @@ pub async fn serve(
     let mut timetable = Timetable::new(&config, now());
     notify(&[NotifyState::Ready, NotifyState::Status("waiting")])?;
     tracing::info!("ready");
-    loop {
-        let Some((source, due)) = timetable.next() else { break };
+    while let Some((source, due)) = timetable.next() {
         tracing::info!(%source, %due, "next run");
         if !wait_until(due, &mut stop).await {
             break;

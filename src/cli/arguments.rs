@@ -163,6 +163,7 @@ pub(super) struct Apply {
 }
 
 #[derive(Args, Debug)]
+#[expect(clippy::struct_field_names, reason = "the flag is called --dry-run everywhere")]
 pub(super) struct Run {
     #[command(flatten)]
     pub(super) scope: Scope,

@@ -102,7 +102,7 @@ impl Stage<'_> {
             let report = session.finish(now());
             write_stdout(&report::summary_text(&report, &style));
             let path = self.folder.join(format!("night-{number}.json"));
-            let text = format!("{:#}\n", report::summary_json(&report));
+            let text = report::json_text(&report::summary_json(&report));
             write_private(&path, &text)
                 .with_context(|| format!("failed to write {}", path.display()))?;
         }
@@ -117,12 +117,11 @@ impl Stage<'_> {
     fn requests(&self) -> Requests {
         let mut requests = Requests::default();
         for seen in Api::ALL.iter().flat_map(|api| self.sandbox.requests(api.name())) {
-            match seen.method.as_str() {
-                "GET" => requests.get += 1,
-                _ => {
-                    requests.patch += 1;
-                    requests.operations += seen.operations;
-                }
+            if seen.method == "GET" {
+                requests.get += 1;
+            } else {
+                requests.patch += 1;
+                requests.operations += seen.operations;
             }
         }
         requests

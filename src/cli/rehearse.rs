@@ -55,19 +55,19 @@ pub(super) async fn sandbox(common: &Common, wish: &Wish) -> anyhow::Result<Ende
 
 /// Environment variables that turn the configuration to the sandbox.
 fn overlay(config: &Config, sandbox: &Sandbox) -> String {
-    let mut lines = String::from("export ROSTERD_STATE_DIR=./rehearsal-state\n");
+    let mut lines = vec!["export ROSTERD_STATE_DIR=./rehearsal-state".to_owned()];
     for (id, tenant) in &config.tenants {
         let prefix = format!("export ROSTERD__TENANTS__{}", id.as_str().to_uppercase());
         let api = tenant.api.to_uppercase();
         for key in ["REGION", "SITE"] {
             if tenant.settings.contains_key(&key.to_lowercase()) {
-                lines.push_str(&format!("{prefix}__{api}__{key}=\n"));
+                lines.push(format!("{prefix}__{api}__{key}="));
             }
         }
-        lines.push_str(&format!("{prefix}__{api}__BASE_URL={}\n", sandbox.base_url(id.as_str())));
-        lines.push_str(&format!("{prefix}__ALLOW_INSECURE_HTTP=loopback\n"));
+        lines.push(format!("{prefix}__{api}__BASE_URL={}", sandbox.base_url(id.as_str())));
+        lines.push(format!("{prefix}__ALLOW_INSECURE_HTTP=loopback"));
     }
-    lines
+    lines.join("\n") + "\n"
 }
 
 /// Practice tenants that hold what the roster wishes, as after a night of synchronization.

@@ -16,7 +16,7 @@ use crate::{
     store::ReadStore,
 };
 use anyhow::{Context, bail};
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, io::IsTerminal, path::Path, sync::Arc};
 use tokio::sync::watch;
 
 /// Loads the configuration; a flag goes before what it says.
@@ -147,13 +147,12 @@ fn show_plan(reports: &[CycleReport], plan: &Plan, colour: bool) -> anyhow::Resu
         let [report] = reports else {
             bail!("a plan file holds one source; choose it with --source");
         };
-        let text = format!("{:#}\n", report::plan_json(report));
-        write_private(path, &text)
+        write_private(path, &report::json_text(&report::plan_json(report)))
             .with_context(|| format!("failed to write the plan to {}", path.display()))?;
     }
     for report in reports {
         if plan.json {
-            write_stdout(&format!("{}\n", report::plan_json(report)));
+            write_stdout(&report::json_line(&report::plan_json(report)));
         } else {
             let limit = Some(plan.limit).filter(|limit| *limit > 0);
             let style = Style { dry_run: true, colour, limit, ..Style::default() };
@@ -195,9 +194,11 @@ pub(super) async fn run(common: &Common, run: &Run, colour: bool) -> anyhow::Res
 fn show_summaries(reports: &[CycleReport], json: bool, colour: bool) {
     for report in reports {
         if json {
-            write_stdout(&format!("{}\n", report::summary_json(report)));
+            write_stdout(&report::json_line(&report::summary_json(report)));
         } else {
-            let style = Style { colour, ..Style::default() };
+            // A timer's stdout is a log, and what a target says of a person is not for logs.
+            let values = std::io::stdout().is_terminal();
+            let style = Style { colour, values, ..Style::default() };
             write_stdout(&report::summary_text(report, &style));
         }
     }
@@ -224,22 +225,17 @@ pub(super) async fn apply(common: &Common, apply: &Apply, colour: bool) -> anyho
     for source in chosen {
         let options = options("apply", &id, &apply.scope, signals.stop.clone());
         let mut session = Session::open(config.clone(), &source, options, &holder());
-        let agreed = match &saved {
-            Some(saved) => {
-                session.plan_only();
-                if let Some(why) = saved.stale(session.tenants()) {
-                    session.decline();
-                    let _ = session.finish(now());
-                    bail!("the plan is stale: {why}; nothing was sent; make a new plan");
-                }
-                apply.yes || agreed(&session, apply, colour)?
+        if let Some(saved) = &saved {
+            session.plan_only();
+            if let Some(why) = saved.stale(session.tenants()) {
+                session.decline();
+                let _ = session.finish(now());
+                bail!("the plan is stale: {why}; nothing was sent; make a new plan");
             }
-            None => {
-                session.refresh(&progress).await;
-                apply.yes || agreed(&session, apply, colour)?
-            }
-        };
-        if agreed {
+        } else {
+            session.refresh(&progress).await;
+        }
+        if apply.yes || agreed(&session, apply, colour)? {
             session.send(&progress).await;
         } else {
             session.decline();
@@ -318,7 +314,7 @@ pub(super) fn status(common: &Common, status: &Status) -> anyhow::Result<Ended> 
         statuses.push(status);
     }
     if status.json {
-        write_stdout(&format!("{:#}\n", report::status_json(&statuses)));
+        write_stdout(&report::json_text(&report::status_json(&statuses)));
     } else {
         write_stdout(&report::status_text(&statuses, now()));
     }

@@ -15,7 +15,7 @@ mod tenant;
 pub use exit::Exit;
 
 pub use progress::{Phase, Progress, Silent};
-pub use session::{Session, adopt, judge, preview, wishes};
+pub use session::{Session, Wishes, adopt, judge, preview, wishes};
 
 use crate::{
     model::{Finding, Notice, Plan, RunId, SourceFacts, SourceId, TenantId, UserKey},

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     config::{Config, SourceConfig, TenantConfig},
     engine::plan::digest,
-    model::{Roster, SourceId, TenantId, Wanted},
+    model::{Roster, SourceId, TenantId, TrippedGuard, Wanted},
     sender::Ended,
     source::Refused,
     store::{Holder, ReadStore, Store},
@@ -55,6 +55,9 @@ pub fn preview(config: &Config, source: &SourceId, options: &Options) -> CycleRe
     report(config, source, options, &roster, ended)
 }
 
+/// A tenant and the accounts that are wished of it.
+pub type Wishes = (Arc<TenantConfig>, Vec<Wanted>);
+
 /// What the source wishes of each of its tenants, without a look at any snapshot.
 ///
 /// # Errors
@@ -63,7 +66,7 @@ pub fn wishes(
     config: &Config,
     source: &SourceId,
     options: &Options,
-) -> Result<Vec<(Arc<TenantConfig>, Vec<Wanted>)>, Refused> {
+) -> Result<Vec<Wishes>, Refused> {
     let Some(settings) = config.sources.get(source) else { return Ok(Vec::new()) };
     let roster = Arc::new(gather::read(config, source, settings, &[], true)?);
     let case = |tenant: Arc<TenantConfig>| {
@@ -87,7 +90,16 @@ pub fn judge(config: &Config, source: &SourceId, options: &Options) -> CycleRepo
     let plan = |tenant: Arc<TenantConfig>| {
         let report = blank(&tenant, options.now);
         let case = Case::new(tenant, settings, roster.clone(), Index::default(), options);
-        planned(&case, None, report)
+        let mut report = planned(&case, None, report);
+        // Nobody is known here, so everybody would count as changed.
+        let known_only = |guard: &TrippedGuard| guard.guard != "max_update";
+        if let Some(plan) = &mut report.plan {
+            plan.guards.retain(known_only);
+            if plan.guards.is_empty() && report.end == TenantEnd::Guarded {
+                report.end = TenantEnd::Planned;
+            }
+        }
+        report
     };
     let tenants = chosen(config, source, options).into_iter().map(plan).collect();
     report(config, source, options, &roster, tenants)

@@ -472,10 +472,9 @@ fn pacer(
     // A run that was killed may have sent what it had recorded at any time since then.
     let killed = store.runs(2)?.get(1).is_some_and(|run| run.ended.is_none());
     // A clock that was set back makes a departure look like a future one: it counts as just now.
-    let ago = |at: &Timestamp| match killed {
-        true => Duration::ZERO,
-        false => Duration::try_from(clock.now().duration_since(*at)).unwrap_or_default(),
-    };
+    let passed =
+        |at: &Timestamp| Duration::try_from(clock.now().duration_since(*at)).unwrap_or_default();
+    let ago = |at: &Timestamp| if killed { Duration::ZERO } else { passed(at) };
     let recent: Vec<Duration> = sends.iter().map(ago).collect();
     Ok(Pacer::new(config.quota, &recent, now))
 }

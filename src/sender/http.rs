@@ -158,11 +158,9 @@ fn classify(error: &reqwest::Error) -> Sent {
 fn certificate_problem(error: &reqwest::Error) -> Option<String> {
     let mut cause = error.source();
     while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            {
-                return tls_problem(tls);
-            }
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return tls_problem(tls);
         }
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return tls_problem(tls);
