@@ -3,7 +3,7 @@
 //! Three parts: governor hands out evenly spaced slots, one at a time and never two at once; a log
 //! of the last window stands guard over what really left; a gate holds everybody while the target
 //! has asked for silence. A slot that the scheduler woke up for too late is made good within
-//! [`LATE_MAX`], so that timers do not eat the quota, and the guard still counts it.
+//! 10 ms, so that timers do not eat the quota, and the guard still counts it.
 //!
 //! The guard counts by arrival, which is what the target counts. Nobody here sees an arrival, but it
 //! lies between departure and answer. So a request under way counts until it is answered, and then
