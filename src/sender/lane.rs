@@ -319,8 +319,8 @@ impl Lane {
         let mut closed = self.closed.subscribe();
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => self.end(Ended::Stopped),
-            _ = closed.wait_for(|closed| *closed) => {}
+            () = told(&mut stop) => self.end(Ended::Stopped),
+            () = told(&mut closed) => {}
             () = tokio::time::sleep_until(self.deadline) => self.end(Ended::Deadline),
             waited = wait => return Some(waited),
         }
@@ -513,6 +513,13 @@ impl<R: Recorder> Carrier<'_, R> {
             self.lane.count_throttle(false);
         }
         Reply::Answered { answer, status: response.status, retry_after }
+    }
+}
+
+/// Waits until the flag turns true; for ever when nobody is left to turn it.
+async fn told(flag: &mut watch::Receiver<bool>) {
+    if flag.wait_for(|flag| *flag).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
