@@ -238,7 +238,7 @@ fn a_deferred_operation_leaves_everything_as_it_was() {
 #[test]
 fn somebody_gone_is_known_to_be_and_comes_back_when_seen() {
     let (now, mut store, _dir) = known_after(Outcome::Gone, |_| ());
-    assert_eq!((now.attributes, now.standing), (Attributes::new(), Standing::Settled));
+    assert_eq!((now.attributes, now.standing), (Attributes::new(), Standing::Gone));
     let entry = &store.index().unwrap()[0];
     assert!(entry.gone && !entry.in_doubt && entry.fingerprint.is_none());
 
@@ -1045,7 +1045,7 @@ proptest! {
         for user in ["E0", "E1", "E2"] {
             let found = known(&store, user).map(|known| {
                 let Known { remote_id: _, attributes, standing, refused, fingerprint } = known;
-                (attributes, refused, fingerprint, standing == Standing::Settled)
+                (attributes, refused, fingerprint, standing != Standing::InDoubt)
             });
             let entry = index.iter().find(|entry| entry.key == key(user));
             let told = entry.map(|entry| (entry.fingerprint, !entry.in_doubt));

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Config, SourceConfig, TenantConfig},
-    engine::{mapping::Mapped, value_rules::normalise},
+    engine::{mapping::Mapped, plan::GONE, value_rules::normalise},
     model::{
         Completeness, Finding, Fingerprint, Held, HeldReason, Leaver, LeaverReason, Record,
         RemoteId, Roster, SourceId, UserKey, Wanted,
@@ -161,7 +161,7 @@ impl Intake {
                 reason: HeldReason::Gone,
                 attribute: None,
                 line: None,
-                why: "the target has no such user; asked again once the row changes".to_owned(),
+                why: GONE.to_owned(),
                 others_go: false,
             });
         } else if present {

@@ -64,9 +64,19 @@ impl Wishes {
     fn settled_fingerprint(&self) -> Option<Fingerprint> {
         (!self.withheld).then_some(self.fingerprint)
     }
+
+    /// Whether what is shown goes against none of the wishes, those aside that were refused. A
+    /// target may move one attribute when another is set (a display name with the first name).
+    fn agree_with(&self, shown: &Attributes, refused: &Attributes) -> bool {
+        self.attributes.iter().all(|(path, wish)| {
+            refused.contains_key(path)
+                || shown.get(path).is_none_or(|value| same(value.as_ref(), wish.as_ref()))
+        })
+    }
 }
 
 /// What the snapshot learns from one outcome, besides the outcome itself.
+#[derive(Default)]
 struct Learned {
     fingerprint: Option<Fingerprint>,
     refused: Option<Attributes>,
@@ -110,36 +120,6 @@ impl Journal {
         self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn learn(&self, operation: &Operation, outcome: &Outcome) -> Learned {
-        let nothing = Learned { fingerprint: None, refused: None };
-        let Some(wishes) = self.wishes.get(&operation.key) else { return nothing };
-        let edits = edits_of(operation);
-        match outcome {
-            Outcome::Settled { .. } if edits.is_empty() => {
-                Learned { fingerprint: None, refused: Some(wishes.still_refused()) }
-            }
-            Outcome::Settled { shown, unverified: _ } => {
-                let mut refused = wishes.still_refused();
-                refused.extend(not_accepted(edits, shown));
-                Learned { fingerprint: wishes.settled_fingerprint(), refused: Some(refused) }
-            }
-            Outcome::Refused(refusal) if lasting(refusal) && !edits.is_empty() => {
-                let mut refused = wishes.still_refused();
-                let at_fault = |edit: &&Edit| {
-                    refusal.attributes.is_empty() || refusal.attributes.contains(&edit.path)
-                };
-                let faults: Vec<&Edit> = edits.iter().filter(at_fault).collect();
-                let all = faults.len() == edits.len();
-                let faults = faults.iter().map(|edit| (edit.path.clone(), edit.after.clone()));
-                refused.extend(faults);
-                let fingerprint = all.then(|| wishes.settled_fingerprint()).flatten();
-                Learned { fingerprint, refused: Some(refused) }
-            }
-            Outcome::Gone => Learned { fingerprint: Some(wishes.fingerprint), refused: None },
-            Outcome::Refused(_) | Outcome::InDoubt { .. } | Outcome::Deferred { .. } => nothing,
-        }
-    }
-
     fn count(&self, operation: &Operation, end: &End) {
         let mut results = self.results();
         let failure = match &end.outcome {
@@ -178,6 +158,38 @@ impl Journal {
             }
         };
         results.failures.insert(operation.key.clone(), failure);
+    }
+}
+
+fn learn(wishes: &Wishes, operation: &Operation, outcome: &Outcome) -> Learned {
+    let edits = edits_of(operation);
+    match outcome {
+        Outcome::Settled { .. } if edits.is_empty() => {
+            Learned { fingerprint: None, refused: Some(wishes.still_refused()) }
+        }
+        Outcome::Settled { shown, unverified: _ } => {
+            let mut refused = wishes.still_refused();
+            refused.extend(not_accepted(edits, shown));
+            let agreed = wishes.agree_with(shown, &refused);
+            let fingerprint = wishes.settled_fingerprint().filter(|_| agreed);
+            Learned { fingerprint, refused: Some(refused) }
+        }
+        Outcome::Refused(refusal) if lasting(refusal) && !edits.is_empty() => {
+            let mut refused = wishes.still_refused();
+            let at_fault = |edit: &&Edit| {
+                refusal.attributes.is_empty() || refusal.attributes.contains(&edit.path)
+            };
+            let faults: Vec<&Edit> = edits.iter().filter(at_fault).collect();
+            let all = faults.len() == edits.len();
+            let faults = faults.iter().map(|edit| (edit.path.clone(), edit.after.clone()));
+            refused.extend(faults);
+            let fingerprint = all.then(|| wishes.settled_fingerprint()).flatten();
+            Learned { fingerprint, refused: Some(refused) }
+        }
+        Outcome::Gone => Learned { fingerprint: Some(wishes.fingerprint), refused: None },
+        Outcome::Refused(_) | Outcome::InDoubt { .. } | Outcome::Deferred { .. } => {
+            Learned::default()
+        }
     }
 }
 
@@ -221,7 +233,9 @@ impl Recorder for Journal {
         operation: &Operation,
         end: End,
     ) -> Result<(), String> {
-        let Learned { fingerprint, refused } = self.learn(operation, &end.outcome);
+        let wishes = self.wishes.get(&operation.key);
+        let learned = wishes.map(|wishes| learn(wishes, operation, &end.outcome));
+        let Learned { fingerprint, refused } = learned.unwrap_or_default();
         self.count(operation, &end);
         let End { outcome, status, requests, at } = end;
         let conclusion = Conclusion {
@@ -242,5 +256,60 @@ impl Recorder for Journal {
 
     async fn pause(&self, until: Timestamp, why: String) -> Result<(), String> {
         self.write(Entry::Pause { until, why }).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{RemoteId, Value};
+
+    fn attributes(pairs: &[(&str, &str)]) -> Attributes {
+        pairs.iter().map(|(path, text)| (AttrPath::new(path), Some(Value::from(*text)))).collect()
+    }
+
+    /// What is learnt when `givenName` was set and the target shows this.
+    fn learned(wished: &[(&str, &str)], shown: &[(&str, &str)]) -> Learned {
+        let key = UserKey::parse("E1").unwrap();
+        let edit = Edit {
+            path: AttrPath::new("givenName"),
+            before: Some(Some(Value::from("Anne"))),
+            after: Some(Value::from("Ann")),
+        };
+        let action = Action::Patch { edits: vec![edit], companions: BTreeMap::new() };
+        let remote_id = RemoteId::parse("u1").unwrap();
+        let operation = Operation { key: key.clone(), remote_id: remote_id.clone(), action };
+        let wanted = Wanted {
+            key: key.clone(),
+            remote_id,
+            attributes: attributes(wished),
+            withheld: Vec::new(),
+            line: 2,
+            fingerprint: Fingerprint(7),
+        };
+        let wishes = Wishes::of(&wanted, Attributes::new());
+        let outcome = Outcome::Settled { shown: attributes(shown), unverified: false };
+        learn(&wishes, &operation, &outcome)
+    }
+
+    #[test]
+    fn a_user_is_settled_by_an_answer_that_shows_all_that_is_wished() {
+        let wished = [("givenName", "Ann"), ("displayName", "Ann Lee")];
+        assert_eq!(learned(&wished, &wished).fingerprint, Some(Fingerprint(7)));
+    }
+
+    #[test]
+    fn a_user_whose_other_attribute_moved_with_the_sent_one_is_looked_at_again() {
+        let wished = [("givenName", "Ann"), ("displayName", "A. Lee")];
+        let moved = learned(&wished, &[("givenName", "Ann"), ("displayName", "Ann Lee")]);
+        assert_eq!(moved.fingerprint, None);
+        assert!(moved.refused.unwrap().is_empty());
+    }
+
+    #[test]
+    fn d14_a_value_that_was_sent_and_rewritten_needs_no_second_look() {
+        let rewritten = learned(&[("givenName", "Ann")], &[("givenName", "ANN")]);
+        assert_eq!(rewritten.fingerprint, Some(Fingerprint(7)));
+        assert!(rewritten.refused.unwrap() == attributes(&[("givenName", "Ann")]));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     config::{Config, SourceConfig, TenantConfig},
     engine::plan::digest,
     model::{Roster, SourceId, TenantId, TrippedGuard, Wanted},
-    sender::Ended,
+    sender::{Clock, Ended},
     source::Refused,
     store::{Holder, ReadStore, Store},
 };
@@ -18,7 +18,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 /// The plans of a source's tenants, from snapshots opened read-only: no byte of the state changes
 /// and no request leaves.
@@ -133,6 +133,7 @@ pub struct Session {
     config: Arc<Config>,
     source: SourceId,
     options: Options,
+    clock: Clock,
     roster: Option<Arc<Roster>>,
     refused: Option<Refused>,
     desks: Vec<Desk>,
@@ -148,6 +149,7 @@ impl Session {
     pub fn open(config: Arc<Config>, source: &SourceId, options: Options, holder: &Holder) -> Self {
         let mut session = Self {
             source: source.clone(),
+            clock: Clock::new(options.now, Instant::now()),
             options,
             roster: None,
             refused: None,
@@ -198,7 +200,7 @@ impl Session {
                 for (tenant, index, store) in opened {
                     let report = blank(&tenant, self.options.now);
                     let case = Case::new(tenant, settings, roster.clone(), index, &self.options);
-                    self.desks.push(Desk::new(case, store, report, &self.options));
+                    self.desks.push(Desk::new(case, store, report, &self.options, self.clock));
                 }
             }
         }
@@ -236,7 +238,8 @@ impl Session {
     /// Closes the run of every tenant.
     #[must_use]
     pub fn finish(self, now: Timestamp) -> CycleReport {
-        let Self { config, source, options, roster, refused, desks, ended, running: _ } = self;
+        let Self { config, source, options, roster, refused, desks, ended, clock: _, running: _ } =
+            self;
         let mut tenants = ended;
         tenants.extend(desks.into_iter().map(|desk| desk.finish(&options, now)));
         match (roster, refused) {
@@ -298,6 +301,7 @@ pub fn adopt(
     holder: &Holder,
 ) -> (CycleReport, BTreeMap<TenantId, u64>) {
     let mut adopted = BTreeMap::new();
+    let clock = Clock::new(options.now, Instant::now());
     let Some(settings) = config.sources.get(source) else {
         return (empty(config, source, options), adopted);
     };
@@ -324,7 +328,7 @@ pub fn adopt(
         let id = tenant.id.clone();
         let case = Case::new(tenant, settings, roster.clone(), index, options);
         let desk_report = blank(&case.config, options.now);
-        let mut desk = Desk::new(case, store, desk_report, options);
+        let mut desk = Desk::new(case, store, desk_report, options, clock);
         adopted.insert(id, desk.adopt());
         ended.push(desk.finish(options, options.now));
     }

@@ -195,6 +195,9 @@ impl Case {
 /// A tenant whose snapshot is locked for us.
 pub(super) struct Desk {
     case: Case,
+    /// Set when the run began: what is sent hours later, once a person has agreed, is recorded hours
+    /// later.
+    clock: Clock,
     /// Given away to the journal while something is sent.
     store: Option<Store>,
     lane: Option<Arc<Lane>>,
@@ -211,10 +214,12 @@ impl Desk {
         store: Store,
         mut report: TenantReport,
         options: &Options,
+        clock: Clock,
     ) -> Self {
         report.findings = case.findings().to_vec();
         Self {
             case,
+            clock,
             store: Some(store),
             lane: None,
             report,
@@ -373,12 +378,11 @@ impl Desk {
         }
         let config = &self.case.config;
         let store = self.store.as_ref().ok_or(TenantEnd::State { why: "no state".to_owned() })?;
-        let started = Instant::now();
-        let clock = Clock::new(options.now, started);
+        let (clock, started) = (self.clock, Instant::now());
         let pause = store.pause().map_err(|error| of_store(&error))?;
         let paused = pause.map_or(Duration::ZERO, |pause| clock.until(pause.until));
         if paused > WAIT_IN_RUN_MAX {
-            let until = crate::engine::retry::moment_after(options.now, paused);
+            let until = crate::engine::retry::moment_after(clock.now(), paused);
             return Err(TenantEnd::Paused { until });
         }
         let pacer = pacer(config, store, &clock, started).map_err(|error| of_store(&error))?;

@@ -212,12 +212,19 @@ impl<'a> Delivery<'a> {
     }
 
     fn found(&mut self, shown: Attributes, doubt: Doubt) -> Step {
-        let done = self.edits().iter().all(|edit| holds(edit, &shown));
         match doubt {
-            _ if done => self.seen(shown),
-            // It said "done" and shows otherwise: it rewrote or ignored the value.
+            // It said "done", so what it shows otherwise it rewrote or ignored.
             Doubt::Unshown => self.seen(shown),
-            Doubt::Fate if self.failures >= ATTEMPTS_MAX => settled(shown),
+            // Nobody said so: only what is seen to hold was done.
+            Doubt::Fate | Doubt::Conflict
+                if self.edits().iter().all(|edit| holds(edit, &shown)) =>
+            {
+                settled(shown)
+            }
+            // Not done, which says nothing about the value: the next run looks and sends again.
+            Doubt::Fate | Doubt::Conflict if self.failures >= ATTEMPTS_MAX => {
+                Step::Done(self.abandon("sent as often as a run may, and not done"))
+            }
             Doubt::Fate | Doubt::Conflict => {
                 self.state = State::Sending;
                 self.doubtful = false;
@@ -301,9 +308,8 @@ fn settled(shown: Attributes) -> Step {
     Step::Done(Outcome::Settled { shown, unverified: false })
 }
 
-/// An attribute that a read never shows cannot speak against the edit.
 fn holds(edit: &Edit, shown: &Attributes) -> bool {
-    shown.get(&edit.path).is_none_or(|value| same(value.as_ref(), edit.after.as_ref()))
+    shown.get(&edit.path).is_some_and(|value| same(value.as_ref(), edit.after.as_ref()))
 }
 
 #[cfg(test)]
@@ -384,6 +390,37 @@ mod tests {
         assert_eq!(delivery.next(found("old")), Step::Send(Next::Operation));
         let step = delivery.next(reply(Verdict::Applied { shown: shown("new") }, 200));
         assert_eq!(step, settled(shown("new")));
+    }
+
+    #[test]
+    fn d22_what_was_never_done_in_all_attempts_is_in_doubt_and_not_taken_for_a_rewritten_value() {
+        let operation = patch();
+        let mut delivery = Delivery::new(&operation, true);
+        let mut sent = 1;
+        let outcome = loop {
+            let failed = reply(Verdict::Uncertain, 500);
+            assert!(matches!(delivery.next(failed), Step::Again { next: Next::Look, .. }));
+            match delivery.next(found("old")) {
+                Step::Send(Next::Operation) => sent += 1,
+                Step::Done(outcome) => break outcome,
+                step => panic!("{step:?}"),
+            }
+        };
+        assert!(matches!(outcome, Outcome::InDoubt { .. }), "{outcome:?}");
+        assert_eq!(sent, ATTEMPTS_MAX);
+    }
+
+    #[test]
+    fn d21_a_look_that_does_not_show_the_attribute_proves_nothing_and_it_is_sent_again() {
+        let operation = patch();
+        let mut delivery = Delivery::new(&operation, true);
+        let _ = delivery.next(lost());
+        let nothing = || reply(Verdict::Found { shown: Attributes::new() }, 200);
+        assert_eq!(delivery.next(nothing()), Step::Send(Next::Operation));
+        let applied = reply(Verdict::Applied { shown: Attributes::new() }, 204);
+        assert_eq!(delivery.next(applied), Step::Send(Next::Look));
+        let taken = Outcome::Settled { shown: shown("new"), unverified: true };
+        assert_eq!(delivery.next(nothing()), Step::Done(taken));
     }
 
     #[test]

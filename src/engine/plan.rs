@@ -129,10 +129,15 @@ fn judge_user(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
     let known = known.unwrap_or(&unseen);
     let diff = diff(&wanted.attributes, known);
     let told = told(wanted, &diff);
-    let doubtful = known.standing == Standing::InDoubt;
     let never_shown = !diff.unseen.is_empty() && !inputs.reads_done;
-    if inputs.reads && (doubtful || never_shown) {
-        return read_first(inputs, wanted);
+    match known.standing {
+        Standing::InDoubt | Standing::Gone if inputs.reads => {
+            return read_first(inputs, wanted, known.standing);
+        }
+        Standing::Settled if inputs.reads && never_shown => {
+            return read_first(inputs, wanted, known.standing);
+        }
+        Standing::Settled | Standing::InDoubt | Standing::Gone => {}
     }
     let mut edits = diff.edits;
     edits.extend(diff.unseen);
@@ -156,13 +161,20 @@ fn judge_user(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
     }
 }
 
-fn read_first(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
-    if inputs.reads_done {
-        let why = "the target could not say what it holds; the next run looks again".to_owned();
-        return Judged::Hold(hold(wanted, HeldReason::InDoubt, None, why));
+fn read_first(inputs: &Inputs<'_>, wanted: &Wanted, standing: Standing) -> Judged {
+    if !inputs.reads_done {
+        return Judged::Send(Action::Read, Vec::new());
     }
-    Judged::Send(Action::Read, Vec::new())
+    let (reason, why) = match standing {
+        Standing::Gone => (HeldReason::Gone, GONE),
+        Standing::InDoubt | Standing::Settled => (HeldReason::InDoubt, IN_DOUBT),
+    };
+    Judged::Hold(hold(wanted, reason, None, why.to_owned()))
 }
+
+/// Why nothing is sent for somebody whom the target does not have.
+pub const GONE: &str = "the target has no such user; asked again once the row changes";
+const IN_DOUBT: &str = "the target could not say what it holds; the next run looks again";
 
 /// Attributes that stay as they are while the rest of the user goes on.
 fn told(wanted: &Wanted, diff: &Diff) -> Vec<Held> {
@@ -381,6 +393,18 @@ mod tests {
         let planned = world.plan();
         assert!(planned.plan.operations.is_empty() && planned.settled.is_empty());
         assert_eq!(planned.plan.held[0].reason, HeldReason::InDoubt);
+    }
+
+    #[test]
+    fn d12_who_is_gone_at_the_target_is_looked_at_again_and_never_sent_a_change() {
+        let (key, mut gone) = known("E1", &[]);
+        gone.standing = Standing::Gone;
+        let mut world = world(vec![wanted("E1", &[("title", "CEO")])], vec![(key, gone)]);
+        assert_eq!(world.plan().plan.operations[0].action, Action::Read);
+        world.reads_done = true;
+        let planned = world.plan();
+        assert!(planned.plan.operations.is_empty() && planned.settled.is_empty());
+        assert_eq!(planned.plan.held[0].reason, HeldReason::Gone);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub enum Standing {
     /// A request left and no trustworthy answer came back: the attributes that it named are not in
     /// [`Known::attributes`], and the user is read before it is diffed again.
     InDoubt,
+    /// The target said that there is no such user. Asked again only once the row has changed.
+    Gone,
 }
 
 impl Known {

@@ -308,7 +308,7 @@ impl IndexEntry {
 }
 
 fn known_of(row: UserRow, open: &[OpenIntent]) -> Known {
-    let UserRow { key: _, remote_id, fingerprint, seen, gone: _, mut attributes, refused } = row;
+    let UserRow { key: _, remote_id, fingerprint, seen, gone, mut attributes, refused } = row;
     for edit in open.iter().flat_map(|intent| &intent.edits) {
         attributes.remove(&edit.path);
     }
@@ -316,7 +316,11 @@ fn known_of(row: UserRow, open: &[OpenIntent]) -> Known {
     Known {
         remote_id,
         attributes,
-        standing: if settled { Standing::Settled } else { Standing::InDoubt },
+        standing: match (settled, gone) {
+            (false, _) => Standing::InDoubt,
+            (true, true) => Standing::Gone,
+            (true, false) => Standing::Settled,
+        },
         refused,
         fingerprint: fingerprint.filter(|_| settled),
     }

@@ -1,0 +1,131 @@
+//! A session against a practice target: what it records, whom it looks at and how it ends.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers stop where its body would")]
+
+use rosterd::{
+    config::{Config, Surroundings, load},
+    cycle::{Exit, Options, Progress, Session, Silent, TenantEnd, adopt},
+    daemon::{holder, new_run},
+    model::{HeldReason, SourceId, TenantId, UserKey},
+    sandbox::{Api, Sandbox, SandboxTenant, account_of},
+    store::{ReadStore, Store},
+};
+use jiff::Timestamp;
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+/// A roster of people with a title, and a target that knows them all as `Engineer`.
+struct World {
+    folder: TempDir,
+    sandbox: Sandbox,
+    /// Further keys of the tenant.
+    keys: &'static str,
+    stop: watch::Sender<bool>,
+}
+
+fn uuid(number: u32) -> String {
+    format!("3fa85f64-5717-4562-b3fc-{number:012x}")
+}
+
+impl World {
+    async fn of(people: u32) -> Self {
+        let mut practice = SandboxTenant::new("dog", Api::Datadog);
+        let account = |_| account_of(Api::Datadog, &[("title".to_owned(), json!("Engineer"))].into());
+        practice.accounts = (1..=people).map(|n| (uuid(n), account(n))).collect();
+        let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let sandbox = Sandbox::start(any_port, vec![practice]).await.unwrap();
+        Self { folder: tempfile::tempdir().unwrap(), sandbox, keys: "", stop: watch::channel(false).0 }
+    }
+
+    fn keys(self, keys: &'static str) -> Self {
+        Self { keys, ..self }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Key, id at the target and title of everybody.
+    fn roster(&self, rows: &[(&str, u32, &str)]) {
+        let row = |(key, id, title): &(&str, u32, &str)| format!("{key},{},{title}\n", uuid(*id));
+        let rows: String = rows.iter().map(row).collect();
+        std::fs::write(self.path().join("roster.csv"), format!("key,id,title\n{rows}")).unwrap();
+    }
+
+    fn config(&self) -> Arc<Config> {
+        let text = format!(
+            "[state]\ndir = \"state\"\n\
+             [sources.people.csv]\npath = \"roster.csv\"\nkey = \"key\"\n\
+             [tenants.dog]\nquota = \"1000/s\"\nallow_insecure_http = \"loopback\"\n{}\n\
+             [tenants.dog.datadog]\nbase_url = \"{}\"\n\
+             [tenants.dog.credentials]\ntoken_env = \"TOKEN\"\n\
+             [tenants.dog.remote_id]\ncolumn = \"id\"\n\
+             [tenants.dog.map]\ntitle = {{ column = \"title\" }}\n",
+            self.keys,
+            self.sandbox.base_url("dog"),
+        );
+        let path = self.path().join("rosterd.toml");
+        std::fs::write(&path, text).unwrap();
+        let variables = BTreeMap::from([("TOKEN".to_owned(), "practice".to_owned())]);
+        Arc::new(load(&path, &Surroundings { variables, ..Surroundings::default() }).unwrap())
+    }
+
+    fn options(&self, verb: &'static str, now: Timestamp) -> Options {
+        Options {
+            run: new_run(),
+            verb,
+            now,
+            tenants: BTreeSet::new(),
+            users: BTreeSet::new(),
+            stop: self.stop.subscribe(),
+        }
+    }
+
+    fn open(&self, options: Options) -> Session {
+        Session::open(self.config(), &source(), options, &holder())
+    }
+
+    fn store(&self) -> ReadStore {
+        ReadStore::open(&self.path().join("state"), &tenant()).unwrap().unwrap()
+    }
+}
+
+fn source() -> SourceId {
+    SourceId::parse("people").unwrap()
+}
+
+fn tenant() -> TenantId {
+    TenantId::parse("dog").unwrap()
+}
+
+fn night(number: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + number * 86_400).unwrap()
+}
+
+fn silent() -> Arc<dyn Progress> {
+    Arc::new(Silent)
+}
+
+#[tokio::test]
+async fn inv7_what_is_sent_hours_after_the_run_began_is_recorded_as_sent_then() {
+    let world = World::of(3).await;
+    world.roster(&[("E1", 1, "Engineer"), ("E2", 2, "Engineer"), ("E3", 3, "Chief")]);
+    tokio::time::pause();
+    let mut session = world.open(world.options("apply", night(0)));
+    // A person reads the plan, and agrees after lunch.
+    tokio::time::advance(Duration::from_hours(2)).await;
+    tokio::time::resume();
+    session.refresh(&silent()).await;
+    session.send(&silent()).await;
+    let report = session.finish(night(1));
+    assert_eq!((report.exit(), world.sandbox.requests("dog").len()), (Exit::Done, 4));
+    let lunch = night(0).checked_add(jiff::SignedDuration::from_hours(2)).unwrap();
+    assert_eq!(world.store().sends_since(lunch).unwrap().len(), 4);
+}
