@@ -217,7 +217,10 @@ impl<'a> Delivery<'a> {
             _ if done => self.seen(shown),
             // It said "done" and shows otherwise: it rewrote or ignored the value.
             Doubt::Unshown => self.seen(shown),
-            Doubt::Fate if self.failures >= ATTEMPTS_MAX => settled(shown),
+            // It never arrived, which is no word of the target's about the value.
+            Doubt::Fate if self.failures >= ATTEMPTS_MAX => {
+                Step::Done(self.abandon("the change did not arrive"))
+            }
             Doubt::Fate | Doubt::Conflict => {
                 self.state = State::Sending;
                 self.doubtful = false;
@@ -384,6 +387,19 @@ mod tests {
         assert_eq!(delivery.next(found("old")), Step::Send(Next::Operation));
         let step = delivery.next(reply(Verdict::Applied { shown: shown("new") }, 200));
         assert_eq!(step, settled(shown("new")));
+    }
+
+    #[test]
+    fn d22_a_change_that_never_arrives_stays_in_doubt_and_is_not_taken_for_refused() {
+        let operation = patch();
+        let mut delivery = Delivery::new(&operation, true);
+        for _ in 1..ATTEMPTS_MAX {
+            assert!(matches!(delivery.next(lost()), Step::Again { next: Next::Look, .. }));
+            assert_eq!(delivery.next(found("old")), Step::Send(Next::Operation));
+        }
+        let _ = delivery.next(lost());
+        let end = delivery.next(found("old"));
+        assert!(matches!(end, Step::Done(Outcome::InDoubt { .. })), "{end:?}");
     }
 
     #[test]
