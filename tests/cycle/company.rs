@@ -4,11 +4,7 @@ use rosterd::sandbox::{
     Api, CustomType, Department, Fault, Faults, Sandbox, SandboxTenant, account_of,
 };
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    net::SocketAddr,
-};
+use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr};
 
 pub(crate) const ORGANIZATION: &str = "6513270e-269e-4d37-b2a7-4de452e6b438";
 
@@ -160,7 +156,8 @@ fn roster_with(columns: &[&'static str], rows: &[&Person]) -> String {
 
 /// The look-up table that the mappings use.
 pub(crate) fn departments() -> String {
-    let rows = DEPARTMENTS.iter().map(|(name, id, profession)| format!("{name},{id},{profession}\n"));
+    let rows =
+        DEPARTMENTS.iter().map(|(name, id, profession)| format!("{name},{id},{profession}\n"));
     "name,scalepad,kare\n".to_owned() + &rows.collect::<String>()
 }
 
@@ -258,8 +255,7 @@ impl Tenant {
             ((*id).to_owned(), Department { name: (*name).to_owned(), description })
         });
         practice.departments = real.collect();
-        let account =
-            |person: &Person| (person.id(self.api).to_owned(), person.account(self.api));
+        let account = |person: &Person| (person.id(self.api).to_owned(), person.account(self.api));
         practice.accounts = people.iter().map(account).collect();
         practice
     }
@@ -329,9 +325,9 @@ pub(crate) fn is_in_step(sandbox: &Sandbox, tenant: &Tenant, person: &Person) ->
 /// Whether the one says all that the other says.
 fn shows(account: &Value, wanted: &Value) -> bool {
     match (account, wanted) {
-        (Value::Object(account), Value::Object(wanted)) => wanted.iter().all(|(name, value)| {
-            account.get(name).is_some_and(|held| shows(held, value))
-        }),
+        (Value::Object(account), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(name, value)| account.get(name).is_some_and(|held| shows(held, value))),
         (Value::Array(account), Value::Array(wanted)) => {
             account.len() == wanted.len()
                 && account.iter().zip(wanted).all(|(held, value)| shows(held, value))

@@ -4,5 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
 mod company;
+mod faults;
 mod quiet;
 mod world;

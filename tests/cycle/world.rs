@@ -13,12 +13,7 @@ use rosterd::{
     sandbox::{Faults, Sandbox},
     store::ReadStore,
 };
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
