@@ -1,7 +1,8 @@
 //! A company of any size, and the practice targets that hold its people.
 
-use rosterd::sandbox::{
-    Api, CustomType, Department, Fault, Faults, Sandbox, SandboxTenant, account_of,
+use rosterd::{
+    model::Rate,
+    sandbox::{Api, CustomType, Department, Fault, Faults, Sandbox, SandboxTenant, account_of},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr};
@@ -170,6 +171,8 @@ pub(crate) struct Tenant {
     keys: BTreeMap<&'static str, String>,
     /// Further lines, of any table of the tenant.
     tables: String,
+    api_version: &'static str,
+    practice_quota: Option<&'static str>,
     pub(crate) faults: Faults,
 }
 
@@ -183,8 +186,16 @@ impl Tenant {
         ];
         let keys = keys.map(|(key, value)| (key, value.to_owned())).into();
         let name = name.to_owned();
-        Self { name, api, keys, tables: String::new(), faults: Faults::none() }
-            .guards("max_update = \"100%\"")
+        Self {
+            name,
+            api,
+            keys,
+            tables: String::new(),
+            api_version: "2026-01-01",
+            practice_quota: None,
+            faults: Faults::none(),
+        }
+        .guards("max_update = \"100%\"")
     }
 
     /// One tenant for each target API, with its name.
@@ -198,9 +209,27 @@ impl Tenant {
         self
     }
 
+    /// Sets a key of the tenant to true or false.
+    pub(crate) fn flag(mut self, key: &'static str, flag: bool) -> Self {
+        self.keys.insert(key, flag.to_string());
+        self
+    }
+
     /// One request at a time.
     pub(crate) fn one_by_one(mut self) -> Self {
         self.keys.insert("concurrency", "1".to_owned());
+        self
+    }
+
+    /// The target's quota, where it is another one than configured.
+    pub(crate) fn practice_quota(mut self, rate: &'static str) -> Self {
+        self.practice_quota = Some(rate);
+        self
+    }
+
+    /// Workiva's.
+    pub(crate) fn api_version(mut self, version: &'static str) -> Self {
+        self.api_version = version;
         self
     }
 
@@ -225,7 +254,7 @@ impl Tenant {
     }
 
     pub(crate) fn toml(&self, base_url: &str) -> String {
-        let Self { name, api, keys, tables, faults: _ } = self;
+        let Self { name, api, keys, tables, api_version, .. } = self;
         let keys: String = keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         let (id_column, settings, map) = match api {
             Api::Workiva => ("workiva_id", WORKIVA, WORKIVA_MAP),
@@ -234,7 +263,7 @@ impl Tenant {
             Api::Kare => ("kare_id", "", KARE_MAP),
             Api::Datadog => ("uuid", "", DATADOG_MAP),
         };
-        let map = map.replace("NAME", name);
+        let (settings, map) = (settings.replace("VERSION", api_version), map.replace("NAME", name));
         let session = if *api == Api::Kare { "session_token_env = \"PRACTICE_TOKEN\"" } else { "" };
         format!(
             "[tenants.{name}]\n{keys}\n\
@@ -249,6 +278,8 @@ impl Tenant {
         let mut practice = SandboxTenant::new(&self.name, self.api);
         practice.scope_id = ORGANIZATION.to_owned();
         practice.faults = self.faults.clone();
+        let quota = self.practice_quota.unwrap_or(self.keys["quota"].trim_matches('"'));
+        practice.quota = Some(Rate::parse(quota).unwrap());
         practice.custom_attributes = [("jobTitle".to_owned(), CustomType::Label)].into();
         let real = DEPARTMENTS[..3].iter().map(|(name, id, _)| {
             let description = String::new();
@@ -262,7 +293,7 @@ impl Tenant {
 }
 
 const WORKIVA: &str = r#"organization_id = "6513270e-269e-4d37-b2a7-4de452e6b438"
-api_version = "2026-01-01""#;
+api_version = "VERSION""#;
 
 const WORKIVA_MAP: &str = r#"
 givenName = { column = "given_name" }

@@ -4,6 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
 mod company;
+mod doubt;
 mod faults;
+mod guards;
+mod held;
 mod quiet;
+mod targets;
+mod throttle;
 mod world;
