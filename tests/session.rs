@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers stop where its body would")]
 
+use jiff::Timestamp;
 use rosterd::{
     config::{Config, Surroundings, load},
     cycle::{Exit, Options, Progress, Session, Silent, TenantEnd, adopt},
@@ -10,7 +11,6 @@ use rosterd::{
     sandbox::{Api, Sandbox, SandboxTenant, account_of},
     store::{ReadStore, Store},
 };
-use jiff::Timestamp;
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,11 +37,17 @@ fn uuid(number: u32) -> String {
 impl World {
     async fn of(people: u32) -> Self {
         let mut practice = SandboxTenant::new("dog", Api::Datadog);
-        let account = |_| account_of(Api::Datadog, &[("title".to_owned(), json!("Engineer"))].into());
+        let account =
+            |_| account_of(Api::Datadog, &[("title".to_owned(), json!("Engineer"))].into());
         practice.accounts = (1..=people).map(|n| (uuid(n), account(n))).collect();
         let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let sandbox = Sandbox::start(any_port, vec![practice]).await.unwrap();
-        Self { folder: tempfile::tempdir().unwrap(), sandbox, keys: "", stop: watch::channel(false).0 }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            sandbox,
+            keys: "",
+            stop: watch::channel(false).0,
+        }
     }
 
     fn keys(self, keys: &'static str) -> Self {

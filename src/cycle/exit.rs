@@ -46,7 +46,12 @@ impl Exit {
 impl CycleReport {
     #[must_use]
     pub fn exit(&self) -> Exit {
-        let source = if self.facts.is_none() { Exit::Source } else { Exit::Done };
+        let source = match &self.facts {
+            None => Exit::Source,
+            // A row whose key cannot be read is held, though no tenant can say of whom.
+            Some(facts) if facts.held > 0 => Exit::Partial,
+            Some(_) => Exit::Done,
+        };
         self.tenants.iter().map(TenantReport::exit).fold(source, Exit::max)
     }
 }

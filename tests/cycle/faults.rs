@@ -1,0 +1,228 @@
+//! What can happen to one request. Each fault has a tenant of its own for each target API, and all
+//! of them go side by side, so that every one also proves that it concerns nobody else.
+
+use crate::{
+    company::Tenant,
+    world::{World, exit_of},
+};
+use rosterd::sandbox::{Api, Fault, Faults, RetryAfterForm};
+use std::{collections::BTreeMap, time::Duration};
+
+const FAULTS: [(&str, Fault); 17] = [
+    ("lost_answer", Fault::LostAnswer),
+    ("lost_request", Fault::LostRequest),
+    ("late_effect", Fault::LateEffect(Duration::from_millis(100))),
+    ("slow", Fault::Slow(Duration::from_secs(3))),
+    ("error_500_applied", Fault::Error500Applied),
+    ("error_500_not", Fault::Error500NotApplied),
+    ("error_504_applied", Fault::Error504Applied),
+    ("error_504_not", Fault::Error504NotApplied),
+    ("error_502_html", Fault::Error502Html),
+    ("cut_body", Fault::CutBody),
+    ("empty_body", Fault::EmptyBody),
+    ("other_user", Fault::OtherUser),
+    ("redirect", Fault::Redirect),
+    ("unauthorized", Fault::Unauthorized),
+    ("forbidden", Fault::Forbidden),
+    ("conflict", Fault::Conflict),
+    ("unavailable", Fault::Unavailable { retry_after: RetryAfterForm::None }),
+];
+
+/// How the night of a fault that meets every PATCH ends.
+fn exit_of_always(fault: &Fault) -> u8 {
+    match fault {
+        // Done, as a look afterwards shows.
+        Fault::LostAnswer
+        | Fault::Slow(_)
+        | Fault::Error500Applied
+        | Fault::Error504Applied
+        | Fault::CutBody
+        | Fault::EmptyBody
+        | Fault::LateEffect(_) => 0,
+        // Not done, and told user by user.
+        Fault::LostRequest
+        | Fault::Error500NotApplied
+        | Fault::Error504NotApplied
+        | Fault::Error502Html
+        | Fault::Conflict
+        | Fault::Unavailable { .. } => 4,
+        // Nothing can succeed, which a person has to see.
+        Fault::OtherUser | Fault::Redirect | Fault::Unauthorized | Fault::Forbidden => 1,
+        Fault::Throttle { .. } | Fault::Ignored => unreachable!("it has a test of its own"),
+    }
+}
+
+/// A tenant for each fault and API, and one that is well.
+fn tenants(meets: fn(Tenant, Fault) -> Tenant) -> Vec<Tenant> {
+    let mut tenants = vec![Tenant::new("well", Api::Datadog)];
+    for (name, fault) in FAULTS {
+        for api in Api::ALL {
+            let tenant = Tenant::new(&format!("{name}_{api}"), api).key("request_timeout", "1s");
+            tenants.push(meets(tenant, fault.clone()));
+        }
+    }
+    tenants
+}
+
+fn fault_of(tenant: &str) -> Option<&'static Fault> {
+    static CASES: std::sync::OnceLock<Vec<(&str, Fault)>> = std::sync::OnceLock::new();
+    let cases = CASES.get_or_init(|| FAULTS.into());
+    cases.iter().find(|(name, _)| tenant.starts_with(name)).map(|(_, fault)| fault)
+}
+
+/// Requests of one method for each user.
+fn per_user(world: &World, tenant: &str, method: &str) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for request in world.sent(tenant) {
+        let mut words = request.split(' ');
+        if words.next() == Some(method) {
+            *counts.entry(words.next().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_that_meets_every_patch_of_a_night_is_made_good_by_the_next() {
+    let mut world = World::adopted(3, tenants(Tenant::always)).await;
+    world.marry_all();
+    let report = world.night().await;
+    let names: Vec<String> = world.tenants.iter().map(|tenant| tenant.name.clone()).collect();
+    let mut behind = BTreeMap::new();
+    for name in &names {
+        let exit = exit_of(&report, name);
+        assert_eq!(exit, fault_of(name).map_or(0, exit_of_always), "{name}");
+        for method in ["PATCH", "GET"] {
+            let counts = per_user(&world, name, method);
+            assert!(counts.values().all(|count| *count <= 4), "{name}: {counts:?}");
+        }
+        let users = world.behind(name).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        assert!(exit != 0 || users.is_empty(), "{name}: behind are {users:?}");
+        behind.insert(name.clone(), users);
+    }
+    assert_eq!(world.count("well", "PATCH"), 3);
+
+    world.no_more_faults();
+    let report = world.night().await;
+    for name in &names {
+        assert_eq!(exit_of(&report, name), 0, "{name}");
+        // Who was as wished is looked at, at most, and not patched again.
+        let patched = per_user(&world, name, "PATCH");
+        let users: Vec<String> = patched.keys().cloned().collect();
+        assert_eq!(users, behind[name], "{name}");
+        assert!(patched.values().all(|count| *count == 1), "{name}: {patched:?}");
+    }
+    world.assert_in_step();
+    world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_that_meets_one_patch_is_made_good_within_the_night_where_that_can_be() {
+    let mut world = World::adopted(3, tenants(Tenant::once)).await;
+    world.marry_all();
+    let report = world.night().await;
+    for tenant in &world.tenants {
+        let (name, exit) = (&tenant.name, exit_of(&report, &tenant.name));
+        let stays = match fault_of(name) {
+            Some(Fault::OtherUser | Fault::Redirect | Fault::Unauthorized) => 1,
+            Some(Fault::Forbidden) => 4,
+            _ => 0,
+        };
+        assert_eq!(exit, stays, "{name}");
+        let patched = per_user(&world, name, "PATCH");
+        assert!(patched.values().all(|count| *count <= 2), "{name}: {patched:?}");
+        assert!(exit != 0 || world.behind(name).is_empty(), "{name}");
+    }
+    world.night().await;
+    world.assert_in_step();
+    world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_night_full_of_faults_is_made_good_by_two_without() {
+    let shares = [
+        Fault::LostAnswer,
+        Fault::LostRequest,
+        Fault::Error500Applied,
+        Fault::Error502Html,
+        Fault::CutBody,
+        Fault::EmptyBody,
+        Fault::Conflict,
+        Fault::Unavailable { retry_after: RetryAfterForm::None },
+    ];
+    let faults = |seed| Faults::shares(seed, shares.clone().map(|fault| (0.04, fault)));
+    let tenants = Api::ALL.into_iter().zip(1..);
+    let tenants = tenants.map(|(api, seed)| Tenant::new(api.name(), api).faults(faults(seed)));
+    let mut world = World::new(15, tenants.collect()).await;
+    world.marry_all();
+    let report = world.night().await;
+    for tenant in Api::ALL.map(Api::name) {
+        assert!([0, 4].contains(&exit_of(&report, tenant)), "{report:?}");
+        let sent = world.sent(tenant).len();
+        assert!(sent <= 15 * 2 * 2 + 50, "{tenant}: {sent} requests");
+    }
+    world.no_more_faults();
+    world.night().await;
+    world.assert_in_step();
+    world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d14_a_value_that_the_target_ignores_is_sent_once_and_told_every_time() {
+    let tenants = Api::ALL.map(|api| Tenant::new(api.name(), api).always(Fault::Ignored));
+    let mut world = World::adopted(2, tenants.into()).await;
+    world.marry_all();
+    let report = world.night().await;
+    for tenant in &report.tenants {
+        assert_eq!((tenant.exit().code(), tenant.results.not_accepted), (4, 2), "{tenant:?}");
+    }
+    let patched = |tenant: &Tenant| world.count(&tenant.name, "PATCH");
+    let mut patches: usize = world.tenants.iter().map(patched).sum();
+    assert_eq!(patches, 10);
+    for night in 0..10 {
+        // Something else of the row changes, so that it is looked at anew.
+        world.change(1, |person| {
+            person.set("status", if night % 2 == 0 { "leave" } else { "active" });
+        });
+        let report = world.night().await;
+        patches += world.count("workiva", "PATCH") + world.count("kare", "PATCH");
+        let told = |name: &str| {
+            let plan = crate::world::of(&report, name).plan.as_ref().unwrap();
+            plan.held.iter().filter(|held| held.others_go).count()
+        };
+        assert_eq!((told("workiva"), told("kare")), (2, 2), "night {night}");
+    }
+    assert_eq!(patches, 10);
+    world.no_more_faults();
+    // Another wish is another chance.
+    world.change(2, |person| {
+        person.set("status", "active").set("family_name", "Again").set("department", "Design");
+    });
+    world.night().await;
+    assert!(world.behind("workiva") == ["E00001"] && world.count("workiva", "PATCH") == 1);
+    world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d14_a_value_that_somebody_changes_at_the_target_is_no_reason_to_send() {
+    let mut world = World::adopted(2, vec![Tenant::new("datadog", Api::Datadog)]).await;
+    let mut account = world.people[0].account(Api::Datadog);
+    account["title"] = "By hand".into();
+    world.sandbox.set_account("datadog", world.people[0].id(Api::Datadog), account);
+    world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d10_a_tenant_with_bad_credentials_stops_at_once_and_the_other_does_not_notice() {
+    let sick = Tenant::new("sick", Api::Datadog).one_by_one();
+    let sick = sick.faults(Faults::always(Fault::Unauthorized));
+    let mut world = World::adopted(6, vec![sick, Tenant::new("well", Api::Datadog)]).await;
+    world.marry_all();
+    let report = world.night().await;
+    assert_eq!((exit_of(&report, "sick"), exit_of(&report, "well")), (1, 0));
+    assert_eq!((world.sent("sick").len(), world.count("well", "PATCH")), (1, 6));
+    world.no_more_faults();
+    world.night().await;
+    world.assert_in_step();
+    world.rest().await;
+}

@@ -1,0 +1,14 @@
+//! Whole nights: a roster on disk, a snapshot in SQLite, HTTP on loopback. Every test ends with a
+//! night that sends nothing, and with targets that have no complaint.
+
+#![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
+
+mod company;
+mod doubt;
+mod faults;
+mod guards;
+mod held;
+mod quiet;
+mod targets;
+mod throttle;
+mod world;
