@@ -8,8 +8,8 @@ const WITHOUT: &[&str] = &["--help", "--version"];
 
 fn help(arguments: &[&str]) -> String {
     let mut rosterd = Command::new(env!("CARGO_BIN_EXE_rosterd"));
-    // Wide, so that what belongs together stays on a line; and nothing from this environment.
-    let output = rosterd.env_clear().env("COLUMNS", "500").args(arguments).output().unwrap();
+    // Nothing of this environment, which could hide a value or colour a line.
+    let output = rosterd.env_clear().args(arguments).output().unwrap();
     assert!(output.status.success(), "rosterd {arguments:?} has no help");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -24,27 +24,35 @@ fn verbs(help: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Each flag and positional argument with all that is said about it.
+/// Each flag and positional argument with all that is said about it, in one line.
 fn arguments(help: &str) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
     let mut current: Option<String> = None;
     for line in help.lines() {
         if !line.is_empty() && !line.starts_with(' ') {
             current = None;
         }
-        let words = || line.split_whitespace().map(|word| word.trim_end_matches(','));
-        if line.starts_with(' ') && words().next().is_some_and(|word| word.starts_with(['-', '[']))
-        {
-            let long = words().find(|word| word.starts_with("--")).or_else(|| words().next());
-            // `[default: 1]` and the like go on about the flag before; `[PLANFILE]` begins another.
-            let begins = long.filter(|word| word.starts_with('-') || word.ends_with(']'));
-            current = begins.map(str::to_owned).or(current);
-        }
+        current = name(line).or(current);
         if let Some(name) = &current {
-            found.entry(name.clone()).or_insert_with(String::new).push_str(line);
+            let said = found.entry(name.clone()).or_default();
+            said.push(' ');
+            said.push_str(line.trim());
         }
     }
     found
+}
+
+/// The argument that a line begins to tell of: `  -c, --config <FILE>  where` → `--config`. What is
+/// set further to the right goes on about the one before.
+fn name(line: &str) -> Option<String> {
+    let text = line.trim_start();
+    let indent = line.len() - text.len();
+    let flag = text.starts_with('-') && (2..=6).contains(&indent);
+    let positional = text.starts_with(['[', '<']) && indent == 2;
+    let mut words = text.split_whitespace().map(|word| word.trim_end_matches(',')).peekable();
+    let first = words.peek().copied()?;
+    let long = words.take_while(|word| word.starts_with('-')).find(|word| word.starts_with("--"));
+    (flag || positional).then(|| long.unwrap_or(first).to_owned())
 }
 
 /// Flags without a variable of their own.
@@ -79,7 +87,7 @@ fn a_flag_without_a_variable_is_seen() {
     let said = "Usage: x\n\nArguments:\n  [FILE]  a file [env: ROSTERD_FILE=]\n\nOptions:\n  \
                 -c, --config <FILE>  where [env: ROSTERD_CONFIG=] [default: /etc]\n      \
                 --bare <N>\n          of -l and --long flags\n          [default: 1]\n      \
-                --last           the last\n                       [env: ROSTERD_LAST=]\n  \
+                --last           the last [env:\n                       ROSTERD_LAST=]\n  \
                 -h, --help       Print help\n";
     assert_eq!(without_variable(said), ["--bare"]);
     let positional = "Arguments:\n  [FILE]  a file\n";

@@ -201,7 +201,7 @@ fn the_order_is_seen_to_be_broken_in_every_way_of_writing_it() {
     let order: Vec<String> = ["model", "engine", "cycle"].map(str::to_owned).into();
     let cases = [
         ("src/model/x.rs", "use crate::engine::Plan;\n", 1),
-        ("src/engine/x.rs", "use crate::{\n    model,\n    cycle::{a, b},\n};\n", 2),
+        ("src/engine/x.rs", "use crate::{\n    model,\n    cycle::{a, b},\n};\n", 3),
         ("src/engine/x.rs", "fn f() { crate::cycle::run() }\n", 1),
         ("src/engine/mod.rs", "use super::cycle;\n", 1),
         ("src/engine/plan/x.rs", "\nuse super::super::super::cycle::run;\n", 2),
