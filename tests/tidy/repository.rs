@@ -192,6 +192,6 @@ fn what_is_wrong_with_the_repository_is_seen() {
         "src/dialect/mod.rs",
         "pub const REGISTRY: &[Entry] = &[a::ENTRY, c::ENTRY, c::ENTRY /* b::ENTRY */];\n",
     );
-    let names = ["a", "b", "c"].map(str::to_owned);
-    assert_eq!(unregistered(&registry, &names), ["b", "c"]);
+    let dialects = ["a", "b", "c"].map(str::to_owned);
+    assert_eq!(unregistered(&registry, &dialects), ["b", "c"]);
 }

@@ -64,9 +64,9 @@ impl Source {
             blank(&mut code, range.clone());
         }
         let in_test = |text: &Text| tests.iter().any(|range| range.contains(&text.start));
-        let texts = texts.into_iter().filter(|text| !in_test(text)).collect();
+        let kept = texts.into_iter().filter(|text| !in_test(text)).collect();
         let code = String::from_utf8(code).expect("blanks stand for whole characters");
-        Self { path: path.to_owned(), whole: whole.to_owned(), code, texts, tests }
+        Self { path: path.to_owned(), whole: whole.to_owned(), code, texts: kept, tests }
     }
 
     /// `src/engine/plan.rs` → `engine`, and for `src/daemon.rs` → `daemon`.
@@ -92,7 +92,7 @@ impl Source {
 
     /// Lines outside `#[cfg(test)]` items.
     pub(crate) fn lines(&self) -> usize {
-        let lines = |text: &str| text.bytes().filter(|byte| *byte == b'\n').count();
+        let lines = |text: &str| text.matches('\n').count();
         let whole = self.whole.lines().count();
         let in_tests = |range: &Range<usize>| lines(&self.whole[range.clone()]) + 1;
         whole - self.tests.iter().map(in_tests).sum::<usize>()
@@ -147,7 +147,7 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
 }
 
 pub(crate) fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1
+    text[..offset].matches('\n').count() + 1
 }
 
 /// Where `word` stands with nothing beside it that would make it part of a longer word.
@@ -157,7 +157,7 @@ pub(crate) fn whole_words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Ite
     text.match_indices(word).map(|(at, _)| at).filter(move |at| {
         let before = text[..*at].chars().next_back().is_some_and(part);
         let after = text[at + word.len()..].chars().next().is_some_and(part);
-        !(first && before) && !(last && after)
+        !(first && before || last && after)
     })
 }
 
@@ -222,8 +222,8 @@ impl Parts {
             let end = whole[start..].find(&close).map_or(whole.len(), |n| start + n);
             return self.keep(whole, start..end, close.len());
         }
-        if rest.starts_with('"') {
-            let end = at + 1 + quoted(&rest[1..]);
+        if let Some(inner) = rest.strip_prefix('"') {
+            let end = at + 1 + quoted(inner);
             return self.keep(whole, at + 1..end, 1);
         }
         if let Some(length) = character(rest) {
