@@ -332,7 +332,7 @@ impl Desk {
             store.settle_rows(&rows)?;
         }
         let facts = &self.case.roster.facts;
-        let passed = self.report.plan.as_ref().is_some_and(|plan| plan.guards.is_empty());
+        let passed = self.report.plan.as_ref().is_none_or(|plan| plan.guards.is_empty());
         let sent = matches!(self.report.end, TenantEnd::Done | TenantEnd::Early(_));
         if passed && sent && !self.partial && facts.completeness == Completeness::Complete {
             let (users, rows, digest) = (facts.users, facts.rows, facts.digest);
