@@ -124,7 +124,9 @@ impl Datadog {
         Ok(match (path.as_str(), before) {
             (WORK_EMAIL, Some(None)) => {
                 let email = json!({ "value": value, "type": "work", "primary": true });
-                operation("add", "emails", json!([email]))
+                // The list as a whole, for `add` would append (RFC 7644 §3.5.2.1): sent twice, it
+                // still is one address. Work addresses are the only kind that Datadog has.
+                operation("replace", "emails", json!([email]))
             }
             (path, Some(None)) => operation("add", path, value),
             (path, None | Some(Some(_))) => operation("replace", path, value),

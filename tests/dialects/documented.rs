@@ -510,7 +510,7 @@ fn datadogs_operations_replace_what_is_there_and_add_what_is_not() {
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
             "Operations": [
                 { "op": "replace", "path": "active", "value": false },
-                { "op": "add", "path": "emails", "value": added },
+                { "op": "replace", "path": "emails", "value": added },
                 { "op": "replace", "path": "name.formatted", "value": "John Doe" },
                 { "op": "add", "path": "title", "value": "CEO" },
             ],
