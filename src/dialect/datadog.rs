@@ -5,7 +5,7 @@
 //!   names its path, since a path-less `replace` is a replacement of everything on some servers.
 //! - What the user does not have is added and what it has is replaced: RFC 7644 §3.5.2.3 lets a
 //!   `replace` of an absent value count as an `add`, but a value filter that matches nothing is an
-//!   error. So a first work e-mail is added to `emails`, as a whole value.
+//!   error. So a first work e-mail replaces `emails` as a whole.
 //! - The answer is the whole user, or nothing (204); `GET` on the same path shows the same.
 //! - Errors are `{"errors": […]}`; the error form of RFC 7644 §3.12 is understood as well.
 //!
