@@ -2,15 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers stop where its body would")]
 
+use jiff::Timestamp;
 use rosterd::{
     config::{Config, Surroundings, load},
-    cycle::{Exit, Options, Progress, Session, Silent, TenantEnd, adopt},
+    cycle::{Exit, Options, Progress, Session, Silent, WHOLE_RUN, adopt},
     daemon::{holder, new_run},
     model::{HeldReason, SourceId, TenantId, UserKey},
     sandbox::{Api, Sandbox, SandboxTenant, account_of},
     store::{ReadStore, Store},
 };
-use jiff::Timestamp;
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,11 +37,17 @@ fn uuid(number: u32) -> String {
 impl World {
     async fn of(people: u32) -> Self {
         let mut practice = SandboxTenant::new("dog", Api::Datadog);
-        let account = |_| account_of(Api::Datadog, &[("title".to_owned(), json!("Engineer"))].into());
+        let account =
+            |_| account_of(Api::Datadog, &[("title".to_owned(), json!("Engineer"))].into());
         practice.accounts = (1..=people).map(|n| (uuid(n), account(n))).collect();
         let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let sandbox = Sandbox::start(any_port, vec![practice]).await.unwrap();
-        Self { folder: tempfile::tempdir().unwrap(), sandbox, keys: "", stop: watch::channel(false).0 }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            sandbox,
+            keys: "",
+            stop: watch::channel(false).0,
+        }
     }
 
     fn keys(self, keys: &'static str) -> Self {
@@ -128,4 +134,41 @@ async fn inv7_what_is_sent_hours_after_the_run_began_is_recorded_as_sent_then() 
     assert_eq!((report.exit(), world.sandbox.requests("dog").len()), (Exit::Done, 4));
     let lunch = night(0).checked_add(jiff::SignedDuration::from_hours(2)).unwrap();
     assert_eq!(world.store().sends_since(lunch).unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn e16_only_a_run_about_everybody_that_nobody_stopped_counts_as_the_nights_run() {
+    let world = World::of(2).await;
+    world.roster(&[("E1", 1, "Engineer"), ("E2", 2, "Engineer")]);
+    let mark = || world.store().mark(WHOLE_RUN).unwrap();
+
+    let _ = adopt(&world.config(), &source(), &world.options("adopt", night(0)), &holder());
+    assert_eq!(mark(), None, "adopt");
+
+    let mut session = world.open(world.options("plan", night(0)));
+    session.refresh(&silent()).await;
+    let _ = session.finish(night(0));
+    assert_eq!(mark(), None, "plan --refresh");
+
+    let users = BTreeSet::from([UserKey::parse("E1").unwrap()]);
+    let mut session = world.open(Options { users, ..world.options("run", night(0)) });
+    session.refresh(&silent()).await;
+    session.send(&silent()).await;
+    let _ = session.finish(night(0));
+    assert_eq!(mark(), None, "--user");
+
+    world.roster(&[("E1", 1, "Chief"), ("E2", 2, "Engineer")]);
+    world.stop.send_replace(true);
+    let mut session = world.open(world.options("daemon", night(0)));
+    session.refresh(&silent()).await;
+    session.send(&silent()).await;
+    assert_eq!(session.finish(night(0)).exit(), Exit::Early);
+    assert_eq!(mark(), None, "stopped");
+
+    world.stop.send_replace(false);
+    let mut session = world.open(world.options("daemon", night(1)));
+    session.refresh(&silent()).await;
+    session.send(&silent()).await;
+    assert_eq!(session.finish(night(2)).exit(), Exit::Done);
+    assert_eq!(mark(), Some(night(1)));
 }

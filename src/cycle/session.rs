@@ -1,7 +1,7 @@
 //! From the locks to the last record.
 
 use super::{
-    CycleReport, Options, Progress, TenantEnd, TenantReport,
+    CycleReport, Options, Progress, TenantEnd, TenantReport, WHOLE_RUN,
     gather::{self, Index},
     tenant::{Case, Desk, blank, of_store, refusal},
 };
@@ -351,7 +351,13 @@ fn open_store(
 
 fn close_refused(mut store: Store, report: TenantReport, options: &Options) -> TenantReport {
     let summary = format!("{{\"exit\":{}}}", report.exit().code());
-    match store.end_run(&options.run, &summary, options.now) {
+    let mut close = || {
+        if options.is_whole() {
+            store.set_mark(WHOLE_RUN, options.now)?;
+        }
+        store.end_run(&options.run, &summary, options.now)
+    };
+    match close() {
         Ok(()) => report,
         Err(error) => end(report, of_store(&error)),
     }

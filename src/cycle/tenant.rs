@@ -1,7 +1,7 @@
 //! One tenant's part of a cycle: planned, judged, sent, recorded.
 
 use super::{
-    Options, Phase, Progress, Results, TenantEnd, TenantReport,
+    Options, Phase, Progress, Results, TenantEnd, TenantReport, WHOLE_RUN,
     gather::{Index, Intake, intake},
     recorder::{Journal, Wishes},
 };
@@ -337,6 +337,11 @@ impl Desk {
         if passed && sent && !self.partial && facts.completeness == Completeness::Complete {
             let (users, rows, digest) = (facts.users, facts.rows, facts.digest);
             store.accept_input(&AcceptedInput { users, rows, digest, at: now })?;
+        }
+        let broken_off =
+            matches!(self.report.end, TenantEnd::Declined | TenantEnd::Early(Ended::Stopped));
+        if options.is_whole() && !broken_off {
+            store.set_mark(WHOLE_RUN, options.now)?;
         }
         store.prune(now)?;
         store.end_run(&options.run, &summary(&self.report), now)
