@@ -7,9 +7,9 @@ use rosterd::{
     config::{Config, Surroundings, load},
     cycle::{Exit, Options, Progress, Session, Silent, WHOLE_RUN, adopt},
     daemon::{holder, new_run},
-    model::{HeldReason, SourceId, TenantId, UserKey},
+    model::{SourceId, TenantId, UserKey},
     sandbox::{Api, Sandbox, SandboxTenant, account_of},
-    store::{ReadStore, Store},
+    store::ReadStore,
 };
 use serde_json::json;
 use std::{
@@ -25,7 +25,8 @@ use tokio::sync::watch;
 struct World {
     folder: TempDir,
     sandbox: Sandbox,
-    /// Further keys of the tenant.
+    /// Further keys of the source, and of the tenant.
+    source: &'static str,
     keys: &'static str,
     stop: watch::Sender<bool>,
 }
@@ -45,13 +46,14 @@ impl World {
         Self {
             folder: tempfile::tempdir().unwrap(),
             sandbox,
+            source: "",
             keys: "",
             stop: watch::channel(false).0,
         }
     }
 
-    fn keys(self, keys: &'static str) -> Self {
-        Self { keys, ..self }
+    fn source(self, source: &'static str) -> Self {
+        Self { source, ..self }
     }
 
     fn path(&self) -> &Path {
@@ -59,21 +61,27 @@ impl World {
     }
 
     /// Key, id at the target and title of everybody.
+    fn roster_text(&self, text: &str) {
+        std::fs::write(self.path().join("roster.csv"), text).unwrap();
+    }
+
     fn roster(&self, rows: &[(&str, u32, &str)]) {
         let row = |(key, id, title): &(&str, u32, &str)| format!("{key},{},{title}\n", uuid(*id));
         let rows: String = rows.iter().map(row).collect();
-        std::fs::write(self.path().join("roster.csv"), format!("key,id,title\n{rows}")).unwrap();
+        self.roster_text(&format!("key,id,title\n{rows}"));
     }
 
     fn config(&self) -> Arc<Config> {
         let text = format!(
             "[state]\ndir = \"state\"\n\
-             [sources.people.csv]\npath = \"roster.csv\"\nkey = \"key\"\n\
+             [sources.people.csv]\npath = \"roster.csv\"\nkey = \"key\"\n{}\n\
              [tenants.dog]\nquota = \"1000/s\"\nallow_insecure_http = \"loopback\"\n{}\n\
              [tenants.dog.datadog]\nbase_url = \"{}\"\n\
              [tenants.dog.credentials]\ntoken_env = \"TOKEN\"\n\
              [tenants.dog.remote_id]\ncolumn = \"id\"\n\
-             [tenants.dog.map]\ntitle = {{ column = \"title\" }}\n",
+             [tenants.dog.map]\ntitle = {{ column = \"title\" }}\n\
+             \"name.formatted\" = {{ column = \"boss\", optional = true }}\n",
+            self.source,
             self.keys,
             self.sandbox.base_url("dog"),
         );
@@ -171,4 +179,19 @@ async fn e16_only_a_run_about_everybody_that_nobody_stopped_counts_as_the_nights
     session.send(&silent()).await;
     assert_eq!(session.finish(night(2)).exit(), Exit::Done);
     assert_eq!(mark(), Some(night(1)));
+}
+
+#[tokio::test]
+async fn adopt_leaves_out_who_is_held_and_settles_no_row_that_cannot_be_believed_as_a_whole() {
+    let world = World::of(4).await.source("references = [\"boss\"]");
+    let rows = [("E1", 1, "E2"), ("E2", 2, ""), ("E3", 3, "E99"), ("E4", 4, ""), ("E5", 4, "")];
+    let row = |(key, id, boss): (&str, u32, &str)| format!("{key},{},Engineer,{boss}\n", uuid(id));
+    world.roster_text(&("key,id,title,boss\n".to_owned() + &rows.map(row).concat()));
+    let (report, adopted) =
+        adopt(&world.config(), &source(), &world.options("adopt", night(0)), &holder());
+    assert_eq!((report.exit(), adopted[&tenant()]), (Exit::Partial, 3));
+    let index = world.store().index().unwrap();
+    let settled = index.iter().map(|entry| (entry.key.as_str(), entry.fingerprint.is_some()));
+    assert_eq!(settled.collect::<Vec<_>>(), [("E1", true), ("E2", true), ("E3", false)]);
+    assert!(world.store().accepted_input().unwrap().is_none());
 }

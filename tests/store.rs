@@ -74,7 +74,7 @@ fn db(dir: &Path) -> rusqlite::Connection {
 fn store_with_e1(dir: &Path) -> Store {
     let mut store = open(dir);
     let known = attributes(&[("title", Some("Clerk")), ("department", Some("HR"))]);
-    store.adopt([(key("E1"), remote("r1"), known, Fingerprint(7))].into_iter()).unwrap();
+    store.adopt([(key("E1"), remote("r1"), known, Some(Fingerprint(7)))].into_iter()).unwrap();
     store
 }
 
@@ -749,7 +749,8 @@ fn the_index_is_sorted_whatever_the_order_of_arrival() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path());
     let accounts = ["E3", "E1", "É", "E10"].map(|user| {
-        (key(user), remote("r"), Attributes::new(), Fingerprint(u128::from(user.len() as u64)))
+        let fingerprint = Fingerprint(u128::from(user.len() as u64));
+        (key(user), remote("r"), Attributes::new(), Some(fingerprint))
     });
     assert_eq!(store.adopt(accounts.into_iter()).unwrap(), 4);
     store.commit(&[intent(1, "E2", vec![])]).unwrap();

@@ -50,7 +50,7 @@ pub const WHOLE_RUN: &str = "whole_run";
 impl Options {
     /// The run is what a schedule asks for: neither a look, nor an import, nor about some users.
     fn is_whole(&self) -> bool {
-        self.users.is_empty() && matches!(self.verb, "run" | "apply" | "daemon")
+        self.users.is_empty() && matches!(self.verb, "run" | "apply" | "daemon" | "demo")
     }
 }
 

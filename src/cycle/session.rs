@@ -200,7 +200,7 @@ impl Session {
                 for (tenant, index, store) in opened {
                     let report = blank(&tenant, self.options.now);
                     let case = Case::new(tenant, settings, roster.clone(), index, &self.options);
-                    self.desks.push(Desk::new(case, store, report, &self.options, self.clock));
+                    self.desks.push(Desk::new(case, store, report, self.clock));
                 }
             }
         }
@@ -328,7 +328,7 @@ pub fn adopt(
         let id = tenant.id.clone();
         let case = Case::new(tenant, settings, roster.clone(), index, options);
         let desk_report = blank(&case.config, options.now);
-        let mut desk = Desk::new(case, store, desk_report, options, clock);
+        let mut desk = Desk::new(case, store, desk_report, clock);
         adopted.insert(id, desk.adopt());
         ended.push(desk.finish(options, options.now));
     }

@@ -204,18 +204,10 @@ pub(super) struct Desk {
     pub(super) report: TenantReport,
     settled: Vec<UserKey>,
     wishes: BTreeMap<UserKey, Wishes>,
-    /// Only some users were looked at, so nothing is learnt about the source as a whole.
-    partial: bool,
 }
 
 impl Desk {
-    pub(super) fn new(
-        case: Case,
-        store: Store,
-        mut report: TenantReport,
-        options: &Options,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(case: Case, store: Store, mut report: TenantReport, clock: Clock) -> Self {
         report.findings = case.findings().to_vec();
         Self {
             case,
@@ -225,7 +217,6 @@ impl Desk {
             report,
             settled: Vec::new(),
             wishes: BTreeMap::new(),
-            partial: !options.users.is_empty(),
         }
     }
 
@@ -281,14 +272,24 @@ impl Desk {
         }
     }
 
-    /// Takes the wishes of everybody unknown for what the target holds; how many those are.
+    /// Takes the wishes of everybody unknown for what the target holds; how many those are. Who is
+    /// held stays unknown, and a row that cannot be believed as a whole is looked at again.
     pub(super) fn adopt(&mut self) -> u64 {
+        let judged = self.plan(false);
+        let Some(plan) = self.keep(judged) else { return 0 };
+        let held = plan.held.iter().filter(|held| !held.others_go);
+        let held: BTreeSet<UserKey> = held.map(|held| held.key.clone()).collect();
+        if let Some(plan) = &mut self.report.plan {
+            // Nothing is sent, so there is nothing to guard.
+            plan.guards.clear();
+        }
         let Some(store) = &mut self.store else { return 0 };
-        let unknown = |key: &UserKey| !self.case.index.knows(key);
+        let unknown = |key: &UserKey| !self.case.index.knows(key) && !held.contains(key);
         let wanted = self.case.intake.wanted.iter().filter(|wanted| unknown(&wanted.key));
         let account = |wanted: &Wanted| {
-            let Wanted { key, remote_id, attributes, withheld: _, line: _, fingerprint } = wanted;
-            (key.clone(), remote_id.clone(), attributes.clone(), *fingerprint)
+            let Wanted { key, remote_id, attributes, withheld, line: _, fingerprint } = wanted;
+            let fingerprint = withheld.is_empty().then_some(*fingerprint);
+            (key.clone(), remote_id.clone(), attributes.clone(), fingerprint)
         };
         match store.adopt(wanted.map(account)) {
             Ok(adopted) => {
@@ -334,7 +335,7 @@ impl Desk {
         let facts = &self.case.roster.facts;
         let passed = self.report.plan.as_ref().is_some_and(|plan| plan.guards.is_empty());
         let sent = matches!(self.report.end, TenantEnd::Done | TenantEnd::Early(_));
-        if passed && sent && !self.partial && facts.completeness == Completeness::Complete {
+        if passed && sent && options.is_whole() && facts.completeness == Completeness::Complete {
             let (users, rows, digest) = (facts.users, facts.rows, facts.digest);
             store.accept_input(&AcceptedInput { users, rows, digest, at: now })?;
         }
