@@ -7,7 +7,7 @@ use rosterd::{
     config::{Config, Surroundings, load},
     cycle::{Exit, Options, Progress, Session, Silent, WHOLE_RUN, adopt},
     daemon::{holder, new_run},
-    model::{SourceId, TenantId, UserKey},
+    model::{HeldReason, SourceId, TenantId, UserKey},
     sandbox::{Api, Sandbox, SandboxTenant, account_of},
     store::ReadStore,
 };
@@ -194,4 +194,23 @@ async fn adopt_leaves_out_who_is_held_and_settles_no_row_that_cannot_be_believed
     let settled = index.iter().map(|entry| (entry.key.as_str(), entry.fingerprint.is_some()));
     assert_eq!(settled.collect::<Vec<_>>(), [("E1", true), ("E2", true), ("E3", false)]);
     assert!(world.store().accepted_input().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_run_for_some_users_is_guarded_by_the_whole_tenant_and_knows_everybodys_ids() {
+    let world = World::of(10).await;
+    let keys: Vec<String> = (1..=10).map(|n| format!("E{n:02}")).collect();
+    let mut rows: Vec<(&str, u32, &str)> =
+        keys.iter().zip(1..).map(|(key, id)| (key.as_str(), id, "Chief")).collect();
+    rows[9].1 = 9;
+    world.roster(&rows);
+    let users = ["E01", "E02", "E09"].map(|key| UserKey::parse(key).unwrap());
+    let mut session = world.open(Options { users: users.into(), ..world.options("run", night(0)) });
+    session.refresh(&silent()).await;
+    session.send(&silent()).await;
+    let report = session.finish(night(0));
+    // Two of ten, which is within 30 %; the third claims the id of somebody who was not asked for.
+    assert_eq!(report.tenants[0].results.settled, 2, "{report:?}");
+    let held = &report.tenants[0].plan.as_ref().unwrap().held;
+    assert_eq!((held.len(), held[0].reason), (1, HeldReason::SharedRemoteId));
 }

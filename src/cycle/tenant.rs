@@ -13,8 +13,8 @@ use crate::{
         retry::WAIT_IN_RUN_MAX,
     },
     model::{
-        AttrPath, Completeness, Fingerprint, Known, Notice, Operation, Outcome, Roster, UserKey,
-        Value, Wanted, Weight,
+        AttrPath, Completeness, Fingerprint, Known, Notice, Operation, Outcome, RemoteId, Roster,
+        UserKey, Value, Wanted, Weight,
     },
     sender::{Clock, Ended, Http, Lane, Pacer, Secrets, Timeouts},
     store::{AcceptedInput, Snapshot, Store, StoreError},
@@ -69,6 +69,33 @@ pub(super) struct Case {
     pub(super) roster: Arc<Roster>,
     intake: Intake,
     index: Index,
+    others: Others,
+}
+
+/// Users of the tenant whom the run is not about.
+#[derive(Default)]
+struct Others {
+    users: u64,
+    /// Their ids at the target, which nobody else may have.
+    remote_ids: BTreeSet<RemoteId>,
+}
+
+impl Others {
+    /// Keeps only what concerns the chosen users; all are chosen when none is.
+    fn leave_out(intake: &mut Intake, chosen: &BTreeSet<UserKey>) -> Self {
+        if chosen.is_empty() {
+            return Self::default();
+        }
+        let Intake { wanted, held, leavers, findings, untouched: _ } = intake;
+        let is_chosen = |key: &UserKey| chosen.contains(key);
+        let left_out = wanted.extract_if(.., |wanted| !is_chosen(&wanted.key));
+        let remote_ids: Vec<RemoteId> = left_out.map(|wanted| wanted.remote_id).collect();
+        let unheld = held.extract_if(.., |held| !is_chosen(&held.key)).map(|held| held.key);
+        let users = remote_ids.len() + unheld.collect::<BTreeSet<_>>().len();
+        leavers.retain(|leaver| is_chosen(&leaver.key));
+        findings.retain(|finding| finding.key.as_ref().is_none_or(is_chosen));
+        Self { users: users as u64, remote_ids: remote_ids.into_iter().collect() }
+    }
 }
 
 /// What planning gives.
@@ -86,12 +113,8 @@ impl Case {
         options: &Options,
     ) -> Self {
         let mut intake = intake(&config, source, &roster, &index, !options.users.is_empty());
-        if !options.users.is_empty() {
-            intake.wanted.retain(|wanted| options.users.contains(&wanted.key));
-            intake.held.retain(|held| options.users.contains(&held.key));
-            intake.leavers.retain(|leaver| options.users.contains(&leaver.key));
-        }
-        Self { config, roster, intake, index }
+        let others = Others::leave_out(&mut intake, &options.users);
+        Self { config, roster, intake, index, others }
     }
 
     pub(super) fn findings(&self) -> &[crate::model::Finding] {
@@ -119,6 +142,7 @@ impl Case {
             wanted: &self.intake.wanted,
             known: &known,
             owners: &self.index.owners(),
+            taken: &self.others.remote_ids,
             held: &self.intake.held,
             leavers: &self.intake.leavers,
             untouched: self.intake.untouched,
@@ -128,6 +152,7 @@ impl Case {
         planned.plan.guards = guard::judge(&Evidence {
             plan: &planned.plan,
             limits: &self.config.limits,
+            users: planned.plan.users + self.others.users,
             source_users: self.roster.facts.users,
             source_users_before: before.map(|input| input.users),
             holders: &holders,
