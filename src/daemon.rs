@@ -112,7 +112,7 @@ impl Timetable {
     /// A source that missed a run while nobody was there runs at once, and once.
     fn new(config: &Config, now: Timestamp) -> Self {
         let due = |(id, schedule): (&SourceId, &Schedule)| {
-            let missed = schedule.missed(last_finished(config, id), now);
+            let missed = schedule.missed(last_run(config, id), now);
             let due = if missed { Some(now) } else { schedule.after(now) };
             due.map(|due| (id.clone(), due))
         };
@@ -136,13 +136,13 @@ fn schedules(config: &Config) -> impl Iterator<Item = (&SourceId, &Schedule)> {
     config.sources.iter().filter_map(|(id, source)| Some((id, source.schedule.as_ref()?)))
 }
 
-/// When all tenants of a source had last finished a run; `None` when one never has.
-fn last_finished(config: &Config, source: &SourceId) -> Option<Timestamp> {
-    let finished = |tenant: &Arc<crate::config::TenantConfig>| {
+/// When the last whole run of all of a source's tenants began; `None` when one never had any.
+fn last_run(config: &Config, source: &SourceId) -> Option<Timestamp> {
+    let began = |tenant: &Arc<crate::config::TenantConfig>| {
         let store = ReadStore::open(&config.state_dir, &tenant.id).ok()??;
-        store.last_finished().ok()?
+        store.mark(cycle::WHOLE_RUN).ok()?
     };
-    let all: Option<Vec<Timestamp>> = config.tenants_of(source).map(finished).collect();
+    let all: Option<Vec<Timestamp>> = config.tenants_of(source).map(began).collect();
     all?.into_iter().min()
 }
 

@@ -732,7 +732,7 @@ fn the_status_is_what_the_snapshot_holds() {
     let mut store = Store::open(dir.path(), &tenant("acme"), &holder).unwrap();
     let adopted = ["E1", "E2"].map(|user| {
         let attributes = [(AttrPath::new("title"), text("Clerk"))].into();
-        (key(user), RemoteId::parse(user).unwrap(), attributes, Fingerprint(1))
+        (key(user), RemoteId::parse(user).unwrap(), attributes, Some(Fingerprint(1)))
     });
     store.adopt(adopted.into_iter()).unwrap();
     let run = RunId::parse("01890000-0000-7000-8000-000000000001").unwrap();

@@ -5,11 +5,11 @@
 use jiff::Timestamp;
 use rosterd::{
     config::{Config, Surroundings, load},
-    cycle::{Exit, Options, Progress, Session, Silent, TenantEnd, adopt},
+    cycle::{Exit, Options, Progress, Session, Silent, WHOLE_RUN, adopt},
     daemon::{holder, new_run},
     model::{HeldReason, SourceId, TenantId, UserKey},
     sandbox::{Api, Sandbox, SandboxTenant, account_of},
-    store::{ReadStore, Store},
+    store::ReadStore,
 };
 use serde_json::json;
 use std::{
@@ -25,7 +25,8 @@ use tokio::sync::watch;
 struct World {
     folder: TempDir,
     sandbox: Sandbox,
-    /// Further keys of the tenant.
+    /// Further keys of the source, and of the tenant.
+    source: &'static str,
     keys: &'static str,
     stop: watch::Sender<bool>,
 }
@@ -45,13 +46,14 @@ impl World {
         Self {
             folder: tempfile::tempdir().unwrap(),
             sandbox,
+            source: "",
             keys: "",
             stop: watch::channel(false).0,
         }
     }
 
-    fn keys(self, keys: &'static str) -> Self {
-        Self { keys, ..self }
+    fn source(self, source: &'static str) -> Self {
+        Self { source, ..self }
     }
 
     fn path(&self) -> &Path {
@@ -59,21 +61,27 @@ impl World {
     }
 
     /// Key, id at the target and title of everybody.
+    fn roster_text(&self, text: &str) {
+        std::fs::write(self.path().join("roster.csv"), text).unwrap();
+    }
+
     fn roster(&self, rows: &[(&str, u32, &str)]) {
         let row = |(key, id, title): &(&str, u32, &str)| format!("{key},{},{title}\n", uuid(*id));
         let rows: String = rows.iter().map(row).collect();
-        std::fs::write(self.path().join("roster.csv"), format!("key,id,title\n{rows}")).unwrap();
+        self.roster_text(&format!("key,id,title\n{rows}"));
     }
 
     fn config(&self) -> Arc<Config> {
         let text = format!(
             "[state]\ndir = \"state\"\n\
-             [sources.people.csv]\npath = \"roster.csv\"\nkey = \"key\"\n\
+             [sources.people.csv]\npath = \"roster.csv\"\nkey = \"key\"\n{}\n\
              [tenants.dog]\nquota = \"1000/s\"\nallow_insecure_http = \"loopback\"\n{}\n\
              [tenants.dog.datadog]\nbase_url = \"{}\"\n\
              [tenants.dog.credentials]\ntoken_env = \"TOKEN\"\n\
              [tenants.dog.remote_id]\ncolumn = \"id\"\n\
-             [tenants.dog.map]\ntitle = {{ column = \"title\" }}\n",
+             [tenants.dog.map]\ntitle = {{ column = \"title\" }}\n\
+             \"name.formatted\" = {{ column = \"boss\", optional = true }}\n",
+            self.source,
             self.keys,
             self.sandbox.base_url("dog"),
         );
@@ -134,4 +142,75 @@ async fn inv7_what_is_sent_hours_after_the_run_began_is_recorded_as_sent_then() 
     assert_eq!((report.exit(), world.sandbox.requests("dog").len()), (Exit::Done, 4));
     let lunch = night(0).checked_add(jiff::SignedDuration::from_hours(2)).unwrap();
     assert_eq!(world.store().sends_since(lunch).unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn e16_only_a_run_about_everybody_that_nobody_stopped_counts_as_the_nights_run() {
+    let world = World::of(2).await;
+    world.roster(&[("E1", 1, "Engineer"), ("E2", 2, "Engineer")]);
+    let mark = || world.store().mark(WHOLE_RUN).unwrap();
+
+    let _ = adopt(&world.config(), &source(), &world.options("adopt", night(0)), &holder());
+    assert_eq!(mark(), None, "adopt");
+
+    let mut session = world.open(world.options("plan", night(0)));
+    session.refresh(&silent()).await;
+    let _ = session.finish(night(0));
+    assert_eq!(mark(), None, "plan --refresh");
+
+    let users = BTreeSet::from([UserKey::parse("E1").unwrap()]);
+    let mut session = world.open(Options { users, ..world.options("run", night(0)) });
+    session.refresh(&silent()).await;
+    session.send(&silent()).await;
+    let _ = session.finish(night(0));
+    assert_eq!(mark(), None, "--user");
+
+    world.roster(&[("E1", 1, "Chief"), ("E2", 2, "Engineer")]);
+    world.stop.send_replace(true);
+    let mut session = world.open(world.options("daemon", night(0)));
+    session.refresh(&silent()).await;
+    session.send(&silent()).await;
+    assert_eq!(session.finish(night(0)).exit(), Exit::Early);
+    assert_eq!(mark(), None, "stopped");
+
+    world.stop.send_replace(false);
+    let mut session = world.open(world.options("daemon", night(1)));
+    session.refresh(&silent()).await;
+    session.send(&silent()).await;
+    assert_eq!(session.finish(night(2)).exit(), Exit::Done);
+    assert_eq!(mark(), Some(night(1)));
+}
+
+#[tokio::test]
+async fn adopt_leaves_out_who_is_held_and_settles_no_row_that_cannot_be_believed_as_a_whole() {
+    let world = World::of(4).await.source("references = [\"boss\"]");
+    let rows = [("E1", 1, "E2"), ("E2", 2, ""), ("E3", 3, "E99"), ("E4", 4, ""), ("E5", 4, "")];
+    let row = |(key, id, boss): (&str, u32, &str)| format!("{key},{},Engineer,{boss}\n", uuid(id));
+    world.roster_text(&("key,id,title,boss\n".to_owned() + &rows.map(row).concat()));
+    let (report, adopted) =
+        adopt(&world.config(), &source(), &world.options("adopt", night(0)), &holder());
+    assert_eq!((report.exit(), adopted[&tenant()]), (Exit::Partial, 3));
+    let index = world.store().index().unwrap();
+    let settled = index.iter().map(|entry| (entry.key.as_str(), entry.fingerprint.is_some()));
+    assert_eq!(settled.collect::<Vec<_>>(), [("E1", true), ("E2", true), ("E3", false)]);
+    assert!(world.store().accepted_input().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_run_for_some_users_is_guarded_by_the_whole_tenant_and_knows_everybodys_ids() {
+    let world = World::of(10).await;
+    let keys: Vec<String> = (1..=10).map(|n| format!("E{n:02}")).collect();
+    let mut rows: Vec<(&str, u32, &str)> =
+        keys.iter().zip(1..).map(|(key, id)| (key.as_str(), id, "Chief")).collect();
+    rows[9].1 = 9;
+    world.roster(&rows);
+    let users = ["E01", "E02", "E09"].map(|key| UserKey::parse(key).unwrap());
+    let mut session = world.open(Options { users: users.into(), ..world.options("run", night(0)) });
+    session.refresh(&silent()).await;
+    session.send(&silent()).await;
+    let report = session.finish(night(0));
+    // Two of ten, which is within 30 %; the third claims the id of somebody who was not asked for.
+    assert_eq!(report.tenants[0].results.settled, 2, "{report:?}");
+    let held = &report.tenants[0].plan.as_ref().unwrap().held;
+    assert_eq!((held.len(), held[0].reason), (1, HeldReason::SharedRemoteId));
 }

@@ -39,7 +39,7 @@ impl Schedule {
         next.ok().map(|next| next.timestamp())
     }
 
-    /// Whether a moment has come since the last finished run: a missed night is caught up once.
+    /// Whether a moment has come since the last run began: missed nights are caught up by one run.
     #[must_use]
     pub fn missed(&self, last: Option<Timestamp>, now: Timestamp) -> bool {
         last.is_none_or(|last| self.after(last).is_some_and(|due| due <= now))

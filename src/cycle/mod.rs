@@ -43,6 +43,17 @@ pub struct Options {
     pub stop: watch::Receiver<bool>,
 }
 
+/// The mark that a run leaves in a tenant's snapshot (see [`crate::store::Snapshot::mark`]) when it
+/// was about everybody and nobody stopped it: when that run began.
+pub const WHOLE_RUN: &str = "whole_run";
+
+impl Options {
+    /// The run is what a schedule asks for: neither a look, nor an import, nor about some users.
+    fn is_whole(&self) -> bool {
+        self.users.is_empty() && matches!(self.verb, "run" | "apply" | "daemon" | "demo")
+    }
+}
+
 /// What became of one source and its tenants.
 #[derive(Debug)]
 pub struct CycleReport {

@@ -1,7 +1,7 @@
 //! From the locks to the last record.
 
 use super::{
-    CycleReport, Options, Progress, TenantEnd, TenantReport,
+    CycleReport, Options, Progress, TenantEnd, TenantReport, WHOLE_RUN,
     gather::{self, Index},
     tenant::{Case, Desk, blank, of_store, refusal},
 };
@@ -200,7 +200,7 @@ impl Session {
                 for (tenant, index, store) in opened {
                     let report = blank(&tenant, self.options.now);
                     let case = Case::new(tenant, settings, roster.clone(), index, &self.options);
-                    self.desks.push(Desk::new(case, store, report, &self.options, self.clock));
+                    self.desks.push(Desk::new(case, store, report, self.clock));
                 }
             }
         }
@@ -328,7 +328,7 @@ pub fn adopt(
         let id = tenant.id.clone();
         let case = Case::new(tenant, settings, roster.clone(), index, options);
         let desk_report = blank(&case.config, options.now);
-        let mut desk = Desk::new(case, store, desk_report, options, clock);
+        let mut desk = Desk::new(case, store, desk_report, clock);
         adopted.insert(id, desk.adopt());
         ended.push(desk.finish(options, options.now));
     }
@@ -351,7 +351,13 @@ fn open_store(
 
 fn close_refused(mut store: Store, report: TenantReport, options: &Options) -> TenantReport {
     let summary = format!("{{\"exit\":{}}}", report.exit().code());
-    match store.end_run(&options.run, &summary, options.now) {
+    let mut close = || {
+        if options.is_whole() {
+            store.set_mark(WHOLE_RUN, options.now)?;
+        }
+        store.end_run(&options.run, &summary, options.now)
+    };
+    match close() {
         Ok(()) => report,
         Err(error) => end(report, of_store(&error)),
     }

@@ -1,7 +1,7 @@
 //! One tenant's part of a cycle: planned, judged, sent, recorded.
 
 use super::{
-    Options, Phase, Progress, Results, TenantEnd, TenantReport,
+    Options, Phase, Progress, Results, TenantEnd, TenantReport, WHOLE_RUN,
     gather::{Index, Intake, intake},
     recorder::{Journal, Wishes},
 };
@@ -13,8 +13,8 @@ use crate::{
         retry::WAIT_IN_RUN_MAX,
     },
     model::{
-        AttrPath, Completeness, Fingerprint, Known, Notice, Operation, Outcome, Roster, UserKey,
-        Value, Wanted, Weight,
+        AttrPath, Completeness, Fingerprint, Known, Notice, Operation, Outcome, RemoteId, Roster,
+        UserKey, Value, Wanted, Weight,
     },
     sender::{Clock, Ended, Http, Lane, Pacer, Secrets, Timeouts},
     store::{AcceptedInput, Snapshot, Store, StoreError},
@@ -69,6 +69,33 @@ pub(super) struct Case {
     pub(super) roster: Arc<Roster>,
     intake: Intake,
     index: Index,
+    others: Others,
+}
+
+/// Users of the tenant whom the run is not about.
+#[derive(Default)]
+struct Others {
+    users: u64,
+    /// Their ids at the target, which nobody else may have.
+    remote_ids: BTreeSet<RemoteId>,
+}
+
+impl Others {
+    /// Keeps only what concerns the chosen users; all are chosen when none is.
+    fn leave_out(intake: &mut Intake, chosen: &BTreeSet<UserKey>) -> Self {
+        if chosen.is_empty() {
+            return Self::default();
+        }
+        let Intake { wanted, held, leavers, findings, untouched: _ } = intake;
+        let is_chosen = |key: &UserKey| chosen.contains(key);
+        let left_out = wanted.extract_if(.., |wanted| !is_chosen(&wanted.key));
+        let remote_ids: Vec<RemoteId> = left_out.map(|wanted| wanted.remote_id).collect();
+        let unheld = held.extract_if(.., |held| !is_chosen(&held.key)).map(|held| held.key);
+        let users = remote_ids.len() + unheld.collect::<BTreeSet<_>>().len();
+        leavers.retain(|leaver| is_chosen(&leaver.key));
+        findings.retain(|finding| finding.key.as_ref().is_none_or(is_chosen));
+        Self { users: users as u64, remote_ids: remote_ids.into_iter().collect() }
+    }
 }
 
 /// What planning gives.
@@ -86,12 +113,8 @@ impl Case {
         options: &Options,
     ) -> Self {
         let mut intake = intake(&config, source, &roster, &index, !options.users.is_empty());
-        if !options.users.is_empty() {
-            intake.wanted.retain(|wanted| options.users.contains(&wanted.key));
-            intake.held.retain(|held| options.users.contains(&held.key));
-            intake.leavers.retain(|leaver| options.users.contains(&leaver.key));
-        }
-        Self { config, roster, intake, index }
+        let others = Others::leave_out(&mut intake, &options.users);
+        Self { config, roster, intake, index, others }
     }
 
     pub(super) fn findings(&self) -> &[crate::model::Finding] {
@@ -119,6 +142,7 @@ impl Case {
             wanted: &self.intake.wanted,
             known: &known,
             owners: &self.index.owners(),
+            taken: &self.others.remote_ids,
             held: &self.intake.held,
             leavers: &self.intake.leavers,
             untouched: self.intake.untouched,
@@ -128,6 +152,7 @@ impl Case {
         planned.plan.guards = guard::judge(&Evidence {
             plan: &planned.plan,
             limits: &self.config.limits,
+            users: planned.plan.users + self.others.users,
             source_users: self.roster.facts.users,
             source_users_before: before.map(|input| input.users),
             holders: &holders,
@@ -204,18 +229,10 @@ pub(super) struct Desk {
     pub(super) report: TenantReport,
     settled: Vec<UserKey>,
     wishes: BTreeMap<UserKey, Wishes>,
-    /// Only some users were looked at, so nothing is learnt about the source as a whole.
-    partial: bool,
 }
 
 impl Desk {
-    pub(super) fn new(
-        case: Case,
-        store: Store,
-        mut report: TenantReport,
-        options: &Options,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(case: Case, store: Store, mut report: TenantReport, clock: Clock) -> Self {
         report.findings = case.findings().to_vec();
         Self {
             case,
@@ -225,7 +242,6 @@ impl Desk {
             report,
             settled: Vec::new(),
             wishes: BTreeMap::new(),
-            partial: !options.users.is_empty(),
         }
     }
 
@@ -281,14 +297,24 @@ impl Desk {
         }
     }
 
-    /// Takes the wishes of everybody unknown for what the target holds; how many those are.
+    /// Takes the wishes of everybody unknown for what the target holds; how many those are. Who is
+    /// held stays unknown, and a row that cannot be believed as a whole is looked at again.
     pub(super) fn adopt(&mut self) -> u64 {
+        let judged = self.plan(false);
+        let Some(plan) = self.keep(judged) else { return 0 };
+        let held = plan.held.iter().filter(|held| !held.others_go);
+        let held: BTreeSet<UserKey> = held.map(|held| held.key.clone()).collect();
+        if let Some(plan) = &mut self.report.plan {
+            // Nothing is sent, so there is nothing to guard.
+            plan.guards.clear();
+        }
         let Some(store) = &mut self.store else { return 0 };
-        let unknown = |key: &UserKey| !self.case.index.knows(key);
+        let unknown = |key: &UserKey| !self.case.index.knows(key) && !held.contains(key);
         let wanted = self.case.intake.wanted.iter().filter(|wanted| unknown(&wanted.key));
         let account = |wanted: &Wanted| {
-            let Wanted { key, remote_id, attributes, withheld: _, line: _, fingerprint } = wanted;
-            (key.clone(), remote_id.clone(), attributes.clone(), *fingerprint)
+            let Wanted { key, remote_id, attributes, withheld, line: _, fingerprint } = wanted;
+            let fingerprint = withheld.is_empty().then_some(*fingerprint);
+            (key.clone(), remote_id.clone(), attributes.clone(), fingerprint)
         };
         match store.adopt(wanted.map(account)) {
             Ok(adopted) => {
@@ -334,9 +360,14 @@ impl Desk {
         let facts = &self.case.roster.facts;
         let passed = self.report.plan.as_ref().is_none_or(|plan| plan.guards.is_empty());
         let sent = matches!(self.report.end, TenantEnd::Done | TenantEnd::Early(_));
-        if passed && sent && !self.partial && facts.completeness == Completeness::Complete {
+        if passed && sent && options.is_whole() && facts.completeness == Completeness::Complete {
             let (users, rows, digest) = (facts.users, facts.rows, facts.digest);
             store.accept_input(&AcceptedInput { users, rows, digest, at: now })?;
+        }
+        let broken_off =
+            matches!(self.report.end, TenantEnd::Declined | TenantEnd::Early(Ended::Stopped));
+        if options.is_whole() && !broken_off {
+            store.set_mark(WHOLE_RUN, options.now)?;
         }
         store.prune(now)?;
         store.end_run(&options.run, &summary(&self.report), now)

@@ -87,6 +87,8 @@ impl Default for Limits {
 pub struct Evidence<'a> {
     pub plan: &'a Plan,
     pub limits: &'a Limits,
+    /// Users of the tenant, also those whom a plan for some users is not about.
+    pub users: u64,
     /// Users in the source now, and at the last accepted read.
     pub source_users: u64,
     pub source_users_before: Option<u64>,
@@ -138,7 +140,7 @@ fn source_shrink(evidence: &Evidence<'_>) -> Vec<Trip> {
 }
 
 fn update(evidence: &Evidence<'_>) -> Vec<Trip> {
-    let users = evidence.plan.users;
+    let users = evidence.users;
     let changed = evidence.plan.changes().count() as u64;
     let limit = evidence.limits.max_update;
     if !limit.exceeded(changed, users) {
@@ -179,7 +181,7 @@ pub fn cleared(plan: &Plan) -> BTreeMap<&AttrPath, u64> {
 
 fn bad_values(evidence: &Evidence<'_>) -> Vec<Trip> {
     let limit = evidence.limits.max_bad_values;
-    let users = evidence.plan.users;
+    let users = evidence.users;
     let mut bad: BTreeMap<&AttrPath, u64> = BTreeMap::new();
     for held in &evidence.plan.held {
         if let (HeldReason::BadValue, Some(path)) = (held.reason, &held.attribute) {
@@ -245,6 +247,7 @@ mod tests {
         let evidence = Evidence {
             plan,
             limits: &limits,
+            users: plan.users,
             source_users: now,
             source_users_before: before,
             holders: &holders,
@@ -293,6 +296,7 @@ mod tests {
         let evidence = Evidence {
             plan: &plan,
             limits: &limits,
+            users: plan.users,
             source_users: 100,
             source_users_before: None,
             holders: &BTreeMap::new(),

@@ -28,6 +28,8 @@ pub struct Inputs<'a> {
     pub known: &'a BTreeMap<UserKey, Known>,
     /// Who has which remote id, of everybody known.
     pub owners: &'a BTreeMap<RemoteId, UserKey>,
+    /// Remote ids that this roster gives to users who are not in `wanted`.
+    pub taken: &'a BTreeSet<RemoteId>,
     /// Held before the diff: rows and values.
     pub held: &'a [Held],
     pub leavers: &'a [Leaver],
@@ -108,7 +110,7 @@ fn sharers<'a>(inputs: &Inputs<'a>) -> BTreeSet<&'a UserKey> {
         let other = inputs.owners.get(id).filter(|owner| !users.contains(owner));
         // The owner of record counts, unless this very roster says that it has another id now.
         let other = other.is_some_and(|owner| !moved(owner, id));
-        if users.len() > 1 || other {
+        if users.len() > 1 || other || inputs.taken.contains(id) {
             sharers.extend(users);
         }
     }
@@ -355,6 +357,7 @@ mod tests {
                 wanted: &self.wanted,
                 known: &self.known,
                 owners: &owners,
+                taken: &BTreeSet::new(),
                 held: &[],
                 leavers: &[],
                 untouched: 0,

@@ -140,15 +140,6 @@ impl Snapshot {
             rows.collect()
         })
     }
-
-    /// When a run last came to its end, whatever its result.
-    pub fn last_finished(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read("read when a run last ended", |db| {
-            let ended = "SELECT max(ended) FROM run";
-            let ended: Option<i64> = db.query_row(ended, [], |row| row.get(0))?;
-            Ok(ended.map(instant_from_micros))
-        })
-    }
 }
 
 fn journal_row(row: &Row<'_>) -> rusqlite::Result<JournalRow> {

@@ -32,8 +32,9 @@ pub struct Store {
     _lock: File,
 }
 
-/// One user's account as the target holds it, from an import.
-pub type Adopted = (UserKey, RemoteId, Attributes, Fingerprint);
+/// One user's account as the target holds it, from an import; with the fingerprint of the row when
+/// all of it is wished.
+pub type Adopted = (UserKey, RemoteId, Attributes, Option<Fingerprint>);
 
 impl Store {
     /// Opens `<dir>/<tenant>.db`, creating the directory (0700) and the files (0600) that are not
@@ -109,7 +110,6 @@ impl Store {
             let mut adopted = 0;
             for (key, remote_id, attributes, fingerprint) in accounts {
                 let unseen = UserRow::unseen(key, remote_id);
-                let fingerprint = Some(fingerprint);
                 rows::put_user(tx, &UserRow { fingerprint, seen: true, attributes, ..unseen })?;
                 adopted += 1;
             }
