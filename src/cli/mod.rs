@@ -8,7 +8,7 @@ mod rehearse;
 mod signals;
 mod verbs;
 
-use crate::{config::ConfigError, cycle::Exit};
+use crate::{config::ConfigError, cycle::Exit, store::StoreError};
 use anyhow::Error;
 use arguments::{Arguments, Verb};
 use clap::Parser;
@@ -40,6 +40,15 @@ impl Ended {
     }
 }
 
+/// Something that the caller has to write otherwise.
+#[derive(Debug, thiserror::Error)]
+enum Mistake {
+    #[error("{0}")]
+    CommandLine(String),
+    #[error("{0}")]
+    Configuration(String),
+}
+
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -64,7 +73,13 @@ fn usage(error: &clap::Error) -> ExitCode {
 /// Prints an error with its causes; its exit code.
 fn tell(error: &Error) -> u8 {
     say(&format!("error: {error:#}"));
-    if error.is::<ConfigError>() { Exit::Config.code() } else { Exit::Failed.code() }
+    match error.downcast_ref() {
+        Some(Mistake::CommandLine(_)) => USAGE,
+        Some(Mistake::Configuration(_)) => Exit::Config.code(),
+        None if error.is::<ConfigError>() => Exit::Config.code(),
+        None if error.is::<StoreError>() => Exit::State.code(),
+        None => Exit::Failed.code(),
+    }
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<Ended> {

@@ -1,7 +1,7 @@
 //! `rosterd sandbox`: the configured targets, on this machine.
 
 use super::{
-    Ended,
+    Ended, Mistake,
     arguments::{Common, Sandbox as Wish},
     output::{say, write_stdout},
     signals::Signals,
@@ -17,7 +17,7 @@ use crate::{
         account_of,
     },
 };
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -74,7 +74,7 @@ fn overlay(config: &Config, sandbox: &Sandbox) -> String {
 fn tenants(config: &Config, wish: &Wish) -> anyhow::Result<Vec<SandboxTenant>> {
     let faults = faults(wish)?;
     let quota = wish.quota.as_deref().map(Rate::parse).transpose();
-    let quota = quota.map_err(|why| anyhow!("--quota {why}"))?;
+    let quota = quota.map_err(|why| Mistake::CommandLine(format!("--quota {why}")))?;
     let options = Options {
         run: new_run(),
         verb: "sandbox",
@@ -184,22 +184,23 @@ const FAULTS: [(&str, Fault); 10] = [
     ("conflict", Fault::Conflict),
 ];
 
-fn faults(wish: &Wish) -> anyhow::Result<Faults> {
-    let mut shares = Vec::new();
-    for text in &wish.faults {
-        let Some((name, share)) = text.split_once('=') else {
-            bail!("--fault {text}: write it as NAME=SHARE, such as `lost-answer=2%`");
-        };
-        let found = FAULTS.iter().find(|(known, _)| *known == name);
-        let Some((_, fault)) = found else {
-            let known: Vec<&str> = FAULTS.iter().map(|(name, _)| *name).collect();
-            bail!("--fault {text}: known are {}", known.join(", "));
-        };
-        let percent = share.trim_end_matches('%').parse::<f64>().ok();
-        let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
-        let percent =
-            percent.with_context(|| format!("--fault {text}: the share is no percentage"))?;
-        shares.push((percent / 100.0, fault.clone()));
-    }
-    Ok(Faults::shares(wish.seed, shares))
+fn faults(wish: &Wish) -> Result<Faults, Mistake> {
+    let shares: Result<Vec<_>, Mistake> = wish.faults.iter().map(|text| share(text)).collect();
+    Ok(Faults::shares(wish.seed, shares?))
+}
+
+/// Reads `lost-answer=2%`.
+fn share(text: &str) -> Result<(f64, Fault), Mistake> {
+    let mistake = |why: &str| Mistake::CommandLine(format!("--fault {text}: {why}"));
+    let Some((name, share)) = text.split_once('=') else {
+        return Err(mistake("write it as NAME=SHARE, such as `lost-answer=2%`"));
+    };
+    let Some((_, fault)) = FAULTS.iter().find(|(known, _)| *known == name) else {
+        let known: Vec<&str> = FAULTS.iter().map(|(name, _)| *name).collect();
+        return Err(mistake(&format!("known are {}", known.join(", "))));
+    };
+    let percent = share.trim_end_matches('%').parse::<f64>().ok();
+    let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+    let percent = percent.ok_or_else(|| mistake("the share is no percentage"))?;
+    Ok((percent / 100.0, fault.clone()))
 }

@@ -1,7 +1,7 @@
 //! The verbs that work on a configuration.
 
 use super::{
-    Ended,
+    Ended, Mistake,
     arguments::{Adopt, Apply, Common, Plan, Run, Scope, Status},
     ask,
     output::{Bars, say, write_private, write_stdout},
@@ -33,7 +33,8 @@ fn sources(config: &Config, scope: &Scope) -> anyhow::Result<Vec<SourceId>> {
     for tenant in &scope.tenants {
         if !config.tenants.contains_key(tenant) {
             let known: Vec<String> = config.tenants.keys().map(ToString::to_string).collect();
-            bail!("there is no tenant `{tenant}`; known are {}", known.join(", "));
+            let why = format!("there is no tenant `{tenant}`; known are {}", known.join(", "));
+            bail!(Mistake::CommandLine(why));
         }
     }
     let fed = |source: &&SourceId| {
@@ -45,9 +46,10 @@ fn sources(config: &Config, scope: &Scope) -> anyhow::Result<Vec<SourceId>> {
     }
     let find = |name: &String| {
         let id = SourceId::parse(name).ok().filter(|id| config.sources.contains_key(id));
-        id.with_context(|| {
+        id.ok_or_else(|| {
             let known: Vec<String> = config.sources.keys().map(ToString::to_string).collect();
-            format!("there is no source `{name}`; known are {}", known.join(", "))
+            let why = format!("there is no source `{name}`; known are {}", known.join(", "));
+            Mistake::CommandLine(why).into()
         })
     };
     scope.source.iter().map(find).collect()
@@ -145,7 +147,8 @@ pub(super) async fn plan_refreshed(
 fn show_plan(reports: &[CycleReport], plan: &Plan, colour: bool) -> anyhow::Result<Ended> {
     if let Some(path) = &plan.out {
         let [report] = reports else {
-            bail!("a plan file holds one source; choose it with --source");
+            let why = "a plan file holds one source; choose it with --source";
+            bail!(Mistake::CommandLine(why.to_owned()));
         };
         write_private(path, &report::json_text(&report::plan_json(report)))
             .with_context(|| format!("failed to write the plan to {}", path.display()))?;
@@ -220,6 +223,9 @@ pub(super) async fn apply(common: &Common, apply: &Apply, colour: bool) -> anyho
     let mut chosen = sources(&config, &apply.scope)?;
     if let Some(saved) = &saved {
         chosen.retain(|source| source.as_str() == saved.source);
+        if chosen.is_empty() {
+            bail!("the plan is for the source `{}`, which this run does not have", saved.source);
+        }
     }
     let mut reports = Vec::new();
     for source in chosen {
@@ -333,7 +339,8 @@ pub(super) async fn daemon(common: &Common) -> anyhow::Result<Ended> {
         .map(|(id, _)| id)
         .collect();
     if unscheduled.len() == config.sources.len() {
-        bail!("no source has a schedule; add `[sources.NAME.schedule]` with `cron` and `zone`");
+        let why = "no source has a schedule; add `[sources.NAME.schedule]` with `cron` and `zone`";
+        bail!(Mistake::Configuration(why.to_owned()));
     }
     for source in unscheduled {
         tracing::warn!(%source, "the source has no schedule and is left alone");
