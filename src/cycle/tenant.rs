@@ -360,7 +360,10 @@ impl Desk {
         let facts = &self.case.roster.facts;
         let passed = self.report.plan.as_ref().is_none_or(|plan| plan.guards.is_empty());
         let sent = matches!(self.report.end, TenantEnd::Done | TenantEnd::Early(_));
-        if passed && sent && options.is_whole() && facts.completeness == Completeness::Complete {
+        // What is adopted is the first measure, and never takes the place of one.
+        let first = options.users.is_empty() && store.accepted_input()?.is_none();
+        let measures = options.is_whole() || first;
+        if passed && sent && measures && facts.completeness == Completeness::Complete {
             let (users, rows, digest) = (facts.users, facts.rows, facts.digest);
             store.accept_input(&AcceptedInput { users, rows, digest, at: now })?;
         }
