@@ -10,7 +10,7 @@ use crate::{
     engine::{
         guard::{self, Evidence},
         plan::{Inputs, Planned, digest, plan},
-        retry::WAIT_IN_RUN_MAX,
+        retry::{WAIT_IN_RUN_MAX, moment_after},
     },
     model::{
         AttrPath, Completeness, Fingerprint, Known, Notice, Operation, Outcome, RemoteId, Roster,
@@ -141,7 +141,7 @@ impl Case {
             quota: self.config.quota,
             wanted: &self.intake.wanted,
             known: &known,
-            owners: &self.index.owners(),
+            owners: &self.index.owners(&self.intake.wanted),
             taken: &self.others.remote_ids,
             held: &self.intake.held,
             leavers: &self.intake.leavers,
@@ -433,7 +433,7 @@ impl Desk {
         let pause = store.pause().map_err(|error| of_store(&error))?;
         let paused = pause.map_or(Duration::ZERO, |pause| clock.until(pause.until));
         if paused > WAIT_IN_RUN_MAX {
-            let until = crate::engine::retry::moment_after(clock.now(), paused);
+            let until = moment_after(clock.now(), paused);
             return Err(TenantEnd::Paused { until });
         }
         let pacer = pacer(config, store, &clock, started).map_err(|error| of_store(&error))?;
@@ -521,17 +521,26 @@ fn pacer(
     clock: &Clock,
     now: Instant,
 ) -> Result<Pacer, StoreError> {
-    let window = jiff::SignedDuration::try_from(config.quota.per).unwrap_or_default();
-    let since = clock.now().checked_sub(window).unwrap_or(Timestamp::MIN);
-    let sends = store.sends_since(since)?;
-    // A run that was killed may have sent what it had recorded at any time since then.
-    let killed = store.runs(2)?.get(1).is_some_and(|run| run.ended.is_none());
+    let sends =
+        store.sends_since(before(clock.now(), config.quota.per + config.request_timeout))?;
+    // A run that was killed may have sent what it had recorded at any time since then. What another
+    // sent had arrived before it was given up, and before the run ended.
+    let ended = store.runs(2)?.get(1).map_or(Some(Timestamp::MIN), |run| run.ended);
+    let arrived = |at: &Timestamp| match ended {
+        None => clock.now(),
+        Some(ended) => moment_after(*at, config.request_timeout).min(ended).max(*at),
+    };
     // A clock that was set back makes a departure look like a future one: it counts as just now.
-    let passed =
-        |at: &Timestamp| Duration::try_from(clock.now().duration_since(*at)).unwrap_or_default();
-    let ago = |at: &Timestamp| if killed { Duration::ZERO } else { passed(at) };
+    let ago = |at: &Timestamp| {
+        Duration::try_from(clock.now().duration_since(arrived(at))).unwrap_or_default()
+    };
     let recent: Vec<Duration> = sends.iter().map(ago).collect();
     Ok(Pacer::new(config.quota, &recent, now))
+}
+
+fn before(now: Timestamp, time: Duration) -> Timestamp {
+    let time = jiff::SignedDuration::try_from(time).unwrap_or(jiff::SignedDuration::MAX);
+    now.checked_sub(time).unwrap_or(Timestamp::MIN)
 }
 
 fn secrets(config: &TenantConfig) -> Result<Secrets, String> {

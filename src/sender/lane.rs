@@ -62,6 +62,9 @@ struct Shared {
 /// After so many answers without throttling its schedule starts again.
 const CLEAN_ENOUGH: u32 = 20;
 
+/// A request that leaves later than this after it was recorded is recorded once more.
+const RECORD_AGE_MAX: Duration = Duration::from_millis(100);
+
 /// Why a lane ended before its last operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -451,9 +454,14 @@ impl<R: Recorder> Carrier<'_, R> {
         if self.lane.has_ended() {
             return Ok(None);
         }
+        let recorded = Instant::now();
         let Some(departure) = self.lane.or_end(self.lane.pacer.depart()).await else {
             return Ok(None);
         };
+        // Held up by a pause: the next run counts the quota by what is recorded.
+        if recorded.elapsed() > RECORD_AGE_MAX {
+            self.recorder.again(self.intent, self.lane.clock.now()).await?;
+        }
         self.requests += 1;
         self.count_request(action);
         let (method, left) = (request.method.as_str(), Instant::now());
