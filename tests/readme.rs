@@ -1,5 +1,7 @@
 //! What the README shows is what there is.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers stop where its body would")]
+
 use rosterd::{
     config::{Surroundings, load},
     dialect::REGISTRY,

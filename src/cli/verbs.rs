@@ -224,7 +224,7 @@ pub(super) async fn apply(common: &Common, apply: &Apply, colour: bool) -> anyho
     if let Some(saved) = &saved {
         chosen.retain(|source| source.as_str() == saved.source);
         if chosen.is_empty() {
-            bail!("the plan is for the source `{}`, which this run does not have", saved.source);
+            bail!("the plan is for the source `{}`, which this run is not about", saved.source);
         }
     }
     let mut reports = Vec::new();
@@ -235,7 +235,12 @@ pub(super) async fn apply(common: &Common, apply: &Apply, colour: bool) -> anyho
             session.plan_only();
             if let Some(why) = saved.stale(session.tenants()) {
                 session.decline();
-                let _ = session.finish(now());
+                let report = session.finish(now());
+                // What keeps it from being planned at all has an exit code of its own.
+                if report.exit() > Exit::Failed {
+                    reports.push(report);
+                    continue;
+                }
                 bail!("the plan is stale: {why}; nothing was sent; make a new plan");
             }
         } else {

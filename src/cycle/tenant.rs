@@ -10,7 +10,7 @@ use crate::{
     engine::{
         guard::{self, Evidence},
         plan::{Inputs, Planned, digest, plan},
-        retry::WAIT_IN_RUN_MAX,
+        retry::{WAIT_IN_RUN_MAX, moment_after},
     },
     model::{
         AttrPath, Completeness, Fingerprint, Known, Notice, Operation, Outcome, RemoteId, Roster,
@@ -141,7 +141,7 @@ impl Case {
             quota: self.config.quota,
             wanted: &self.intake.wanted,
             known: &known,
-            owners: &self.index.owners(),
+            owners: &self.index.owners(&self.intake.wanted),
             taken: &self.others.remote_ids,
             held: &self.intake.held,
             leavers: &self.intake.leavers,
@@ -161,25 +161,27 @@ impl Case {
         Ok(Judgement { planned, wishes })
     }
 
-    /// How many known users have a value, for each attribute that the plan empties.
+    /// How many users have a value or may have one, for each attribute that the plan empties.
     fn holders(
         &self,
         snapshot: Option<&Snapshot>,
         planned: &Planned,
     ) -> Result<BTreeMap<AttrPath, u64>, StoreError> {
         let paths = guard::cleared(&planned.plan);
-        let (Some(snapshot), false) = (snapshot, paths.is_empty()) else {
-            return Ok(BTreeMap::new());
-        };
-        let keys: Vec<&UserKey> = self.index.keys().collect();
         let mut holders: BTreeMap<AttrPath, u64> = BTreeMap::new();
+        if paths.is_empty() {
+            return Ok(holders);
+        }
+        let mut count = |path: &AttrPath| *holders.entry(path.clone()).or_default() += 1;
+        // Nothing is known of these, so each of them may hold one.
+        let unknown = planned.plan.changes().filter(|(change, _)| !self.index.knows(&change.key));
+        let edited = unknown.flat_map(|(_, edits)| edits).map(|edit| &edit.path);
+        edited.filter(|path| paths.contains_key(path)).for_each(&mut count);
+        let Some(snapshot) = snapshot else { return Ok(holders) };
+        let keys: Vec<&UserKey> = self.index.keys().collect();
         for keys in keys.chunks(4096) {
             for known in snapshot.known(keys)?.values() {
-                for path in paths.keys() {
-                    let value = known.attributes.get(*path).and_then(Option::as_ref);
-                    let holds = value.is_some_and(|value| !Value::is_empty_set(value));
-                    *holders.entry((*path).clone()).or_default() += u64::from(holds);
-                }
+                paths.keys().filter(|path| may_hold(known, path)).for_each(|path| count(path));
             }
         }
         Ok(holders)
@@ -215,6 +217,12 @@ impl Case {
         }
         paths
     }
+}
+
+/// Whether the user has a value there, or may have one that nobody has seen.
+fn may_hold(known: &Known, path: &AttrPath) -> bool {
+    let filled = |value: &Option<Value>| value.as_ref().is_some_and(|value| !value.is_empty_set());
+    known.attributes.get(path).is_none_or(filled)
 }
 
 /// A tenant whose snapshot is locked for us.
@@ -272,16 +280,27 @@ impl Desk {
         let _ = self.keep(planned);
     }
 
+    /// What keeps the plan from being sent, if anything does.
+    fn hold_back(&mut self) {
+        if self.ended() {
+            return;
+        }
+        let guarded = self.report.plan.as_ref().is_some_and(|plan| !plan.guards.is_empty());
+        let guarded = guarded.then_some(TenantEnd::Guarded);
+        if let Some(end) = refusal(&self.report.notices).or(guarded) {
+            self.report.end = end;
+        }
+    }
+
     /// Second round: sends the changes, unless a guard tripped.
     pub(super) async fn send(&mut self, options: &Options, progress: &Arc<dyn Progress>) {
+        self.hold_back();
         if self.ended() {
             return;
         }
         let Some(plan) = &self.report.plan else { return };
-        if !plan.guards.is_empty() {
-            self.report.end = TenantEnd::Guarded;
-            return;
-        }
+        // Only an approved plan still has any: what they will show was not approved.
+        self.report.results.left += plan.reads().count() as u64;
         let changes: Vec<Operation> =
             plan.changes().map(|(operation, _)| operation.clone()).collect();
         if changes.is_empty() {
@@ -336,6 +355,7 @@ impl Desk {
 
     /// Remembers what needs no look until it changes, and closes the run.
     pub(super) fn finish(mut self, options: &Options, now: Timestamp) -> TenantReport {
+        self.hold_back();
         if let Err(error) = self.close(options, now) {
             self.report.end = of_store(&error);
         }
@@ -416,7 +436,7 @@ impl Desk {
         let pause = store.pause().map_err(|error| of_store(&error))?;
         let paused = pause.map_or(Duration::ZERO, |pause| clock.until(pause.until));
         if paused > WAIT_IN_RUN_MAX {
-            let until = crate::engine::retry::moment_after(clock.now(), paused);
+            let until = moment_after(clock.now(), paused);
             return Err(TenantEnd::Paused { until });
         }
         let pacer = pacer(config, store, &clock, started).map_err(|error| of_store(&error))?;
@@ -504,17 +524,26 @@ fn pacer(
     clock: &Clock,
     now: Instant,
 ) -> Result<Pacer, StoreError> {
-    let window = jiff::SignedDuration::try_from(config.quota.per).unwrap_or_default();
-    let since = clock.now().checked_sub(window).unwrap_or(Timestamp::MIN);
-    let sends = store.sends_since(since)?;
-    // A run that was killed may have sent what it had recorded at any time since then.
-    let killed = store.runs(2)?.get(1).is_some_and(|run| run.ended.is_none());
+    let sends =
+        store.sends_since(before(clock.now(), config.quota.per + config.request_timeout))?;
+    // A run that was killed may have sent what it had recorded at any time since then. What another
+    // sent had arrived before it was given up, and before the run ended.
+    let ended = store.runs(2)?.get(1).map_or(Some(Timestamp::MIN), |run| run.ended);
+    let arrived = |at: &Timestamp| match ended {
+        None => clock.now(),
+        Some(ended) => moment_after(*at, config.request_timeout).min(ended).max(*at),
+    };
     // A clock that was set back makes a departure look like a future one: it counts as just now.
-    let passed =
-        |at: &Timestamp| Duration::try_from(clock.now().duration_since(*at)).unwrap_or_default();
-    let ago = |at: &Timestamp| if killed { Duration::ZERO } else { passed(at) };
+    let ago = |at: &Timestamp| {
+        Duration::try_from(clock.now().duration_since(arrived(at))).unwrap_or_default()
+    };
     let recent: Vec<Duration> = sends.iter().map(ago).collect();
     Ok(Pacer::new(config.quota, &recent, now))
+}
+
+fn before(now: Timestamp, time: Duration) -> Timestamp {
+    let time = jiff::SignedDuration::try_from(time).unwrap_or(jiff::SignedDuration::MAX);
+    now.checked_sub(time).unwrap_or(Timestamp::MIN)
 }
 
 fn secrets(config: &TenantConfig) -> Result<Secrets, String> {

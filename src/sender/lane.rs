@@ -62,6 +62,9 @@ struct Shared {
 /// After so many answers without throttling its schedule starts again.
 const CLEAN_ENOUGH: u32 = 20;
 
+/// A request that leaves later than this after it was recorded is recorded once more.
+const RECORD_AGE_MAX: Duration = Duration::from_millis(100);
+
 /// Why a lane ended before its last operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -264,12 +267,18 @@ impl Lane {
         recorder: &R,
         done: &(dyn Fn(&Outcome) + Send + Sync),
     ) {
+        let queue = || queue.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if self.has_ended() || self.or_end(self.pacer.slot()).await.is_none() {
+            if self.has_ended() {
                 return;
             }
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            // First the operation: nobody waits for a slot that nothing is left for.
+            let next = queue().pop_front();
             let Some(operation) = next else { return };
+            if self.or_end(self.pacer.slot()).await.is_none() {
+                queue().push_front(operation);
+                return;
+            }
             if let Err(why) = self.carry(&operation, recorder, done).await {
                 self.end(Ended::NotRecorded { why });
                 return;
@@ -294,20 +303,13 @@ impl Lane {
             requests: carrier.requests,
             at: self.clock.now(),
         };
-        self.judge_health(&end);
+        self.judge_health(&end.outcome);
         done(&end.outcome);
         recorder.settle(intent, operation, end).await
     }
 
-    fn judge_health(&self, end: &End) {
-        let sign = match (&end.outcome, end.status) {
-            (Outcome::Settled { .. }, _) => Sign::Fine,
-            (Outcome::Gone, _) => Sign::Gone,
-            (Outcome::Refused(_), Some(403)) => Sign::Forbidden,
-            (Outcome::Refused(_), _) => Sign::Rejected,
-            (Outcome::InDoubt { .. } | Outcome::Deferred { .. }, _) => Sign::Silent,
-        };
-        let problem = self.shared().health.take(sign);
+    fn judge_health(&self, outcome: &Outcome) {
+        let problem = self.shared().health.take(Sign::of(outcome));
         if let Some(why) = problem {
             self.end(Ended::Broken { why });
         }
@@ -452,9 +454,14 @@ impl<R: Recorder> Carrier<'_, R> {
         if self.lane.has_ended() {
             return Ok(None);
         }
+        let recorded = Instant::now();
         let Some(departure) = self.lane.or_end(self.lane.pacer.depart()).await else {
             return Ok(None);
         };
+        // Held up by a pause: the next run counts the quota by what is recorded.
+        if recorded.elapsed() > RECORD_AGE_MAX {
+            self.recorder.again(self.intent, self.lane.clock.now()).await?;
+        }
         self.requests += 1;
         self.count_request(action);
         let (method, left) = (request.method.as_str(), Instant::now());
