@@ -22,12 +22,12 @@ fn the_environment_lies_over_the_file_and_a_flag_over_both() {
     assert_eq!(stage.run_with(&["run"], &[path, wrong]).code, 78);
 
     // Another state knows nobody, and so everybody is read.
-    let state = ("ROSTERD_STATE_DIR", "second");
-    assert_eq!(stage.run_with(&["plan", "--refresh"], &[path, state]).code, 0);
+    let elsewhere = ("ROSTERD_STATE_DIR", "second");
+    assert_eq!(stage.run_with(&["plan", "--refresh"], &[path, elsewhere]).code, 0);
     assert_eq!(stage.sent("acme"), ["GET E00001", "GET E00002"]);
     stage.sandbox.clear_requests();
     let arguments = ["plan", "--refresh", "--state-dir", "third"];
-    assert_eq!(stage.run_with(&arguments, &[path, state]).code, 0);
+    assert_eq!(stage.run_with(&arguments, &[path, elsewhere]).code, 0);
     assert!(stage.path("third/acme.db").exists() && stage.requests() == 2);
 
     stage.write_roster();
@@ -141,9 +141,9 @@ fn inv16_no_log_tells_a_value_and_nothing_tells_a_token() {
             assert!(!stderr.contains(&word), "exit {code} told `{word}`: {stderr}");
         }
     }
-    let state = files(&stage.path("state"));
-    assert!(state.len() >= 5);
-    for (path, (_, bytes)) in state {
+    let left = files(&stage.path("state"));
+    assert!(left.len() >= 5);
+    for (path, (_, bytes)) in left {
         assert!(!holds(&bytes, TOKEN), "{} holds the token", path.display());
         let is_database = path.to_str().unwrap().contains(".db");
         for word in canary_words().iter().filter(|_| !is_database) {

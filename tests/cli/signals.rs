@@ -21,7 +21,7 @@ fn patches(stage: &Stage) -> usize {
 #[test]
 fn e01_a_run_that_is_killed_at_any_moment_is_made_good_by_the_next() {
     let mut stage =
-        Stage::adopted(16, vec![slow("datadog", Api::Datadog), slow("kare", Api::Kare)]);
+        Stage::adopted(24, vec![slow("datadog", Api::Datadog), slow("kare", Api::Kare)]);
     let mut doubts = 0;
     for moment in [1, 6, 14] {
         stage.marry_all();
@@ -48,7 +48,7 @@ fn e01_a_run_that_is_killed_at_any_moment_is_made_good_by_the_next() {
 #[test]
 fn e03_inv18_a_stop_is_quick_and_clean_and_the_next_run_goes_on() {
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
-        let mut stage = Stage::adopted(16, vec![slow("acme", Api::Datadog)]);
+        let mut stage = Stage::adopted(40, vec![slow("acme", Api::Datadog)]);
         stage.marry_all();
         let mut running = stage.start(&["run"], &[]);
         until("it has sent some", || patches(&stage) >= 3);
@@ -58,7 +58,7 @@ fn e03_inv18_a_stop_is_quick_and_clean_and_the_next_run_goes_on() {
         assert_eq!(ended.code, code, "{}", ended.stderr);
         assert!(asked.elapsed() < Duration::from_secs(4));
         let first: BTreeSet<String> = stage.sent("acme").into_iter().collect();
-        assert!(first.len() < 16, "it was over before it could be stopped");
+        assert!(first.len() < 40, "it was over before it could be stopped");
         assert!(stage.snapshot("acme").open_intents().unwrap().is_empty());
         assert!(stage.snapshot("acme").runs(1).unwrap()[0].ended.is_some());
 
@@ -67,7 +67,7 @@ fn e03_inv18_a_stop_is_quick_and_clean_and_the_next_run_goes_on() {
         assert_eq!(stage.run(&["run"]).code, 0);
         let second: BTreeSet<String> = stage.sent("acme").into_iter().collect();
         assert!(first.is_disjoint(&second), "somebody was patched twice");
-        assert_eq!(first.len() + second.len(), 16);
+        assert_eq!(first.len() + second.len(), 40);
         stage.assert_in_step();
         stage.assert_at_rest();
     }
@@ -75,7 +75,7 @@ fn e03_inv18_a_stop_is_quick_and_clean_and_the_next_run_goes_on() {
 
 #[test]
 fn e03_a_second_signal_leaves_a_clean_journal_too() {
-    let mut stage = Stage::adopted(16, vec![slow("acme", Api::Datadog)]);
+    let mut stage = Stage::adopted(40, vec![slow("acme", Api::Datadog)]);
     stage.marry_all();
     let mut running = stage.start(&["run"], &[]);
     until("it has sent some", || patches(&stage) >= 3);

@@ -12,7 +12,7 @@ pub(crate) const ORGANIZATION: &str = "6513270e-269e-4d37-b2a7-4de452e6b438";
 /// The variable that every tenant's credentials name, and what the tests put there.
 pub(crate) const TOKEN_VARIABLE: &str = "PRACTICE_TOKEN";
 
-/// Name, id at ScalePad, profession at KARE. The last one does not exist at ScalePad.
+/// Name, id at `ScalePad`, profession at KARE. The last one does not exist at `ScalePad`.
 const DEPARTMENTS: [(&str, &str, i64); 4] = [
     ("Sales", "d1a2b3c4-e5f6-7890-abcd-ef1234567890", 410),
     ("Research", "e2b3c4d5-f6a7-8901-bcde-f12345678901", 417),
@@ -255,7 +255,9 @@ impl Tenant {
 
     pub(crate) fn toml(&self, base_url: &str) -> String {
         let Self { name, api, keys, tables, api_version, .. } = self;
-        let keys: String = keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        let keys: Vec<String> =
+            keys.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        let keys = keys.join("\n");
         let (id_column, settings, map) = match api {
             Api::Workiva => ("workiva_id", WORKIVA, WORKIVA_MAP),
             Api::Biot => ("uuid", "custom = { jobTitle = \"LABEL\" }", BIOT_MAP),
@@ -276,7 +278,7 @@ impl Tenant {
 
     fn practice(&self, people: &[Person]) -> SandboxTenant {
         let mut practice = SandboxTenant::new(&self.name, self.api);
-        practice.scope_id = ORGANIZATION.to_owned();
+        ORGANIZATION.clone_into(&mut practice.scope_id);
         practice.faults = self.faults.clone();
         let quota = self.practice_quota.unwrap_or(self.keys["quota"].trim_matches('"'));
         practice.quota = Some(Rate::parse(quota).unwrap());

@@ -1,4 +1,4 @@
-//! Whole nights: a roster on disk, a snapshot in SQLite, HTTP on loopback. Every test ends with a
+//! Whole nights: a roster on disk, a snapshot in `SQLite`, HTTP on loopback. Every test ends with a
 //! night that sends nothing, and with targets that have no complaint.
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
