@@ -241,7 +241,7 @@ async fn nobody_waits_for_a_slot_once_nothing_is_left_to_send() {
     let world = World { quota: "1/h", ..World::of(1).await };
     world.roster(&[("E1", 1, "Engineer")]);
     let mut session = world.open(world.options("run", night(0)));
-    let refreshed = tokio::time::timeout(Duration::from_secs(60), session.refresh(&silent())).await;
+    let refreshed = tokio::time::timeout(Duration::from_mins(1), session.refresh(&silent())).await;
     assert!(refreshed.is_ok(), "the next slot is an hour away");
     session.send(&silent()).await;
     assert_eq!(session.finish(night(0)).exit(), Exit::Done);

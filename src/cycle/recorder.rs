@@ -287,9 +287,8 @@ mod tests {
             line: 2,
             fingerprint: Fingerprint(7),
         };
-        let wishes = Wishes::of(&wanted, Attributes::new());
         let outcome = Outcome::Settled { shown: attributes(shown), unverified: false };
-        learn(&wishes, &operation, &outcome)
+        learn(&Wishes::of(&wanted, Attributes::new()), &operation, &outcome)
     }
 
     #[test]
