@@ -159,8 +159,7 @@ async fn run_cycle(config: &Arc<Config>, source: &SourceId, stop: watch::Receive
     };
     let progress: Arc<dyn Progress> = Arc::new(Silent);
     let mut session = Session::open(config.clone(), source, options, &holder());
-    session.refresh(&progress).await;
-    session.send(&progress).await;
+    session.carry_out(&progress).await;
     log_report(&session.finish(now()));
 }
 

@@ -186,8 +186,7 @@ pub(super) async fn run(common: &Common, run: &Run, colour: bool) -> anyhow::Res
     for source in sources(&config, &run.scope)? {
         let options = options("run", &id, &run.scope, signals.stop.clone());
         let mut session = Session::open(config.clone(), &source, options, &holder());
-        session.refresh(&progress).await;
-        session.send(&progress).await;
+        session.carry_out(&progress).await;
         reports.push(session.finish(now()));
     }
     show_summaries(&reports, run.json, colour);

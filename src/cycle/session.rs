@@ -235,6 +235,12 @@ impl Session {
         }
     }
 
+    /// Looks and sends without a question in between. Each tenant goes from one to the other on its
+    /// own, so that one that has to be silent keeps no other waiting.
+    pub async fn carry_out(&mut self, progress: &Arc<dyn Progress>) {
+        self.each(Round::Both, progress).await;
+    }
+
     /// Closes the run of every tenant.
     #[must_use]
     pub fn finish(self, now: Timestamp) -> CycleReport {
@@ -258,6 +264,10 @@ impl Session {
                 match round {
                     Round::Refresh => desk.refresh(&options, &progress).await,
                     Round::Send => desk.send(&options, &progress).await,
+                    Round::Both => {
+                        desk.refresh(&options, &progress).await;
+                        desk.send(&options, &progress).await;
+                    }
                 }
                 desk
             });
@@ -289,6 +299,7 @@ impl Session {
 enum Round {
     Refresh,
     Send,
+    Both,
 }
 
 /// Takes the roster for what the targets hold, for everybody of whom nothing is known. Sends

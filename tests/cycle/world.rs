@@ -137,8 +137,7 @@ impl World {
         self.sandbox.clear_requests();
         let progress: Arc<dyn Progress> = Arc::new(Silent);
         let mut session = self.open();
-        session.refresh(&progress).await;
-        session.send(&progress).await;
+        session.carry_out(&progress).await;
         let report = session.finish(self.now);
         self.pass_a_day();
         report

@@ -191,7 +191,6 @@ fn d16_a_change_whose_answer_cannot_be_read_is_applied_but_not_seen() {
             raw_response(200, "application/json", b"[]"),
             raw_response(200, "application/json", b"{}"),
             raw_response(200, "application/json", b"\xff\xfe"),
-            raw_response(200, "text/html", b"<html>"),
         ];
         let cut = Body::Cut(whole.as_bytes()[..whole.len() - 1].to_vec());
         responses.push(Response { status: 200, headers: Vec::new(), body: cut });
@@ -203,6 +202,16 @@ fn d16_a_change_whose_answer_cannot_be_read_is_applied_but_not_seen() {
         for response in responses {
             assert_eq!(fixture.read(&action, &response).verdict, unseen, "{}", fixture.dialect);
         }
+    }
+}
+
+#[test]
+fn b11_a_page_for_people_in_answer_to_a_change_leaves_open_whether_it_was_done() {
+    for fixture in fixtures::all() {
+        let response = raw_response(200, "text/html; charset=utf-8", b"<html>Log in</html>");
+        let answer = fixture.read(&some_patch(&fixture), &response);
+        assert_eq!(answer.verdict, Verdict::Uncertain, "{}", fixture.dialect);
+        assert_eq!(answer.code, "html");
     }
 }
 

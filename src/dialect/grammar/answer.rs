@@ -17,7 +17,7 @@ pub(crate) enum Sight {
 /// Reads an answer with a status of 200 to 299. `see` looks for the user in the body.
 ///
 /// A body that shows nobody leaves a PATCH applied but not seen, and says nothing to a read; but a
-/// body that complains, whatever its status, leaves open what was done.
+/// body that complains, whatever its status, or a page for people leaves open what was done.
 pub(crate) fn success(
     action: &Action,
     response: &Response,
@@ -41,9 +41,11 @@ pub(crate) fn success(
 
 fn unseen(action: &Action, response: &Response) -> Answer {
     match action {
-        Action::Patch { .. } => Answer::of(Verdict::Applied { shown: Attributes::new() }),
-        // A page for people where an API should be: a portal, or the wrong base address.
+        // A page for people where an API should be: a portal, or the wrong base address. The change
+        // may never have reached the API.
         Action::Read if is_html(response) => coded(Verdict::Broken, "html"),
+        Action::Patch { .. } if is_html(response) => coded(Verdict::Uncertain, "html"),
+        Action::Patch { .. } => Answer::of(Verdict::Applied { shown: Attributes::new() }),
         Action::Read => Answer::of(Verdict::Uncertain),
     }
 }
