@@ -35,7 +35,7 @@ fn store(world: &World, tenant: &str) -> Result<Store, rosterd::store::StoreErro
 
 #[tokio::test(flavor = "multi_thread")]
 async fn e03_a_stop_lets_what_is_in_flight_finish_and_leaves_a_clean_journal() {
-    let mut world = World::adopted(20, vec![slow("acme", Api::Datadog)]).await;
+    let mut world = World::adopted(40, vec![slow("acme", Api::Datadog)]).await;
     world.marry_all();
     world.sandbox.clear_requests();
     let progress: Arc<dyn Progress> = Arc::new(Silent);
@@ -60,6 +60,7 @@ async fn e03_a_stop_lets_what_is_in_flight_finish_and_leaves_a_clean_journal() {
     assert!(world.snapshot("acme").open_intents().unwrap().is_empty());
 
     world.stop.send_replace(false);
+    world.no_more_faults();
     let report = world.night().await;
     assert_eq!(report.exit().code(), 0);
     // Nobody is patched twice, and nobody is forgotten.
@@ -67,7 +68,7 @@ async fn e03_a_stop_lets_what_is_in_flight_finish_and_leaves_a_clean_journal() {
     all.extend(first);
     all.sort();
     all.dedup();
-    assert_eq!((all.len(), world.count("acme", "GET")), (20, 0));
+    assert_eq!((all.len(), world.count("acme", "GET")), (40, 0));
     world.assert_in_step();
     world.rest().await;
 }
@@ -75,7 +76,7 @@ async fn e03_a_stop_lets_what_is_in_flight_finish_and_leaves_a_clean_journal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn inv3_a_run_that_is_torn_down_leaves_doubt_that_the_next_one_settles_first() {
     let tenants = Api::ALL.map(|api| slow(api.name(), api));
-    let mut world = World::adopted(20, tenants.into()).await;
+    let mut world = World::adopted(60, tenants.into()).await;
     world.marry_all();
     world.sandbox.clear_requests();
     let progress: Arc<dyn Progress> = Arc::new(Silent);
@@ -93,6 +94,7 @@ async fn inv3_a_run_that_is_torn_down_leaves_doubt_that_the_next_one_settles_fir
         assert!(!intents.is_empty(), "{tenant}");
     }
 
+    world.no_more_faults();
     let left: Vec<usize> = Api::ALL.map(|api| world.behind(api.name()).len()).into();
     let report = world.night().await;
     assert_eq!(report.exit().code(), 0, "{report:?}");

@@ -57,7 +57,9 @@ fn tenants(apis: &[Api], meets: fn(Tenant, Fault) -> Tenant) -> Vec<Tenant> {
     let mut tenants = vec![Tenant::new("well", Api::Datadog)];
     for (name, fault) in FAULTS {
         for api in apis {
-            let tenant = Tenant::new(&format!("{name}_{api}"), *api).key("request_timeout", "1s");
+            let tenant = Tenant::new(&format!("{name}_{api}"), *api);
+            let short = matches!(fault, Fault::Slow(_));
+            let tenant = if short { tenant.key("request_timeout", "1s") } else { tenant };
             tenants.push(meets(tenant, fault.clone()));
         }
     }
