@@ -18,7 +18,7 @@ const LONGER: &[(&str, usize, &str)] = &[
     ),
     (
         "src/cycle/tenant.rs",
-        560,
+        600,
         "one tenant through all rounds: the case, the desk and its lane share every field",
     ),
     (
