@@ -932,9 +932,10 @@ impl Model {
         if account.is_none() && open.is_empty() {
             return None;
         }
-        let (mut account, refused, fingerprint, seen) = account.unwrap_or_default();
+        let (mut account, mut refused, fingerprint, seen) = account.unwrap_or_default();
         for edit in open.iter().flat_map(|(_, _, edits)| edits) {
             account.remove(&edit.path);
+            refused.remove(&edit.path);
         }
         let settled = seen && open.is_empty();
         Some((account, refused, fingerprint.filter(|_| settled), settled))

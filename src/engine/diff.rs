@@ -9,7 +9,7 @@ pub struct Diff {
     pub edits: Vec<Edit>,
     /// Wishes for attributes that nobody has seen yet, as edits from nowhere.
     pub unseen: Vec<Edit>,
-    /// They differ, but the target would not take this very value before.
+    /// The target would not take this very value before, and is not known to hold it now.
     pub not_accepted: Vec<AttrPath>,
 }
 
@@ -20,11 +20,11 @@ pub fn diff(wanted: &Attributes, known: &Known) -> Diff {
     for (path, wish) in wanted {
         let edit = |before| Edit { path: path.clone(), before, after: wish.clone() };
         match known.attributes.get(path) {
-            None => diff.unseen.push(edit(None)),
             Some(shown) if same(wish.as_ref(), shown.as_ref()) => {}
-            Some(_) if refused_before(known, path, wish.as_ref()) => {
+            _ if refused_before(known, path, wish.as_ref()) => {
                 diff.not_accepted.push(path.clone());
             }
+            None => diff.unseen.push(edit(None)),
             Some(shown) => diff.edits.push(edit(Some(shown.clone()))),
         }
     }
@@ -121,6 +121,14 @@ mod tests {
         assert_eq!((again.edits.len(), again.not_accepted.len()), (0, 1));
         let other = diff(&attributes(&[("mail", Some("anna@x.org"))]), &known);
         assert_eq!((other.edits.len(), other.not_accepted.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_refused_value_is_not_sent_again_to_a_target_that_shows_nothing_either() {
+        let mut known = known(&[]);
+        known.refused = attributes(&[("mail", Some("Ann@x.org"))]);
+        let again = diff(&attributes(&[("mail", Some("Ann@x.org"))]), &known);
+        assert_eq!((again.unseen.len(), again.not_accepted.len()), (0, 1));
     }
 
     #[test]

@@ -37,8 +37,9 @@ pub struct Known {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     Settled,
-    /// A request left and no trustworthy answer came back: the attributes that it named are not in
-    /// [`Known::attributes`], and the user is read before it is diffed again.
+    /// A request left and no trustworthy answer came back: the attributes that it named are neither in
+    /// [`Known::attributes`] nor in [`Known::refused`], and the user is read before it is diffed
+    /// again.
     InDoubt,
     /// The target said that there is no such user. Asked again only once the row has changed.
     Gone,

@@ -118,7 +118,10 @@ fn annotate(row: Option<UserRow>, conclusion: &Conclusion) -> Option<UserRow> {
     if fingerprint.is_none() && refused.is_none() {
         return None;
     }
-    let row = row.unwrap_or_else(|| UserRow::unseen(key.clone(), remote_id.clone()));
+    // As in `settle`: a refusal there says nothing of the account here.
+    let row = row
+        .filter(|row| row.remote_id == *remote_id)
+        .unwrap_or_else(|| UserRow::unseen(key.clone(), remote_id.clone()));
     Some(UserRow {
         fingerprint: fingerprint.or(row.fingerprint),
         refused: refused.clone().unwrap_or(row.refused),

@@ -308,9 +308,11 @@ impl IndexEntry {
 }
 
 fn known_of(row: UserRow, open: &[OpenIntent]) -> Known {
-    let UserRow { key: _, remote_id, fingerprint, seen, gone, mut attributes, refused } = row;
+    let UserRow { key: _, remote_id, fingerprint, seen, gone, mut attributes, mut refused } = row;
     for edit in open.iter().flat_map(|intent| &intent.edits) {
         attributes.remove(&edit.path);
+        // What was refused before counts no more: another value may have been taken since.
+        refused.remove(&edit.path);
     }
     let settled = seen && open.is_empty();
     Known {
