@@ -161,25 +161,27 @@ impl Case {
         Ok(Judgement { planned, wishes })
     }
 
-    /// How many known users have a value, for each attribute that the plan empties.
+    /// How many users have a value or may have one, for each attribute that the plan empties.
     fn holders(
         &self,
         snapshot: Option<&Snapshot>,
         planned: &Planned,
     ) -> Result<BTreeMap<AttrPath, u64>, StoreError> {
         let paths = guard::cleared(&planned.plan);
-        let (Some(snapshot), false) = (snapshot, paths.is_empty()) else {
-            return Ok(BTreeMap::new());
-        };
-        let keys: Vec<&UserKey> = self.index.keys().collect();
         let mut holders: BTreeMap<AttrPath, u64> = BTreeMap::new();
+        if paths.is_empty() {
+            return Ok(holders);
+        }
+        let mut count = |path: &AttrPath| *holders.entry(path.clone()).or_default() += 1;
+        // Nothing is known of these, so each of them may hold one.
+        let unknown = planned.plan.changes().filter(|(change, _)| !self.index.knows(&change.key));
+        let edited = unknown.flat_map(|(_, edits)| edits).map(|edit| &edit.path);
+        edited.filter(|path| paths.contains_key(path)).for_each(&mut count);
+        let Some(snapshot) = snapshot else { return Ok(holders) };
+        let keys: Vec<&UserKey> = self.index.keys().collect();
         for keys in keys.chunks(4096) {
             for known in snapshot.known(keys)?.values() {
-                for path in paths.keys() {
-                    let value = known.attributes.get(*path).and_then(Option::as_ref);
-                    let holds = value.is_some_and(|value| !Value::is_empty_set(value));
-                    *holders.entry((*path).clone()).or_default() += u64::from(holds);
-                }
+                paths.keys().filter(|path| may_hold(known, path)).for_each(|path| count(path));
             }
         }
         Ok(holders)
@@ -215,6 +217,12 @@ impl Case {
         }
         paths
     }
+}
+
+/// Whether the user has a value there, or may have one that nobody has seen.
+fn may_hold(known: &Known, path: &AttrPath) -> bool {
+    let filled = |value: &Option<Value>| value.as_ref().is_some_and(|value| !value.is_empty_set());
+    known.attributes.get(path).is_none_or(filled)
 }
 
 /// A tenant whose snapshot is locked for us.

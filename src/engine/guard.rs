@@ -92,7 +92,7 @@ pub struct Evidence<'a> {
     /// Users in the source now, and at the last accepted read.
     pub source_users: u64,
     pub source_users_before: Option<u64>,
-    /// How many known users hold a value, for each attribute that the plan empties.
+    /// How many users hold a value, or may hold one, for each attribute that the plan empties.
     pub holders: &'a BTreeMap<AttrPath, u64>,
 }
 
@@ -172,7 +172,8 @@ pub fn cleared(plan: &Plan) -> BTreeMap<&AttrPath, u64> {
     let mut cleared = BTreeMap::new();
     for edit in plan.changes().flat_map(|(_, edits)| edits) {
         let empties = edit.after.as_ref().is_none_or(Value::is_empty_set);
-        if empties && edit.before.as_ref().is_some_and(Option::is_some) {
+        // Unknown is not unset: there may be a value.
+        if empties && edit.before.as_ref().is_none_or(Option::is_some) {
             *cleared.entry(&edit.path).or_default() += 1;
         }
     }
@@ -264,6 +265,17 @@ mod tests {
         assert_eq!(tripped(&plan(1000, 11, 11), 1000, None, 100), ["max_attr_clear"]);
         assert_eq!(tripped(&plan(90, 0, 0), 90, Some(100), 0), none);
         assert_eq!(tripped(&plan(89, 0, 0), 89, Some(100), 0), ["max_source_shrink"]);
+    }
+
+    #[test]
+    fn a_value_that_nobody_has_seen_counts_as_emptied() {
+        let mut plan = plan(1000, 11, 11);
+        for operation in &mut plan.operations {
+            let Action::Patch { edits, .. } = &mut operation.action else { panic!("not a patch") };
+            edits[0].before = None;
+        }
+        assert_eq!(tripped(&plan, 1000, None, 100), ["max_attr_clear"]);
+        assert!(tripped(&plan, 1000, None, 110).is_empty());
     }
 
     #[test]
