@@ -2,8 +2,8 @@
 
 use super::diff::{Diff, diff};
 use crate::model::{
-    Action, AttrPath, Attributes, Capabilities, Edit, Forecast, Held, HeldReason, Known, Leaver,
-    Operation, Plan, Rate, RemoteId, Standing, TenantId, UserKey, Value, Wanted,
+    Action, AttrPath, Capabilities, Edit, Forecast, Held, HeldReason, Known, Leaver, Operation,
+    Plan, Rate, RemoteId, Standing, TenantId, UserKey, Value, Wanted,
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -147,7 +147,7 @@ fn judge_user(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
         return Judged::Nothing(told);
     }
     edits.sort_by(|a, b| a.path.cmp(&b.path));
-    match companions(inputs.capabilities, &edits, &wanted.attributes, known) {
+    match companions(inputs.capabilities, &edits, known) {
         Ok(companions) => Judged::Send(Action::Patch { edits, companions }, told),
         // A member of the object that nobody has looked for yet may be there all the same.
         Err(Missing { never_seen: true, .. }) if inputs.reads && !inputs.reads_done => {
@@ -210,11 +210,11 @@ struct Missing {
     never_seen: bool,
 }
 
-/// The members that go along with the edits of their group, as wanted or else as known.
+/// The members that go along with the edits of their group, as known: what is wished otherwise is
+/// an edit itself, or was refused before and must not ride along.
 fn companions(
     capabilities: &Capabilities,
     edits: &[Edit],
-    wanted: &Attributes,
     known: &Known,
 ) -> Result<BTreeMap<AttrPath, Value>, Missing> {
     let mut companions = BTreeMap::new();
@@ -224,15 +224,13 @@ fn companions(
             continue;
         }
         for member in group.members.iter().filter(|member| !edited(member)) {
-            let wish = wanted.get(member).cloned().flatten();
             let shown = known.attributes.get(member);
             let missing = |never_seen| Missing {
                 parent: group.parent.clone(),
                 member: member.clone(),
                 never_seen,
             };
-            // As known first: a refused wish must not ride along with another member's edit.
-            match shown.cloned().flatten().or(wish) {
+            match shown.cloned().flatten() {
                 Some(value) => {
                     companions.insert(member.clone(), value);
                 }
@@ -300,7 +298,7 @@ fn edit_json(edit: &Edit) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Attribute, Fingerprint, Group, Kind};
+    use crate::model::{Attribute, Attributes, Fingerprint, Group, Kind};
     use proptest::prelude::*;
 
     fn capabilities() -> Capabilities {
@@ -396,6 +394,17 @@ mod tests {
         let planned = world.plan();
         assert!(planned.plan.operations.is_empty() && planned.settled.is_empty());
         assert_eq!(planned.plan.held[0].reason, HeldReason::InDoubt);
+    }
+
+    #[test]
+    fn a_refused_value_does_not_ride_along_with_another_members_edit() {
+        let (key, mut ann) = known("E1", &[("name.first", "Anne"), ("title", "CEO")]);
+        ann.attributes.insert(AttrPath::new("name.last"), None);
+        ann.refused = attributes(&[("name.last", "???")]);
+        let wishes = [("name.first", "Ann"), ("name.last", "???")];
+        let planned = world(vec![wanted("E1", &wishes)], vec![(key, ann)]).plan();
+        assert!(planned.plan.operations.is_empty());
+        assert_eq!(planned.plan.held[0].reason, HeldReason::MissingCompanion);
     }
 
     #[test]
