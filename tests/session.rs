@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use rosterd::{
     config::{Config, Surroundings, load},
-    cycle::{Exit, Options, Progress, Session, Silent, WHOLE_RUN, adopt},
+    cycle::{Exit, Options, Progress, Session, Silent, WHOLE_RUN, adopt, preview},
     daemon::{holder, new_run},
     model::{HeldReason, SourceId, TenantId, UserKey},
     sandbox::{Api, Sandbox, SandboxTenant, account_of},
@@ -213,4 +213,34 @@ async fn a_run_for_some_users_is_guarded_by_the_whole_tenant_and_knows_everybody
     assert_eq!(report.tenants[0].results.settled, 2, "{report:?}");
     let held = &report.tenants[0].plan.as_ref().unwrap().held;
     assert_eq!((held.len(), held[0].reason), (1, HeldReason::SharedRemoteId));
+}
+
+#[tokio::test]
+async fn a_look_that_finds_a_guard_tripped_ends_as_held_by_it() {
+    let world = World::of(3).await;
+    world.roster(&[("E1", 1, "Chief"), ("E2", 2, "Chief"), ("E3", 3, "Chief")]);
+    let mut session = world.open(world.options("plan", night(0)));
+    session.refresh(&silent()).await;
+    assert_eq!(session.finish(night(0)).exit(), Exit::Guarded);
+}
+
+#[tokio::test]
+async fn a_plan_that_was_approved_before_anybody_was_read_says_who_was_left() {
+    let world = World::of(2).await;
+    world.roster(&[("E1", 1, "Chief"), ("E2", 2, "Engineer")]);
+    let mut session = world.open(world.options("apply", night(0)));
+    session.plan_only();
+    session.send(&silent()).await;
+    let report = session.finish(night(0));
+    assert_eq!((report.exit(), report.tenants[0].results.left), (Exit::Partial, 2));
+    assert!(world.sandbox.requests("dog").is_empty());
+}
+
+#[tokio::test]
+async fn e07_a_damaged_state_is_told_also_when_the_source_is_refused() {
+    let world = World::of(1).await;
+    std::fs::create_dir(world.path().join("state")).unwrap();
+    std::fs::write(world.path().join("state/dog.db"), "no database").unwrap();
+    let report = preview(&world.config(), &source(), &world.options("plan", night(0)));
+    assert_eq!((report.exit(), report.tenants.len()), (Exit::State, 1));
 }

@@ -235,7 +235,12 @@ pub(super) async fn apply(common: &Common, apply: &Apply, colour: bool) -> anyho
             session.plan_only();
             if let Some(why) = saved.stale(session.tenants()) {
                 session.decline();
-                let _ = session.finish(now());
+                let report = session.finish(now());
+                // What keeps it from being planned at all has an exit code of its own.
+                if report.exit() > Exit::Failed {
+                    reports.push(report);
+                    continue;
+                }
                 bail!("the plan is stale: {why}; nothing was sent; make a new plan");
             }
         } else {

@@ -80,7 +80,8 @@ impl TenantReport {
             + results.refused
             + results.gone
             + results.in_doubt
-            + results.deferred;
+            + results.deferred
+            + results.left;
         if held || failed > 0 { Exit::Partial } else { Exit::Done }
     }
 }

@@ -42,8 +42,8 @@ pub fn preview(config: &Config, source: &SourceId, options: &Options) -> CycleRe
     let roster = match gather::read(config, source, settings, &views, !options.users.is_empty()) {
         Ok(roster) => Arc::new(roster),
         Err(refused) => {
-            let tenants = opened.iter().map(|(tenant, ..)| blank(tenant, options.now));
-            return refused_report(config, source, options, refused, tenants.collect());
+            ended.extend(opened.iter().map(|(tenant, ..)| blank(tenant, options.now)));
+            return refused_report(config, source, options, refused, ended);
         }
     };
     let plan = |(tenant, index, store): (Arc<TenantConfig>, Index, Option<ReadStore>)| {

@@ -280,16 +280,27 @@ impl Desk {
         let _ = self.keep(planned);
     }
 
+    /// What keeps the plan from being sent, if anything does.
+    fn hold_back(&mut self) {
+        if self.ended() {
+            return;
+        }
+        let guarded = self.report.plan.as_ref().is_some_and(|plan| !plan.guards.is_empty());
+        let guarded = guarded.then_some(TenantEnd::Guarded);
+        if let Some(end) = refusal(&self.report.notices).or(guarded) {
+            self.report.end = end;
+        }
+    }
+
     /// Second round: sends the changes, unless a guard tripped.
     pub(super) async fn send(&mut self, options: &Options, progress: &Arc<dyn Progress>) {
+        self.hold_back();
         if self.ended() {
             return;
         }
         let Some(plan) = &self.report.plan else { return };
-        if !plan.guards.is_empty() {
-            self.report.end = TenantEnd::Guarded;
-            return;
-        }
+        // Only an approved plan still has any: what they will show was not approved.
+        self.report.results.left += plan.reads().count() as u64;
         let changes: Vec<Operation> =
             plan.changes().map(|(operation, _)| operation.clone()).collect();
         if changes.is_empty() {
@@ -344,6 +355,7 @@ impl Desk {
 
     /// Remembers what needs no look until it changes, and closes the run.
     pub(super) fn finish(mut self, options: &Options, now: Timestamp) -> TenantReport {
+        self.hold_back();
         if let Err(error) = self.close(options, now) {
             self.report.end = of_store(&error);
         }
