@@ -25,9 +25,9 @@ use tokio::sync::watch;
 struct World {
     folder: TempDir,
     sandbox: Sandbox,
-    /// Further keys of the source, and of the tenant.
+    /// Further keys of the source.
     source: &'static str,
-    keys: &'static str,
+    quota: &'static str,
     stop: watch::Sender<bool>,
 }
 
@@ -47,7 +47,7 @@ impl World {
             folder: tempfile::tempdir().unwrap(),
             sandbox,
             source: "",
-            keys: "",
+            quota: "1000/s",
             stop: watch::channel(false).0,
         }
     }
@@ -75,14 +75,14 @@ impl World {
         let text = format!(
             "[state]\ndir = \"state\"\n\
              [sources.people.csv]\npath = \"roster.csv\"\nkey = \"key\"\n{}\n\
-             [tenants.dog]\nquota = \"1000/s\"\nallow_insecure_http = \"loopback\"\n{}\n\
+             [tenants.dog]\nquota = \"{}\"\nallow_insecure_http = \"loopback\"\n\
              [tenants.dog.datadog]\nbase_url = \"{}\"\n\
              [tenants.dog.credentials]\ntoken_env = \"TOKEN\"\n\
              [tenants.dog.remote_id]\ncolumn = \"id\"\n\
              [tenants.dog.map]\ntitle = {{ column = \"title\" }}\n\
              \"name.formatted\" = {{ column = \"boss\", optional = true }}\n",
             self.source,
-            self.keys,
+            self.quota,
             self.sandbox.base_url("dog"),
         );
         let path = self.path().join("rosterd.toml");
@@ -234,6 +234,17 @@ async fn a_plan_that_was_approved_before_anybody_was_read_says_who_was_left() {
     let report = session.finish(night(0));
     assert_eq!((report.exit(), report.tenants[0].results.left), (Exit::Partial, 2));
     assert!(world.sandbox.requests("dog").is_empty());
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_slot_once_nothing_is_left_to_send() {
+    let world = World { quota: "1/h", ..World::of(1).await };
+    world.roster(&[("E1", 1, "Engineer")]);
+    let mut session = world.open(world.options("run", night(0)));
+    let refreshed = tokio::time::timeout(Duration::from_secs(60), session.refresh(&silent())).await;
+    assert!(refreshed.is_ok(), "the next slot is an hour away");
+    session.send(&silent()).await;
+    assert_eq!(session.finish(night(0)).exit(), Exit::Done);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! When single failures add up to a tenant that nothing should be sent to.
 
+use crate::model::{Outcome, Refusal};
+
 /// One user's end, as far as the tenant's health is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
@@ -12,6 +14,24 @@ pub enum Sign {
     Rejected,
     /// Nothing that tells about the contract: throttled, unreachable, unknown.
     Silent,
+}
+
+impl Sign {
+    #[must_use]
+    pub fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Settled { .. } => Self::Fine,
+            Outcome::Gone => Self::Gone,
+            Outcome::Refused(Refusal { status, attributes, .. }) => match status {
+                // About one value or a conflict with another user: the API understood.
+                _ if !attributes.is_empty() => Self::Silent,
+                409 | 412 => Self::Silent,
+                403 => Self::Forbidden,
+                _ => Self::Rejected,
+            },
+            Outcome::InDoubt { .. } | Outcome::Deferred { .. } => Self::Silent,
+        }
+    }
 }
 
 /// What a tenant's first answers of a run tell.
@@ -78,6 +98,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{AttrPath, Excerpt};
 
     fn stops_after(signs: &[Sign]) -> Option<usize> {
         let mut health = Health::default();
@@ -106,6 +127,19 @@ mod tests {
         assert_eq!(stops_after(&signs), None);
         signs[..4].fill(Sign::Gone);
         assert_eq!(stops_after(&signs), Some(10));
+    }
+
+    #[test]
+    fn d20_a_refusal_of_one_value_is_no_sign_of_a_wrong_api_or_missing_rights() {
+        let sign = |status, attributes: &[&str]| {
+            let attributes = attributes.iter().map(|path| AttrPath::new(path)).collect();
+            let (code, excerpt) = (String::new(), Excerpt::default());
+            Sign::of(&Outcome::Refused(Refusal { status, code, excerpt, attributes }))
+        };
+        assert_eq!((sign(400, &[]), sign(403, &[])), (Sign::Rejected, Sign::Forbidden));
+        for silent in [sign(409, &[]), sign(400, &["_email"]), sign(403, &["_email"])] {
+            assert_eq!(silent, Sign::Silent);
+        }
     }
 
     #[test]

@@ -264,12 +264,18 @@ impl Lane {
         recorder: &R,
         done: &(dyn Fn(&Outcome) + Send + Sync),
     ) {
+        let queue = || queue.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if self.has_ended() || self.or_end(self.pacer.slot()).await.is_none() {
+            if self.has_ended() {
                 return;
             }
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            // First the operation: nobody waits for a slot that nothing is left for.
+            let next = queue().pop_front();
             let Some(operation) = next else { return };
+            if self.or_end(self.pacer.slot()).await.is_none() {
+                queue().push_front(operation);
+                return;
+            }
             if let Err(why) = self.carry(&operation, recorder, done).await {
                 self.end(Ended::NotRecorded { why });
                 return;
@@ -294,20 +300,13 @@ impl Lane {
             requests: carrier.requests,
             at: self.clock.now(),
         };
-        self.judge_health(&end);
+        self.judge_health(&end.outcome);
         done(&end.outcome);
         recorder.settle(intent, operation, end).await
     }
 
-    fn judge_health(&self, end: &End) {
-        let sign = match (&end.outcome, end.status) {
-            (Outcome::Settled { .. }, _) => Sign::Fine,
-            (Outcome::Gone, _) => Sign::Gone,
-            (Outcome::Refused(_), Some(403)) => Sign::Forbidden,
-            (Outcome::Refused(_), _) => Sign::Rejected,
-            (Outcome::InDoubt { .. } | Outcome::Deferred { .. }, _) => Sign::Silent,
-        };
-        let problem = self.shared().health.take(sign);
+    fn judge_health(&self, outcome: &Outcome) {
+        let problem = self.shared().health.take(Sign::of(outcome));
         if let Some(why) = problem {
             self.end(Ended::Broken { why });
         }
