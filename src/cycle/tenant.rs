@@ -4,19 +4,20 @@ use super::{
     Options, Phase, Progress, Results, TenantEnd, TenantReport, WHOLE_RUN,
     gather::{Index, Intake, intake},
     recorder::{Journal, Wishes},
+    window::pacer,
 };
 use crate::{
     config::{SourceConfig, TenantConfig},
     engine::{
         guard::{self, Evidence},
         plan::{Inputs, Planned, digest, plan},
-        retry::WAIT_IN_RUN_MAX,
+        retry::{WAIT_IN_RUN_MAX, moment_after},
     },
     model::{
         AttrPath, Completeness, Fingerprint, Known, Notice, Operation, Outcome, RemoteId, Roster,
         UserKey, Value, Wanted, Weight,
     },
-    sender::{Clock, Ended, Http, Lane, Pacer, Secrets, Timeouts},
+    sender::{Clock, Ended, Http, Lane, Secrets, Timeouts},
     store::{AcceptedInput, Snapshot, Store, StoreError},
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -436,7 +437,7 @@ impl Desk {
         let pause = store.pause().map_err(|error| of_store(&error))?;
         let paused = pause.map_or(Duration::ZERO, |pause| clock.until(pause.until));
         if paused > WAIT_IN_RUN_MAX {
-            let until = crate::engine::retry::moment_after(clock.now(), paused);
+            let until = moment_after(clock.now(), paused);
             return Err(TenantEnd::Paused { until });
         }
         let pacer = pacer(config, store, &clock, started).map_err(|error| of_store(&error))?;
@@ -515,26 +516,6 @@ impl Desk {
             self.report.end = TenantEnd::Early(ended);
         }
     }
-}
-
-/// A pacer that knows what left in the last window, of this run or of another.
-fn pacer(
-    config: &TenantConfig,
-    store: &Store,
-    clock: &Clock,
-    now: Instant,
-) -> Result<Pacer, StoreError> {
-    let window = jiff::SignedDuration::try_from(config.quota.per).unwrap_or_default();
-    let since = clock.now().checked_sub(window).unwrap_or(Timestamp::MIN);
-    let sends = store.sends_since(since)?;
-    // A run that was killed may have sent what it had recorded at any time since then.
-    let killed = store.runs(2)?.get(1).is_some_and(|run| run.ended.is_none());
-    // A clock that was set back makes a departure look like a future one: it counts as just now.
-    let passed =
-        |at: &Timestamp| Duration::try_from(clock.now().duration_since(*at)).unwrap_or_default();
-    let ago = |at: &Timestamp| if killed { Duration::ZERO } else { passed(at) };
-    let recent: Vec<Duration> = sends.iter().map(ago).collect();
-    Ok(Pacer::new(config.quota, &recent, now))
 }
 
 fn secrets(config: &TenantConfig) -> Result<Secrets, String> {

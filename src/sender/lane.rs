@@ -62,6 +62,9 @@ struct Shared {
 /// After so many answers without throttling its schedule starts again.
 const CLEAN_ENOUGH: u32 = 20;
 
+/// A request that leaves later than this after it was recorded is recorded once more.
+const RECORD_AGE_MAX: Duration = Duration::from_millis(100);
+
 /// Why a lane ended before its last operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -451,9 +454,14 @@ impl<R: Recorder> Carrier<'_, R> {
         if self.lane.has_ended() {
             return Ok(None);
         }
+        let recorded = Instant::now();
         let Some(departure) = self.lane.or_end(self.lane.pacer.depart()).await else {
             return Ok(None);
         };
+        // Held up by a pause: the next run counts the quota by what is recorded.
+        if recorded.elapsed() > RECORD_AGE_MAX {
+            self.recorder.again(self.intent, self.lane.clock.now()).await?;
+        }
         self.requests += 1;
         self.count_request(action);
         let (method, left) = (request.method.as_str(), Instant::now());
@@ -529,5 +537,88 @@ fn dice() -> Dice {
 impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Lane({:?})", self.dialect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dialect::{REGISTRY, Settings},
+        model::{Rate, UserKey},
+        sender::Timeouts,
+    };
+
+    /// When requests were recorded, in seconds from the start.
+    #[derive(Default)]
+    struct Times(Mutex<Vec<i64>>);
+
+    impl Times {
+        fn note(&self, at: Timestamp) {
+            self.0.lock().unwrap().push(at.as_second());
+        }
+    }
+
+    impl Recorder for Times {
+        async fn intend(&self, _: &Operation, at: Timestamp) -> Result<u64, String> {
+            self.note(at);
+            Ok(1)
+        }
+
+        async fn again(&self, _: u64, at: Timestamp) -> Result<(), String> {
+            self.note(at);
+            Ok(())
+        }
+
+        async fn settle(&self, _: u64, _: &Operation, _: End) -> Result<(), String> {
+            Ok(())
+        }
+
+        async fn pause(&self, _: Timestamp, _: String) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    /// A lane to a port where nobody listens.
+    fn lane(quota: &str, stop: watch::Receiver<bool>) -> Arc<Lane> {
+        let table = serde_json::json!({ "base_url": "http://127.0.0.1:9" });
+        let table = table.as_object().unwrap().clone();
+        let entry = REGISTRY.iter().find(|entry| entry.name == "datadog").unwrap();
+        let opened = (entry.open)(&Settings { table, allow_http_loopback: true });
+        let start = Instant::now();
+        let token = || [("token".to_owned(), SecretString::from("t"))].into();
+        Arc::new(Lane::new(
+            TenantId::parse("acme").unwrap(),
+            opened.unwrap().into(),
+            true,
+            Http::new(Timeouts::default()).unwrap(),
+            Pacer::new(Rate::parse(quota).unwrap(), &[], start),
+            Secrets::load(Box::new(move || Ok(token()))).unwrap(),
+            1,
+            Clock::new(Timestamp::UNIX_EPOCH, start),
+            start + Duration::from_secs(3600),
+            stop,
+        ))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn inv7_a_request_that_is_held_up_before_it_leaves_is_recorded_once_more() {
+        let (_stop, stopped) = watch::channel(false);
+        let lane = lane("1/10s", stopped);
+        let operation = Operation {
+            key: UserKey::parse("E1").unwrap(),
+            remote_id: RemoteId::parse("3fa85f64-5717-4562-b3fc-000000000001").unwrap(),
+            action: Action::Read,
+        };
+        let times = Arc::new(Times::default());
+        let under_way = lane.pacer.depart().await;
+        let answer = async {
+            sleep(Duration::from_secs(5)).await;
+            drop(under_way);
+        };
+        let deliver = lane.deliver(vec![operation], &times, Arc::new(|_| ()));
+        let _ = tokio::join!(deliver, answer);
+        let times = times.0.lock().unwrap();
+        assert_eq!(times[..2], [0, 15], "{times:?}");
     }
 }
