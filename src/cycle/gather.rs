@@ -10,7 +10,7 @@ use crate::{
     source::{self, Refused},
     store::{IndexEntry, Snapshot, StoreError},
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Who is known of one tenant, found by the fingerprint of the key.
 #[derive(Debug, Default)]
@@ -26,9 +26,14 @@ impl Index {
         Ok(Self { users: users.collect() })
     }
 
-    pub(super) fn owners(&self) -> BTreeMap<RemoteId, UserKey> {
-        let entries = self.users.values();
-        entries.map(|entry| (entry.remote_id.clone(), entry.key.clone())).collect()
+    /// Who of those known has one of the ids that are wished for.
+    pub(super) fn owners(&self, wanted: &[Wanted]) -> BTreeMap<RemoteId, UserKey> {
+        if wanted.is_empty() {
+            return BTreeMap::new();
+        }
+        let ids: HashSet<&RemoteId> = wanted.iter().map(|wanted| &wanted.remote_id).collect();
+        let claimed = self.users.values().filter(|entry| ids.contains(&entry.remote_id));
+        claimed.map(|entry| (entry.remote_id.clone(), entry.key.clone())).collect()
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &UserKey> {

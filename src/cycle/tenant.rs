@@ -142,7 +142,7 @@ impl Case {
             quota: self.config.quota,
             wanted: &self.intake.wanted,
             known: &known,
-            owners: &self.index.owners(),
+            owners: &self.index.owners(&self.intake.wanted),
             taken: &self.others.remote_ids,
             held: &self.intake.held,
             leavers: &self.intake.leavers,

@@ -26,7 +26,7 @@ pub struct Inputs<'a> {
     pub wanted: &'a [Wanted],
     /// What is known of them.
     pub known: &'a BTreeMap<UserKey, Known>,
-    /// Who has which remote id, of everybody known.
+    /// Who of those known has which remote id; of ids that nobody wishes for nothing is needed.
     pub owners: &'a BTreeMap<RemoteId, UserKey>,
     /// Remote ids that this roster gives to users who are not in `wanted`.
     pub taken: &'a BTreeSet<RemoteId>,
