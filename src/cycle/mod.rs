@@ -11,6 +11,7 @@ mod progress;
 mod recorder;
 mod session;
 mod tenant;
+mod window;
 
 pub use exit::Exit;
 

@@ -4,6 +4,7 @@ use super::{
     Options, Phase, Progress, Results, TenantEnd, TenantReport, WHOLE_RUN,
     gather::{Index, Intake, intake},
     recorder::{Journal, Wishes},
+    window::pacer,
 };
 use crate::{
     config::{SourceConfig, TenantConfig},
@@ -16,7 +17,7 @@ use crate::{
         AttrPath, Completeness, Fingerprint, Known, Notice, Operation, Outcome, RemoteId, Roster,
         UserKey, Value, Wanted, Weight,
     },
-    sender::{Clock, Ended, Http, Lane, Pacer, Secrets, Timeouts},
+    sender::{Clock, Ended, Http, Lane, Secrets, Timeouts},
     store::{AcceptedInput, Snapshot, Store, StoreError},
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -515,35 +516,6 @@ impl Desk {
             self.report.end = TenantEnd::Early(ended);
         }
     }
-}
-
-/// A pacer that knows what left in the last window, of this run or of another.
-fn pacer(
-    config: &TenantConfig,
-    store: &Store,
-    clock: &Clock,
-    now: Instant,
-) -> Result<Pacer, StoreError> {
-    let sends =
-        store.sends_since(before(clock.now(), config.quota.per + config.request_timeout))?;
-    // A run that was killed may have sent what it had recorded at any time since then. What another
-    // sent had arrived before it was given up, and before the run ended.
-    let ended = store.runs(2)?.get(1).map_or(Some(Timestamp::MIN), |run| run.ended);
-    let arrived = |at: &Timestamp| match ended {
-        None => clock.now(),
-        Some(ended) => moment_after(*at, config.request_timeout).min(ended).max(*at),
-    };
-    // A clock that was set back makes a departure look like a future one: it counts as just now.
-    let ago = |at: &Timestamp| {
-        Duration::try_from(clock.now().duration_since(arrived(at))).unwrap_or_default()
-    };
-    let recent: Vec<Duration> = sends.iter().map(ago).collect();
-    Ok(Pacer::new(config.quota, &recent, now))
-}
-
-fn before(now: Timestamp, time: Duration) -> Timestamp {
-    let time = jiff::SignedDuration::try_from(time).unwrap_or(jiff::SignedDuration::MAX);
-    now.checked_sub(time).unwrap_or(Timestamp::MIN)
 }
 
 fn secrets(config: &TenantConfig) -> Result<Secrets, String> {

@@ -539,3 +539,86 @@ impl fmt::Debug for Lane {
         write!(f, "Lane({:?})", self.dialect)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dialect::{REGISTRY, Settings},
+        model::{Rate, UserKey},
+        sender::Timeouts,
+    };
+
+    /// When requests were recorded, in seconds from the start.
+    #[derive(Default)]
+    struct Times(Mutex<Vec<i64>>);
+
+    impl Times {
+        fn note(&self, at: Timestamp) {
+            self.0.lock().unwrap().push(at.as_second());
+        }
+    }
+
+    impl Recorder for Times {
+        async fn intend(&self, _: &Operation, at: Timestamp) -> Result<u64, String> {
+            self.note(at);
+            Ok(1)
+        }
+
+        async fn again(&self, _: u64, at: Timestamp) -> Result<(), String> {
+            self.note(at);
+            Ok(())
+        }
+
+        async fn settle(&self, _: u64, _: &Operation, _: End) -> Result<(), String> {
+            Ok(())
+        }
+
+        async fn pause(&self, _: Timestamp, _: String) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    /// A lane to a port where nobody listens.
+    fn lane(quota: &str, stop: watch::Receiver<bool>) -> Arc<Lane> {
+        let table = serde_json::json!({ "base_url": "http://127.0.0.1:9" });
+        let table = table.as_object().unwrap().clone();
+        let entry = REGISTRY.iter().find(|entry| entry.name == "datadog").unwrap();
+        let opened = (entry.open)(&Settings { table, allow_http_loopback: true });
+        let start = Instant::now();
+        let token = || [("token".to_owned(), SecretString::from("t"))].into();
+        Arc::new(Lane::new(
+            TenantId::parse("acme").unwrap(),
+            opened.unwrap().into(),
+            true,
+            Http::new(Timeouts::default()).unwrap(),
+            Pacer::new(Rate::parse(quota).unwrap(), &[], start),
+            Secrets::load(Box::new(move || Ok(token()))).unwrap(),
+            1,
+            Clock::new(Timestamp::UNIX_EPOCH, start),
+            start + Duration::from_hours(1),
+            stop,
+        ))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn inv7_a_request_that_is_held_up_before_it_leaves_is_recorded_once_more() {
+        let (_stop, stopped) = watch::channel(false);
+        let lane = lane("1/10s", stopped);
+        let operation = Operation {
+            key: UserKey::parse("E1").unwrap(),
+            remote_id: RemoteId::parse("3fa85f64-5717-4562-b3fc-000000000001").unwrap(),
+            action: Action::Read,
+        };
+        let times = Arc::new(Times::default());
+        let under_way = lane.pacer.depart().await;
+        let answer = async {
+            sleep(Duration::from_secs(5)).await;
+            drop(under_way);
+        };
+        let deliver = lane.deliver(vec![operation], &times, Arc::new(|_| ()));
+        let _ = tokio::join!(deliver, answer);
+        let times = times.0.lock().unwrap();
+        assert_eq!(times[..2], [0, 15], "{times:?}");
+    }
+}
