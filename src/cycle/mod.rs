@@ -4,9 +4,11 @@
 //! read-only and stops at the plan; a [`Session`] holds the locks, reads the users in doubt, plans
 //! again, and sends what was decided. Tenants go side by side and know nothing of each other.
 
+mod case;
 mod exit;
 mod gather;
 
+mod look;
 mod progress;
 mod recorder;
 mod session;
@@ -15,8 +17,9 @@ mod window;
 
 pub use exit::Exit;
 
+pub use look::{Wishes, judge, preview, wishes};
 pub use progress::{Phase, Progress, Silent};
-pub use session::{Session, Wishes, adopt, judge, preview, wishes};
+pub use session::{Session, adopt};
 
 use crate::{
     model::{Finding, Notice, Plan, RunId, SourceFacts, SourceId, TenantId, UserKey},

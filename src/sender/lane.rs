@@ -1,32 +1,23 @@
 //! One tenant's lane: its operations on their way, some at a time, never two of one user.
 
-use super::{
-    http::{Http, Sent},
-    pacer::Pacer,
-};
+use super::{carrier::Carrier, clock::Clock, http::Http, pacer::Pacer, secrets::Secrets};
 use crate::{
     dialect::Dialect,
     engine::{
-        delivery::{Delivery, Next, Reply, Step, StopCause},
         health::{Health, Sign},
         retry::{self, Dice, RetryAfter, WAIT_IN_RUN_MAX},
     },
-    model::{Action, Notice, Operation, Outcome, RemoteId, TenantId},
+    model::{Notice, Operation, Outcome, TenantId},
 };
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use secrecy::{ExposeSecret, SecretString};
+use jiff::Timestamp;
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     fmt,
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{Instant, sleep},
-};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 /// Everything that one tenant's requests share.
 pub struct Lane {
@@ -50,20 +41,17 @@ pub struct Lane {
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+pub(super) struct Shared {
     ended: Option<Ended>,
     health: Health,
     throttles_in_a_row: u32,
     clean_in_a_row: u32,
-    notices: BTreeSet<Notice>,
-    tally: Tally,
+    pub(super) notices: BTreeSet<Notice>,
+    pub(super) tally: Tally,
 }
 
 /// After so many answers without throttling its schedule starts again.
 const CLEAN_ENOUGH: u32 = 20;
-
-/// A request that leaves later than this after it was recorded is recorded once more.
-const RECORD_AGE_MAX: Duration = Duration::from_millis(100);
 
 /// Why a lane ended before its last operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,65 +82,6 @@ pub struct Tally {
     pub throttled: u64,
     /// Time that the whole lane was silent because the target asked for it.
     pub paused: Duration,
-}
-
-/// Wall time that runs on tokio's clock, so that a test can pass hours in a moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    wall: Timestamp,
-    started: Instant,
-}
-
-impl Clock {
-    #[must_use]
-    pub fn new(wall: Timestamp, started: Instant) -> Self {
-        Self { wall, started }
-    }
-
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        retry::moment_after(self.wall, self.started.elapsed())
-    }
-
-    /// How long until that moment; zero when it has passed.
-    #[must_use]
-    pub fn until(&self, moment: Timestamp) -> Duration {
-        let left: SignedDuration = moment.duration_since(self.now());
-        Duration::try_from(left).unwrap_or_default()
-    }
-}
-
-/// A tenant's secrets by name, and how to fetch them anew.
-pub struct Secrets {
-    load: Loader,
-    current: Mutex<Arc<BTreeMap<String, SecretString>>>,
-}
-
-/// Reads the secrets from where they are kept; an error says which could not be read, and why.
-pub type Loader = Box<dyn Fn() -> Result<BTreeMap<String, SecretString>, String> + Send + Sync>;
-
-impl Secrets {
-    pub fn load(load: Loader) -> Result<Self, String> {
-        let current = Mutex::new(Arc::new(load()?));
-        Ok(Self { load, current })
-    }
-
-    fn current(&self) -> Arc<BTreeMap<String, SecretString>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Reads them again. `false` when they could not be read or are those that were just refused,
-    /// so that sending again would be refused again.
-    fn renew(&self, refused: &BTreeMap<String, SecretString>) -> bool {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(fresh) = (self.load)() {
-            *current = Arc::new(fresh);
-        }
-        let text = |secrets: &BTreeMap<String, SecretString>| -> Vec<String> {
-            secrets.values().map(|secret| secret.expose_secret().to_owned()).collect()
-        };
-        text(&current) != text(refused)
-    }
 }
 
 /// Where intents and outcomes are made durable. Each call returns when it is on disk.
@@ -316,7 +245,7 @@ impl Lane {
     }
 
     /// Waits for the future, or until the lane has to end; `None` then.
-    async fn or_end<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn or_end<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
         let mut stop = self.stop.clone();
         let mut closed = self.closed.subscribe();
         tokio::select! {
@@ -330,21 +259,21 @@ impl Lane {
     }
 
     /// The first cause stays.
-    fn end(&self, cause: Ended) {
+    pub(super) fn end(&self, cause: Ended) {
         self.shared().ended.get_or_insert(cause);
         self.closed.send_replace(true);
     }
 
-    fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         *self.closed.borrow()
     }
 
-    fn shared(&self) -> MutexGuard<'_, Shared> {
+    pub(super) fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts an answer for the throttle schedule; the number of throttled ones in a row before it.
-    fn count_throttle(&self, throttled: bool) -> u32 {
+    pub(super) fn count_throttle(&self, throttled: bool) -> u32 {
         let mut shared = self.shared();
         if throttled {
             shared.clean_in_a_row = 0;
@@ -359,7 +288,11 @@ impl Lane {
     }
 
     /// Closes the gate for everybody of this tenant, durably before anything else is done.
-    async fn pause<R: Recorder>(&self, asked: RetryAfter, recorder: &R) -> Result<(), String> {
+    pub(super) async fn pause<R: Recorder>(
+        &self,
+        asked: RetryAfter,
+        recorder: &R,
+    ) -> Result<(), String> {
         let n = self.count_throttle(true);
         let now = Instant::now();
         let wait = retry::throttled(asked, n, now.into_std(), dice());
@@ -381,148 +314,6 @@ impl Lane {
     }
 }
 
-/// One operation and what it has used up.
-struct Carrier<'a, R> {
-    lane: &'a Lane,
-    operation: &'a Operation,
-    recorder: &'a R,
-    intent: u64,
-    requests: u32,
-    status: Option<u16>,
-}
-
-impl<R: Recorder> Carrier<'_, R> {
-    async fn run(&mut self) -> Result<Outcome, String> {
-        let mut delivery = Delivery::new(self.operation, self.lane.reads);
-        let mut next = Next::Operation;
-        loop {
-            let secrets = self.lane.secrets.current();
-            let Some(reply) = self.request(next, &secrets).await? else {
-                return Ok(delivery.abandon("the run ended first"));
-            };
-            next = match delivery.next(reply) {
-                Step::Done(outcome) => return Ok(outcome),
-                Step::Stop { cause, outcome } => {
-                    self.lane.end(match cause {
-                        StopCause::Unauthorized => Ended::Unauthorized,
-                        StopCause::Broken { why } => Ended::Broken { why },
-                    });
-                    return Ok(outcome);
-                }
-                Step::Send(next) => next,
-                Step::Again { next, failures } => {
-                    let wait = retry::transient(failures, Instant::now().into_std(), dice());
-                    if self.lane.or_end(sleep(wait)).await.is_none() {
-                        return Ok(delivery.abandon("the run ended first"));
-                    }
-                    next
-                }
-                Step::Pause { next, retry_after } => {
-                    self.lane.pause(retry_after, self.recorder).await?;
-                    next
-                }
-                Step::Renew(next) if self.lane.secrets.renew(&secrets) => next,
-                Step::Renew(_) => {
-                    self.lane.end(Ended::Unauthorized);
-                    return Ok(delivery.abandon("the credentials are refused"));
-                }
-            };
-            if self.lane.or_end(self.lane.pacer.slot()).await.is_none() {
-                return Ok(delivery.abandon("the run ended first"));
-            }
-        }
-    }
-
-    /// One request and its reply; `None` when the lane ended before it could leave.
-    async fn request(
-        &mut self,
-        next: Next,
-        secrets: &BTreeMap<String, SecretString>,
-    ) -> Result<Option<Reply>, String> {
-        let Operation { key: _, remote_id, action } = self.operation;
-        let action = match next {
-            Next::Operation => action,
-            Next::Look => &Action::Read,
-        };
-        let request = match self.lane.dialect.request(remote_id, action) {
-            Ok(request) => request,
-            Err(why) => return Ok(Some(Reply::NotSent { why })),
-        };
-        if self.requests > 0 {
-            self.recorder.again(self.intent, self.lane.clock.now()).await?;
-        }
-        if self.lane.has_ended() {
-            return Ok(None);
-        }
-        let recorded = Instant::now();
-        let Some(departure) = self.lane.or_end(self.lane.pacer.depart()).await else {
-            return Ok(None);
-        };
-        // Held up by a pause: the next run counts the quota by what is recorded.
-        if recorded.elapsed() > RECORD_AGE_MAX {
-            self.recorder.again(self.intent, self.lane.clock.now()).await?;
-        }
-        self.requests += 1;
-        self.count_request(action);
-        let (method, left) = (request.method.as_str(), Instant::now());
-        let sent = self.lane.http.send(request, secrets).await;
-        drop(departure);
-        let reply = self.read(remote_id, action, sent);
-        let took = left.elapsed();
-        self.log(method, &reply, took);
-        Ok(Some(reply))
-    }
-
-    /// The operation is named by its number: the user is nobody's business but the report's.
-    fn log(&self, method: &str, reply: &Reply, took: Duration) {
-        let tenant = &self.lane.tenant;
-        let (op, attempt, duration_ms) = (self.intent, self.requests, took.as_millis());
-        match reply {
-            Reply::Answered { answer, status, retry_after } => tracing::debug!(
-                %tenant, op, attempt, method, http_status = status, code = answer.code,
-                ?retry_after, duration_ms, "answered"
-            ),
-            Reply::NotSent { why } => {
-                tracing::debug!(%tenant, op, attempt, method, why, duration_ms, "not sent");
-            }
-            Reply::Lost { why } => {
-                tracing::debug!(%tenant, op, attempt, method, why, duration_ms, "no answer");
-            }
-            Reply::Unreachable { why } => {
-                tracing::warn!(%tenant, op, attempt, method, why, "unreachable");
-            }
-        }
-    }
-
-    fn count_request(&self, action: &Action) {
-        let mut shared = self.lane.shared();
-        match action {
-            Action::Read => shared.tally.reads += 1,
-            Action::Patch { .. } => shared.tally.patches += 1,
-        }
-    }
-
-    fn read(&mut self, remote_id: &RemoteId, action: &Action, sent: Sent) -> Reply {
-        let response = match sent {
-            Sent::Answered(response) => response,
-            Sent::NotSent { why } => return Reply::NotSent { why },
-            Sent::Lost { why } => return Reply::Lost { why },
-            Sent::Unreachable { why } => return Reply::Unreachable { why },
-        };
-        let now = self.lane.clock.now();
-        let today = now.to_zoned(TimeZone::UTC).date();
-        let answer = self.lane.dialect.read(remote_id, action, &response, today);
-        let retry_after = RetryAfter::of(&response, now);
-        let notices = crate::dialect::sunset::deprecation_notices(&response);
-        self.lane.shared().notices.extend(notices);
-        self.status = Some(response.status);
-        if !matches!(response.status, 429 | 503) {
-            self.lane.count_throttle(false);
-        }
-        Reply::Answered { answer, status: response.status, retry_after }
-    }
-}
-
 /// Waits until the flag turns true; for ever when nobody is left to turn it.
 async fn told(flag: &mut watch::Receiver<bool>) {
     if flag.wait_for(|flag| *flag).await.is_err() {
@@ -530,7 +321,7 @@ async fn told(flag: &mut watch::Receiver<bool>) {
     }
 }
 
-fn dice() -> Dice {
+pub(super) fn dice() -> Dice {
     Dice::new(fastrand::f64())
 }
 
@@ -543,11 +334,14 @@ impl fmt::Debug for Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Action, RemoteId};
     use crate::{
         dialect::{REGISTRY, Settings},
         model::{Rate, UserKey},
         sender::Timeouts,
     };
+    use secrecy::SecretString;
+    use tokio::time::sleep;
 
     /// When requests were recorded, in seconds from the start.
     #[derive(Default)]

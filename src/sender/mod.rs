@@ -3,10 +3,15 @@
 //! The only place that names the HTTP library and the rate limiter. It has no `if` about a person's
 //! data: what to send was decided in the plan, and what to do next is decided by the delivery.
 
+mod carrier;
+mod clock;
 pub mod http;
 pub mod lane;
 pub mod pacer;
+mod secrets;
 
+pub use clock::Clock;
 pub use http::{Http, SetupError, Timeouts};
-pub use lane::{Clock, Delivered, End, Ended, Lane, Loader, Recorder, Secrets, Tally};
+pub use lane::{Delivered, End, Ended, Lane, Recorder, Tally};
 pub use pacer::Pacer;
+pub use secrets::{Loader, Secrets};

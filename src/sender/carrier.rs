@@ -1,0 +1,164 @@
+//! One operation from its first request to its outcome: asks the delivery what is next, and does it.
+
+use super::{
+    http::Sent,
+    lane::{Ended, Lane, Recorder, dice},
+};
+use crate::{
+    engine::{
+        delivery::{Delivery, Next, Reply, Step, StopCause},
+        retry::{self, RetryAfter},
+    },
+    model::{Action, Operation, Outcome, RemoteId},
+};
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+use std::{collections::BTreeMap, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// A request that leaves later than this after it was recorded is recorded once more.
+const RECORD_AGE_MAX: Duration = Duration::from_millis(100);
+
+/// One operation and what it has used up.
+pub(super) struct Carrier<'a, R> {
+    pub(super) lane: &'a Lane,
+    pub(super) operation: &'a Operation,
+    pub(super) recorder: &'a R,
+    /// Names the operation in the journal.
+    pub(super) intent: u64,
+    pub(super) requests: u32,
+    /// Of the last answer.
+    pub(super) status: Option<u16>,
+}
+
+impl<R: Recorder> Carrier<'_, R> {
+    pub(super) async fn run(&mut self) -> Result<Outcome, String> {
+        let mut delivery = Delivery::new(self.operation, self.lane.reads);
+        let mut next = Next::Operation;
+        loop {
+            let secrets = self.lane.secrets.current();
+            let Some(reply) = self.request(next, &secrets).await? else {
+                return Ok(delivery.abandon("the run ended first"));
+            };
+            next = match delivery.next(reply) {
+                Step::Done(outcome) => return Ok(outcome),
+                Step::Stop { cause, outcome } => {
+                    self.lane.end(match cause {
+                        StopCause::Unauthorized => Ended::Unauthorized,
+                        StopCause::Broken { why } => Ended::Broken { why },
+                    });
+                    return Ok(outcome);
+                }
+                Step::Send(next) => next,
+                Step::Again { next, failures } => {
+                    let wait = retry::transient(failures, Instant::now().into_std(), dice());
+                    if self.lane.or_end(sleep(wait)).await.is_none() {
+                        return Ok(delivery.abandon("the run ended first"));
+                    }
+                    next
+                }
+                Step::Pause { next, retry_after } => {
+                    self.lane.pause(retry_after, self.recorder).await?;
+                    next
+                }
+                Step::Renew(next) if self.lane.secrets.renew(&secrets) => next,
+                Step::Renew(_) => {
+                    self.lane.end(Ended::Unauthorized);
+                    return Ok(delivery.abandon("the credentials are refused"));
+                }
+            };
+            if self.lane.or_end(self.lane.pacer.slot()).await.is_none() {
+                return Ok(delivery.abandon("the run ended first"));
+            }
+        }
+    }
+
+    /// One request and its reply; `None` when the lane ended before it could leave.
+    async fn request(
+        &mut self,
+        next: Next,
+        secrets: &BTreeMap<String, SecretString>,
+    ) -> Result<Option<Reply>, String> {
+        let Operation { key: _, remote_id, action } = self.operation;
+        let action = match next {
+            Next::Operation => action,
+            Next::Look => &Action::Read,
+        };
+        let request = match self.lane.dialect.request(remote_id, action) {
+            Ok(request) => request,
+            Err(why) => return Ok(Some(Reply::NotSent { why })),
+        };
+        if self.requests > 0 {
+            self.recorder.again(self.intent, self.lane.clock.now()).await?;
+        }
+        if self.lane.has_ended() {
+            return Ok(None);
+        }
+        let recorded = Instant::now();
+        let Some(departure) = self.lane.or_end(self.lane.pacer.depart()).await else {
+            return Ok(None);
+        };
+        // Held up by a pause: the next run counts the quota by what is recorded.
+        if recorded.elapsed() > RECORD_AGE_MAX {
+            self.recorder.again(self.intent, self.lane.clock.now()).await?;
+        }
+        self.requests += 1;
+        self.count_request(action);
+        let (method, left) = (request.method.as_str(), Instant::now());
+        let sent = self.lane.http.send(request, secrets).await;
+        drop(departure);
+        let reply = self.read(remote_id, action, sent);
+        let took = left.elapsed();
+        self.log(method, &reply, took);
+        Ok(Some(reply))
+    }
+
+    /// The operation is named by its number: the user is nobody's business but the report's.
+    fn log(&self, method: &str, reply: &Reply, took: Duration) {
+        let tenant = &self.lane.tenant;
+        let (op, attempt, duration_ms) = (self.intent, self.requests, took.as_millis());
+        match reply {
+            Reply::Answered { answer, status, retry_after } => tracing::debug!(
+                %tenant, op, attempt, method, http_status = status, code = answer.code,
+                ?retry_after, duration_ms, "answered"
+            ),
+            Reply::NotSent { why } => {
+                tracing::debug!(%tenant, op, attempt, method, why, duration_ms, "not sent");
+            }
+            Reply::Lost { why } => {
+                tracing::debug!(%tenant, op, attempt, method, why, duration_ms, "no answer");
+            }
+            Reply::Unreachable { why } => {
+                tracing::warn!(%tenant, op, attempt, method, why, "unreachable");
+            }
+        }
+    }
+
+    fn count_request(&self, action: &Action) {
+        let mut shared = self.lane.shared();
+        match action {
+            Action::Read => shared.tally.reads += 1,
+            Action::Patch { .. } => shared.tally.patches += 1,
+        }
+    }
+
+    fn read(&mut self, remote_id: &RemoteId, action: &Action, sent: Sent) -> Reply {
+        let response = match sent {
+            Sent::Answered(response) => response,
+            Sent::NotSent { why } => return Reply::NotSent { why },
+            Sent::Lost { why } => return Reply::Lost { why },
+            Sent::Unreachable { why } => return Reply::Unreachable { why },
+        };
+        let now = self.lane.clock.now();
+        let today = now.to_zoned(TimeZone::UTC).date();
+        let answer = self.lane.dialect.read(remote_id, action, &response, today);
+        let retry_after = RetryAfter::of(&response, now);
+        let notices = crate::dialect::sunset::deprecation_notices(&response);
+        self.lane.shared().notices.extend(notices);
+        self.status = Some(response.status);
+        if !matches!(response.status, 429 | 503) {
+            self.lane.count_throttle(false);
+        }
+        Reply::Answered { answer, status: response.status, retry_after }
+    }
+}
