@@ -245,7 +245,7 @@ pub(super) async fn apply(common: &Common, apply: &Apply, colour: bool) -> anyho
         } else {
             session.refresh(&progress).await;
         }
-        if apply.yes || agreed(&session, apply, colour)? {
+        if apply.yes || agreed(&session, apply, colour, &signals).await? {
             session.send(&progress).await;
         } else {
             session.decline();
@@ -263,7 +263,12 @@ fn saved_plan(path: &Path) -> anyhow::Result<SavedPlan> {
 }
 
 /// Shows the plans and asks; nothing to send needs no answer.
-fn agreed(session: &Session, apply: &Apply, colour: bool) -> anyhow::Result<bool> {
+async fn agreed(
+    session: &Session,
+    apply: &Apply,
+    colour: bool,
+    signals: &Signals,
+) -> anyhow::Result<bool> {
     let limit = Some(apply.limit).filter(|limit| *limit > 0);
     let style = Style { colour, limit, ..Style::default() };
     let mut changes = 0;
@@ -279,7 +284,8 @@ fn agreed(session: &Session, apply: &Apply, colour: bool) -> anyhow::Result<bool
         return Ok(true);
     }
     let question = format!("Send {changes} changes to {tenants} tenants?");
-    ask::agreed(&question).context("failed to ask on the terminal")
+    let asked = ask::agreed_unless_stopped(&question, signals.stop.clone());
+    asked.await.context("failed to ask on the terminal")
 }
 
 pub(super) fn adopt(common: &Common, adopt: &Adopt, colour: bool) -> anyhow::Result<Ended> {

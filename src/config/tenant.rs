@@ -7,7 +7,7 @@ use crate::{
         guard::{Limit, Limits},
         mapping::{LookupSettings, Mapping, MappingSettings, RemoteIdSettings, RuleSettings},
     },
-    model::{Capabilities, Fingerprint, Problem, Rate, SourceId, TenantId},
+    model::{Capabilities, Problem, Rate, SourceId, TenantId},
 };
 use config::{Map, Value};
 use jiff::SignedDuration;
@@ -41,8 +41,6 @@ pub struct TenantConfig {
     /// Longest time that one run of this tenant may take.
     pub run_deadline: Duration,
     pub secrets: BTreeMap<String, Secret>,
-    /// Of everything above that decides what is sent.
-    pub digest: Fingerprint,
 }
 
 /// The tenant's own keys, without its tables.
@@ -134,7 +132,6 @@ pub(super) fn check(
     let run_deadline = duration(&keys.run_deadline, "run_deadline", at, problems);
     let (opened, mapping) = (opened?, mapping?);
     Some(TenantConfig {
-        digest: mapping.digest().with(opened.digest),
         reads: keys.reads && opened.dialect.capabilities().read,
         id,
         source: source?,
@@ -156,8 +153,6 @@ struct Open {
     name: &'static str,
     dialect: Arc<dyn Dialect>,
     table: serde_json::Map<String, serde_json::Value>,
-    /// Of the table.
-    digest: Fingerprint,
 }
 
 /// The tables that bear a dialect's name.
@@ -187,11 +182,9 @@ fn open(
         problems.push(Problem::new(at, "should be a table"));
         return None;
     };
-    let text = serde_json::Value::Object(table.clone()).to_string();
-    let digest = Fingerprint::of([Some(entry.name), Some(text.as_str())]);
     let settings = Settings { table: table.clone(), allow_http_loopback };
     let dialect = keep((entry.open)(&settings), &at, problems)?;
-    Some(Open { name: entry.name, dialect: dialect.into(), table, digest })
+    Some(Open { name: entry.name, dialect: dialect.into(), table })
 }
 
 fn own_keys(tables: Map<String, Value>, at: &str, problems: &mut Vec<Problem>) -> Keys {
