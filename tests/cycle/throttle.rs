@@ -200,3 +200,21 @@ async fn d35_a_quota_that_is_lower_than_configured_is_kept_by_waiting() {
     assert!(complaints.iter().all(|complaint| complaint.contains("quota")), "{complaints:?}");
     assert_eq!(world.night().await.tenants[0].results.requests.patches, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d01_a_tenant_that_is_silent_while_it_reads_keeps_no_other_from_sending() {
+    let faults = Faults::script([(2, throttle(RetryAfterForm::Seconds(2)))]);
+    let silent = Tenant::new("silent", Api::Datadog).one_by_one().faults(faults);
+    // Nobody is known yet, so everybody is read first.
+    let mut world = World::new(4, vec![silent, Tenant::new("well", Api::Biot)]).await;
+    world.marry_all();
+    let report = world.night().await;
+    assert_eq!(report.exit().code(), 0);
+    assert_eq!((world.count("well", "GET"), world.count("well", "PATCH")), (4, 4));
+    let silent = times(&world, "silent");
+    assert!(silent[1].1, "{silent:?}");
+    let (last, _) = *times(&world, "well").last().unwrap();
+    assert!(last < silent[2].0, "it sent until {last:?}, and the other spoke at {silent:?}");
+    world.assert_in_step();
+    world.rest().await;
+}
