@@ -256,3 +256,30 @@ async fn e07_a_damaged_state_is_told_also_when_the_source_is_refused() {
     let report = preview(&world.config(), &source(), &world.options("plan", night(0)));
     assert_eq!((report.exit(), report.tenants.len()), (Exit::State, 1));
 }
+
+#[tokio::test]
+async fn f02_a_snapshot_is_not_used_for_another_target_than_the_one_it_is_of() {
+    let mut world = World::of(1).await;
+    world.roster(&[("E1", 1, "Engineer")]);
+    let mut session = world.open(world.options("run", night(0)));
+    session.refresh(&silent()).await;
+    session.send(&silent()).await;
+    assert_eq!(session.finish(night(0)).exit(), Exit::Done);
+
+    let first = std::mem::replace(&mut world.sandbox, World::of(1).await.sandbox);
+    world.roster(&[("E1", 1, "Director")]);
+    let plan = preview(&world.config(), &source(), &world.options("plan", night(1)));
+    assert_eq!(plan.exit(), Exit::Config);
+    let mut session = world.open(world.options("run", night(1)));
+    session.refresh(&silent()).await;
+    session.send(&silent()).await;
+    assert_eq!(session.finish(night(1)).exit(), Exit::Config);
+    assert!(world.sandbox.requests("dog").is_empty());
+
+    world.sandbox = first;
+    let mut session = world.open(world.options("run", night(2)));
+    session.refresh(&silent()).await;
+    session.send(&silent()).await;
+    assert_eq!(session.finish(night(2)).exit(), Exit::Done);
+    assert_eq!(world.sandbox.account("dog", &uuid(1)).unwrap()["title"], "Director");
+}

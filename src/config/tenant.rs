@@ -7,7 +7,7 @@ use crate::{
         guard::{Limit, Limits},
         mapping::{LookupSettings, Mapping, MappingSettings, RemoteIdSettings, RuleSettings},
     },
-    model::{Capabilities, Problem, Rate, SourceId, TenantId},
+    model::{Capabilities, Fingerprint, Problem, Rate, SourceId, TenantId},
 };
 use config::{Map, Value};
 use jiff::SignedDuration;
@@ -27,6 +27,8 @@ pub struct TenantConfig {
     /// The dialect's name in the registry.
     pub api: &'static str,
     pub dialect: Arc<dyn Dialect>,
+    /// Stands for the account at the API: its address, and the organization there.
+    pub target: Fingerprint,
     /// The dialect's table as it was written, for a rehearsal.
     pub settings: serde_json::Map<String, serde_json::Value>,
     pub mapping: Mapping,
@@ -137,6 +139,7 @@ pub(super) fn check(
         source: source?,
         api: opened.name,
         dialect: opened.dialect,
+        target: target(opened.name, &opened.table),
         settings: opened.table,
         mapping,
         quota: quota?,
@@ -185,6 +188,17 @@ fn open(
     let settings = Settings { table: table.clone(), allow_http_loopback };
     let dialect = keep((entry.open)(&settings), &at, problems)?;
     Some(Open { name: entry.name, dialect: dialect.into(), table })
+}
+
+/// Keys of the dialects' tables that say which account of the API it is.
+const ACCOUNT_KEYS: [&str; 5] = ["base_url", "region", "site", "organization_id", "client_id"];
+
+fn target(api: &str, table: &serde_json::Map<String, serde_json::Value>) -> Fingerprint {
+    let text = |key| table.get(key).and_then(serde_json::Value::as_str);
+    let given = ACCOUNT_KEYS.map(|key| text(key).map(|text| text.trim_end_matches('/')));
+    // An empty text is a key that was taken back.
+    let account = given.map(|text| text.filter(|text| !text.is_empty()));
+    Fingerprint::of([Some(api)].into_iter().chain(account))
 }
 
 fn own_keys(tables: Map<String, Value>, at: &str, problems: &mut Vec<Problem>) -> Keys {

@@ -5,6 +5,7 @@ use super::{
     case::Case,
     gather::{self, Index},
     session::{chosen, empty, end, refused_report, report},
+    target,
     tenant::{blank, of_store, refusal},
 };
 use crate::{
@@ -26,10 +27,14 @@ pub fn preview(config: &Config, source: &SourceId, options: &Options) -> CycleRe
     let mut opened = Vec::new();
     let mut ended = Vec::new();
     for tenant in chosen(config, source, options) {
-        let looked = ReadStore::open(&config.state_dir, &tenant.id)
-            .and_then(|store| Ok((Index::of(store.as_deref())?, store)));
+        let looked = ReadStore::open(&config.state_dir, &tenant.id).and_then(|store| {
+            let stranger = store.as_deref().map(|store| target::stranger(&tenant, store));
+            let stranger = stranger.transpose()?.flatten();
+            Ok((Index::of(store.as_deref())?, store, stranger))
+        });
         match looked {
-            Ok((index, store)) => opened.push((tenant.clone(), index, store)),
+            Ok((index, store, None)) => opened.push((tenant.clone(), index, store)),
+            Ok((_, _, Some(stranger))) => ended.push(end(blank(&tenant, options.now), stranger)),
             Err(error) => ended.push(end(blank(&tenant, options.now), of_store(&error))),
         }
     }

@@ -12,6 +12,7 @@ mod look;
 mod progress;
 mod recorder;
 mod session;
+mod target;
 mod tenant;
 mod window;
 

@@ -4,6 +4,7 @@ use super::{
     CycleReport, Options, Progress, TenantEnd, TenantReport, WHOLE_RUN,
     case::Case,
     gather::{self, Index},
+    target,
     tenant::{Desk, blank, of_store},
 };
 use crate::{
@@ -247,9 +248,18 @@ fn open_store(
     let open = || {
         let mut store = Store::open(&config.state_dir, &tenant.id, holder)?;
         store.begin_run(&options.run, options.verb, options.now)?;
-        Ok((Index::of(Some(&store))?, store))
+        let stranger = target::stranger(tenant, &store)?;
+        target::note(tenant, &mut store, options.now)?;
+        Ok((Index::of(Some(&store))?, store, stranger))
     };
-    open().map_err(|error| Box::new(end(blank(tenant, options.now), of_store(&error))))
+    let blank = || blank(tenant, options.now);
+    match open() {
+        Ok((index, store, None)) => Ok((index, store)),
+        Ok((_, store, Some(stranger))) => {
+            Err(Box::new(close_refused(store, end(blank(), stranger), options)))
+        }
+        Err(error) => Err(Box::new(end(blank(), of_store(&error)))),
+    }
 }
 
 fn close_refused(mut store: Store, report: TenantReport, options: &Options) -> TenantReport {
