@@ -182,12 +182,20 @@ pub(super) async fn run(common: &Common, run: &Run, colour: bool) -> anyhow::Res
     let signals = Signals::listen()?;
     let progress: Arc<dyn Progress> = Arc::new(Bars::new());
     let id = new_run();
-    let mut reports = Vec::new();
-    for source in sources(&config, &run.scope)? {
+    let cycle = |source: SourceId| {
         let options = options("run", &id, &run.scope, signals.stop.clone());
-        let mut session = Session::open(config.clone(), &source, options, &holder());
-        session.carry_out(&progress).await;
-        reports.push(session.finish(now()));
+        let (config, progress) = (config.clone(), progress.clone());
+        tokio::spawn(async move {
+            let mut session = Session::open(config, &source, options, &holder());
+            session.carry_out(&progress).await;
+            session.finish(now())
+        })
+    };
+    // Side by side: a tenant that has to be silent keeps no other source's tenants waiting.
+    let cycles: Vec<_> = sources(&config, &run.scope)?.into_iter().map(cycle).collect();
+    let mut reports = Vec::new();
+    for cycle in cycles {
+        reports.push(cycle.await.context("the run of a source failed")?);
     }
     show_summaries(&reports, run.json, colour);
     Ok(signals.number().map_or(Ended::Exit(worst(&reports)), Ended::Signal))

@@ -4,8 +4,8 @@ use crate::{
     company::Tenant,
     stage::{Stage, files},
 };
-use rosterd::sandbox::Api;
-use std::{fs, os::unix::fs::PermissionsExt};
+use rosterd::sandbox::{Api, Fault, RetryAfterForm};
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 #[test]
 fn inv14_a_plan_changes_no_byte_of_the_state_and_sends_nothing() {
@@ -170,6 +170,23 @@ fn a_run_for_one_user_or_one_tenant_leaves_the_others_for_later() {
     assert_eq!((stage.sent("one").len(), stage.sent("two").len()), (3, 0));
     assert_eq!(stage.run(&["run"]).code, 0);
     assert_eq!((stage.sent("one").len(), stage.sent("two").len()), (3, 3));
+    stage.assert_in_step();
+    stage.assert_at_rest();
+}
+
+#[test]
+fn d01_a_tenant_that_is_silent_keeps_no_other_source_from_running() {
+    let silence = Fault::Throttle { retry_after: RetryAfterForm::Seconds(2) };
+    let silent = Tenant::new("silent", Api::Datadog).one_by_one().once(silence);
+    let tenants = vec![silent.key("source", "first"), Tenant::new("well", Api::Datadog)];
+    let mut stage = Stage::new(3, tenants);
+    stage.configure("[sources.first.csv]\npath = \"roster.csv\"\nkey = \"employee_id\"");
+    stage.marry_all();
+    let ended = stage.run(&["run", "--json"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(ended.stdout.lines().count(), 2, "one document for each source");
+    let last = |tenant: &str| stage.sandbox.requests(tenant).last().unwrap().at;
+    assert!(last("well") + Duration::from_secs(1) < last("silent"));
     stage.assert_in_step();
     stage.assert_at_rest();
 }
