@@ -6,6 +6,9 @@
 pub mod mapping;
 pub mod value_rules;
 
+pub mod bits;
+pub mod index;
+
 pub mod diff;
 pub mod plan;
 
