@@ -1,17 +1,14 @@
 //! What one read means for one tenant, planned and judged; from values to values but for the snapshot.
 
-use super::{
-    Options,
-    gather::{Index, Intake, intake},
-    recorder::Wishes,
-};
+use super::{intake::Intake, recorder::Wishes, same::Memo};
 use crate::{
-    config::{SourceConfig, TenantConfig},
+    config::TenantConfig,
     engine::{
         guard::{self, Evidence},
+        index::Entry,
         plan::{Inputs, Planned, plan},
     },
-    model::{AttrPath, Finding, Known, RemoteId, Roster, UserKey, Value, Wanted},
+    model::{AttrPath, Finding, Fingerprint, Known, RemoteId, SourceFacts, UserKey, Value, Wanted},
     store::{Snapshot, StoreError},
 };
 use std::{
@@ -22,36 +19,12 @@ use std::{
 /// What a tenant needs to be planned, and stays the same through the cycle.
 pub(super) struct Case {
     pub(super) config: Arc<TenantConfig>,
-    pub(super) roster: Arc<Roster>,
+    /// Under which rows are settled; see [`super::gather::view`].
+    pub(super) view: Fingerprint,
+    pub(super) facts: SourceFacts,
     pub(super) intake: Intake,
-    pub(super) index: Index,
-    others: Others,
-}
-
-/// Users of the tenant whom the run is not about.
-#[derive(Default)]
-struct Others {
-    users: u64,
-    /// Their ids at the target, which nobody else may have.
-    remote_ids: BTreeSet<RemoteId>,
-}
-
-impl Others {
-    /// Keeps only what concerns the chosen users; all are chosen when none is.
-    fn leave_out(intake: &mut Intake, chosen: &BTreeSet<UserKey>) -> Self {
-        if chosen.is_empty() {
-            return Self::default();
-        }
-        let Intake { wanted, held, leavers, findings, untouched: _ } = intake;
-        let is_chosen = |key: &UserKey| chosen.contains(key);
-        let left_out = wanted.extract_if(.., |wanted| !is_chosen(&wanted.key));
-        let remote_ids: Vec<RemoteId> = left_out.map(|wanted| wanted.remote_id).collect();
-        let unheld = held.extract_if(.., |held| !is_chosen(&held.key)).map(|held| held.key);
-        let users = remote_ids.len() + unheld.collect::<BTreeSet<_>>().len();
-        leavers.retain(|leaver| is_chosen(&leaver.key));
-        findings.retain(|finding| finding.key.as_ref().is_none_or(is_chosen));
-        Self { users: users as u64, remote_ids: remote_ids.into_iter().collect() }
-    }
+    /// Taken when the run ends.
+    pub(super) memo: Option<Memo>,
 }
 
 /// What planning gives.
@@ -63,14 +36,12 @@ pub(super) struct Judgement {
 impl Case {
     pub(super) fn new(
         config: Arc<TenantConfig>,
-        source: &SourceConfig,
-        roster: Arc<Roster>,
-        index: Index,
-        options: &Options,
+        view: Fingerprint,
+        facts: &SourceFacts,
+        intake: Intake,
+        memo: Option<Memo>,
     ) -> Self {
-        let mut intake = intake(&config, source, &roster, &index, !options.users.is_empty());
-        let others = Others::leave_out(&mut intake, &options.users);
-        Self { config, roster, intake, index, others }
+        Self { config, view, facts: facts.clone(), intake, memo }
     }
 
     pub(super) fn findings(&self) -> &[Finding] {
@@ -83,12 +54,14 @@ impl Case {
 
     /// Plans and judges; the snapshot is `None` for a tenant that has none yet.
     pub(super) fn plan(
-        &self,
+        &mut self,
         snapshot: Option<&Snapshot>,
         reads_done: bool,
     ) -> Result<Judgement, StoreError> {
-        let keys: Vec<&UserKey> = self.intake.wanted.iter().map(|wanted| &wanted.key).collect();
-        let known = snapshot.map(|snapshot| snapshot.known(&keys)).transpose()?.unwrap_or_default();
+        let known = match self.intake.known.take() {
+            Some(known) => known,
+            None => self.known(snapshot)?,
+        };
         let mut planned = plan(&Inputs {
             tenant: &self.config.id,
             capabilities: self.config.capabilities(),
@@ -97,8 +70,8 @@ impl Case {
             quota: self.config.quota,
             wanted: &self.intake.wanted,
             known: &known,
-            owners: &self.index.owners(&self.intake.wanted),
-            taken: &self.others.remote_ids,
+            owners: &self.owners(snapshot)?,
+            taken: &self.intake.others.remote_ids,
             held: &self.intake.held,
             leavers: &self.intake.leavers,
             untouched: self.intake.untouched,
@@ -108,8 +81,8 @@ impl Case {
         planned.plan.guards = guard::judge(&Evidence {
             plan: &planned.plan,
             limits: &self.config.limits,
-            users: planned.plan.users + self.others.users,
-            source_users: self.roster.facts.users,
+            users: planned.plan.users + self.intake.others.users,
+            source_users: self.facts.users,
             source_users_before: before.map(|input| input.users),
             holders: &holders,
         });
@@ -117,30 +90,65 @@ impl Case {
         Ok(Judgement { planned, wishes })
     }
 
-    /// How many users have a value or may have one, for each attribute that the plan empties.
+    /// What is known of those who have to be planned, as it is now.
+    fn known(&self, snapshot: Option<&Snapshot>) -> Result<BTreeMap<UserKey, Known>, StoreError> {
+        let keys: Vec<&UserKey> = self.intake.wanted.iter().map(|wanted| &wanted.key).collect();
+        Ok(snapshot.map(|snapshot| snapshot.known(&keys)).transpose()?.unwrap_or_default())
+    }
+
+    /// Who of those known has one of the ids that are wished for.
+    fn owners(
+        &self,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<BTreeMap<RemoteId, UserKey>, StoreError> {
+        let Some(snapshot) = snapshot.filter(|_| !self.intake.wanted.is_empty()) else {
+            return Ok(BTreeMap::new());
+        };
+        snapshot.owners(&self.intake.wanted.iter().map(|wanted| &wanted.remote_id).collect())
+    }
+
+    /// How many users have a value or may have one, for each attribute that the plan empties: all
+    /// of them, or as many as it takes to see that the limit is kept.
     fn holders(
         &self,
         snapshot: Option<&Snapshot>,
         planned: &Planned,
     ) -> Result<BTreeMap<AttrPath, u64>, StoreError> {
-        let paths = guard::cleared(&planned.plan);
+        let cleared = guard::cleared(&planned.plan);
         let mut holders: BTreeMap<AttrPath, u64> = BTreeMap::new();
-        if paths.is_empty() {
+        if cleared.is_empty() {
             return Ok(holders);
         }
-        let mut count = |path: &AttrPath| *holders.entry(path.clone()).or_default() += 1;
         // Nothing is known of these, so each of them may hold one.
-        let unknown = planned.plan.changes().filter(|(change, _)| !self.index.knows(&change.key));
+        let unknown = planned
+            .plan
+            .changes()
+            .filter(|(change, _)| !self.intake.has_account(change.key.fingerprint()));
         let edited = unknown.flat_map(|(_, edits)| edits).map(|edit| &edit.path);
-        edited.filter(|path| paths.contains_key(path)).for_each(&mut count);
-        let Some(snapshot) = snapshot else { return Ok(holders) };
-        let keys: Vec<&UserKey> = self.index.keys().collect();
-        for keys in keys.chunks(4096) {
-            for known in snapshot.known(keys)?.values() {
-                paths.keys().filter(|path| may_hold(known, path)).for_each(|path| count(path));
-            }
+        for path in edited.filter(|path| cleared.contains_key(path)) {
+            *holders.entry(path.clone()).or_default() += 1;
         }
+        let Some(snapshot) = snapshot else { return Ok(holders) };
+        let limit = self.config.limits.max_attr_clear;
+        snapshot.each_known(&mut |known| {
+            let mut in_question = false;
+            for (path, count) in &cleared {
+                let held = holders.entry((*path).clone()).or_default();
+                *held += u64::from(may_hold(known, path));
+                in_question |= limit.exceeded(*count, *held);
+            }
+            in_question
+        })?;
         Ok(holders)
+    }
+
+    /// Rows that need no look until they change: of users who are as wished, `planned` among them.
+    pub(super) fn settled(&self, planned: &[UserKey]) -> Vec<Entry> {
+        let planned: BTreeSet<&UserKey> = planned.iter().collect();
+        let entry =
+            |wanted: &Wanted| Entry { key: wanted.key.fingerprint(), row: wanted.fingerprint };
+        let wanted = self.intake.wanted.iter().filter(|wanted| planned.contains(&wanted.key));
+        wanted.map(entry).chain(self.intake.agreed.iter().copied()).collect()
     }
 
     /// What is wished of everybody that has an operation.

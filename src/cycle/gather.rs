@@ -1,179 +1,187 @@
 //! One read of the source, and what it means for each tenant.
 
+use super::{
+    Options,
+    case::Case,
+    fan::in_order,
+    intake::Intake,
+    same::{self, Memo},
+};
 use crate::{
     config::{Config, SourceConfig, TenantConfig},
-    engine::{mapping::Mapped, plan::GONE, value_rules::normalise},
-    model::{
-        Completeness, Finding, Fingerprint, Held, HeldReason, Leaver, LeaverReason, Record,
-        RemoteId, Roster, SourceId, UserKey, Wanted,
+    engine::{
+        index::{Entry, Index, PageHead, Pages},
+        mapping::Mapped,
+        value_rules::normalise,
     },
-    source::{self, Refused},
-    store::{IndexEntry, Snapshot, StoreError},
+    model::{Finding, Fingerprint, Record, SourceFacts, SourceId, UserKey},
+    source::{self, Arrival, Refused},
+    store::{PackedPages, Snapshot, StoreError},
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
-/// Who is known of one tenant, found by the fingerprint of the key.
-#[derive(Debug, Default)]
-pub(super) struct Index {
-    users: HashMap<Fingerprint, IndexEntry>,
+/// A tenant that takes part in a read.
+pub(super) struct Guest<'a> {
+    pub(super) tenant: &'a Arc<TenantConfig>,
+    /// `None`: a tenant without a snapshot, of whom nobody is known.
+    pub(super) snapshot: Option<&'a Snapshot>,
 }
 
-impl Index {
-    /// `None`: a tenant without a snapshot, of whom nobody is known.
-    pub(super) fn of(snapshot: Option<&Snapshot>) -> Result<Self, StoreError> {
-        let entries = snapshot.map(Snapshot::index).transpose()?.unwrap_or_default();
-        let users = entries.into_iter().map(|entry| (source::key_fingerprint(&entry.key), entry));
-        Ok(Self { users: users.collect() })
-    }
-
-    /// Who of those known has one of the ids that are wished for.
-    pub(super) fn owners(&self, wanted: &[Wanted]) -> BTreeMap<RemoteId, UserKey> {
-        if wanted.is_empty() {
-            return BTreeMap::new();
-        }
-        let ids: HashSet<&RemoteId> = wanted.iter().map(|wanted| &wanted.remote_id).collect();
-        let claimed = self.users.values().filter(|entry| ids.contains(&entry.remote_id));
-        claimed.map(|entry| (entry.remote_id.clone(), entry.key.clone())).collect()
-    }
-
-    pub(super) fn keys(&self) -> impl Iterator<Item = &UserKey> {
-        self.users.values().map(|entry| &entry.key)
-    }
-
-    /// Whether this very row was settled under this very mapping.
-    fn settled(&self, key: Fingerprint, fingerprint: Fingerprint) -> bool {
-        self.users.get(&key).is_some_and(|entry| entry.fingerprint == Some(fingerprint))
-    }
-
-    pub(super) fn knows(&self, key: &UserKey) -> bool {
-        self.users.contains_key(&source::key_fingerprint(key))
-    }
+/// A source that was read and judged, and what it means for each guest.
+pub(super) struct Gathered {
+    pub(super) facts: SourceFacts,
+    pub(super) findings: Vec<Finding>,
+    /// In the order of the guests. An error is of that guest's snapshot alone.
+    pub(super) cases: Vec<Result<Case, StoreError>>,
 }
 
 /// Reads the source once for all its tenants. A row that every one of them has settled is neither
 /// kept nor mapped.
-pub(super) fn read(
+pub(super) fn gather(
     config: &Config,
     source: &SourceId,
     settings: &SourceConfig,
-    tenants: &[(&TenantConfig, &Index)],
-    keep_all: bool,
-) -> Result<Roster, Refused> {
-    let mut keep = |key: Fingerprint, row: Fingerprint| {
-        let differs = |(tenant, index): &(&TenantConfig, &Index)| {
-            !index.settled(key, row.with(tenant.mapping.digest()))
-        };
-        keep_all || tenants.iter().any(differs)
+    guests: &[Guest<'_>],
+    options: &Options,
+) -> Result<Gathered, Refused> {
+    let demand = config.demand(source);
+    if let Some(gathered) = same::again(settings, &demand, guests, &options.users) {
+        return Ok(gathered);
+    }
+    let (mut index, indexed) = index_of(guests, settings);
+    for key in &options.users {
+        // Asked for by name, so looked at even if nothing has changed.
+        index.unsettle(key.fingerprint());
+    }
+    let mut roster = source::read_file(&settings.csv, &demand, &index)?;
+    let index = Arc::new(index);
+    let intake = |number| Intake::new(number, index.clone(), &options.users);
+    let mut intakes: Vec<Result<Intake, StoreError>> =
+        indexed.into_iter().enumerate().map(|(at, result)| result.map(|()| intake(at))).collect();
+    let tenants: Vec<&TenantConfig> = guests.iter().map(|guest| guest.tenant.as_ref()).collect();
+    let mut rows = roster.fresh_rows();
+    in_order(
+        || rows.next(),
+        |batch| Ok(hear(&tenants, settings, &index, &batch.records()?)),
+        |heard| {
+            for ((intake, guest), heard) in intakes.iter_mut().zip(guests).zip(heard) {
+                let taken = intake.as_mut().map(|intake| intake.take(heard, guest.snapshot));
+                if let Ok(Err(error)) = taken {
+                    *intake = Err(error);
+                }
+            }
+            Ok(())
+        },
+    )?;
+    drop(rows);
+    let case = |(intake, guest): (Result<Intake, StoreError>, &Guest<'_>)| {
+        let mut intake = intake?;
+        intake.finish(&roster, guest.snapshot)?;
+        let memo = Memo::of(guest.tenant, settings, &demand, &roster, &intake);
+        let view = view(guest.tenant, settings);
+        Ok(Case::new(guest.tenant.clone(), view, &roster.facts, intake, memo))
     };
-    source::read_file(&settings.csv, &config.demand(source), &mut keep)
+    let cases = intakes.into_iter().zip(guests).map(case).collect();
+    Ok(Gathered { facts: roster.facts.clone(), findings: roster.findings.clone(), cases })
 }
 
-/// What one read means for one tenant.
-#[derive(Debug, Default)]
-pub(super) struct Intake {
-    /// Users that have to be compared.
-    pub(super) wanted: Vec<Wanted>,
-    pub(super) held: Vec<Held>,
-    pub(super) leavers: Vec<Leaver>,
-    pub(super) findings: Vec<Finding>,
-    /// Users in scope whose row was settled before.
-    pub(super) untouched: u64,
+/// Names all that decides what a row means to a tenant: a row that was settled under another view
+/// is looked at again.
+pub(super) fn view(tenant: &TenantConfig, settings: &SourceConfig) -> Fingerprint {
+    let leavers = settings.leavers.as_ref().map(|rule| {
+        Fingerprint::of([rule.column.as_str()].into_iter().chain(values(rule)).map(Some))
+    });
+    tenant.mapping.digest().with(leavers.unwrap_or_default())
 }
 
-pub(super) fn intake(
-    tenant: &TenantConfig,
+fn values(rule: &crate::config::LeaverRule) -> impl Iterator<Item = &str> {
+    rule.values.iter().map(String::as_str)
+}
+
+/// Who is known of the guests, and whose snapshot cannot be read.
+pub(super) fn index_of(
+    guests: &[Guest<'_>],
     settings: &SourceConfig,
-    roster: &Roster,
-    index: &Index,
-    remap: bool,
-) -> Intake {
-    let mut intake = Intake::default();
-    let mut judged = BTreeSet::new();
-    for record in &roster.records {
-        let key = source::key_fingerprint(&record.key);
-        if !remap && index.settled(key, record.fingerprint.with(tenant.mapping.digest())) {
-            continue;
-        }
-        judged.insert(key);
-        intake.take(tenant, settings, record, index);
+) -> (Index, Vec<Result<(), StoreError>>) {
+    let pages = |guest: &Guest<'_>| {
+        guest.snapshot.map(|snapshot| snapshot.pages(view(guest.tenant, settings))).transpose()
+    };
+    let mut opened: Vec<Result<(), StoreError>> = Vec::new();
+    let mut shelves = Vec::new();
+    for pages in guests.iter().map(pages) {
+        let (shelf, result) = match pages {
+            Ok(pages) => (Shelf(pages), Ok(())),
+            Err(error) => (Shelf(None), Err(error)),
+        };
+        shelves.push(shelf);
+        opened.push(result);
     }
-    intake.take_bad_rows(roster, index, &mut judged);
-    for (key, entry) in &index.users {
-        if !judged.contains(key) {
-            intake.take_known(entry, roster, roster.present.contains(key));
-        }
-    }
-    intake
+    let (index, read) = Index::of(shelves);
+    (index, opened.into_iter().zip(read).map(|(opened, read)| opened.and(read)).collect())
 }
 
-impl Intake {
-    fn take(
-        &mut self,
-        tenant: &TenantConfig,
-        settings: &SourceConfig,
-        record: &Record,
-        index: &Index,
-    ) {
-        let leaver = |reason| Leaver { key: record.key.clone(), reason };
-        if has_left(settings, record) {
-            self.leavers
-                .extend(index.knows(&record.key).then(|| leaver(LeaverReason::StatusColumn)));
-            return;
-        }
-        match tenant.mapping.map(record, &|id| tenant.dialect.check_id(id)) {
-            Mapped::OutOfScope => {
-                let known = index.knows(&record.key);
-                self.leavers.extend(known.then(|| leaver(LeaverReason::OutOfScope)));
-            }
-            Mapped::Wanted(wanted) => self.wanted.push(wanted),
-            Mapped::Held { held, findings } => {
-                self.held.extend(held);
-                self.findings.extend(findings);
-            }
-        }
+/// Pages of a tenant that may have no snapshot yet.
+struct Shelf<'a>(Option<PackedPages<'a>>);
+
+impl Pages for Shelf<'_> {
+    type Error = StoreError;
+
+    fn heads(&self) -> &[PageHead] {
+        self.0.as_ref().map_or(&[], Pages::heads)
     }
 
-    /// A row that cannot be read says nothing of its user, who stays as he is.
-    fn take_bad_rows(
-        &mut self,
-        roster: &Roster,
-        index: &Index,
-        judged: &mut BTreeSet<Fingerprint>,
-    ) {
-        for row in &roster.held {
-            let Some(key) = &row.key else { continue };
-            let first = judged.insert(source::key_fingerprint(key));
-            if !first || !index.knows(key) {
-                continue;
-            }
-            self.held.push(Held {
-                key: key.clone(),
-                reason: HeldReason::BadRow,
-                attribute: None,
-                line: Some(row.line),
-                why: row.why.clone(),
-                others_go: false,
-            });
-        }
+    fn read(&mut self, at: usize, entries: &mut Vec<Entry>) -> Result<(), StoreError> {
+        self.0.as_mut().map_or(Ok(()), |pages| pages.read(at, entries))
     }
 
-    /// Somebody known whose row was not looked at: nothing new, or no row.
-    fn take_known(&mut self, entry: &IndexEntry, roster: &Roster, present: bool) {
-        let key = entry.key.clone();
-        if present && entry.gone {
-            self.held.push(Held {
-                key,
-                reason: HeldReason::Gone,
-                attribute: None,
-                line: None,
-                why: GONE.to_owned(),
-                others_go: false,
-            });
-        } else if present {
-            self.untouched += 1;
-        } else if roster.facts.completeness == Completeness::Complete {
-            self.leavers.push(Leaver { key, reason: LeaverReason::AbsentFromSource });
-        }
+    fn touched(&self) -> &[Fingerprint] {
+        self.0.as_ref().map_or(&[], Pages::touched)
+    }
+}
+
+/// What one row means to one tenant.
+pub(super) struct Heard {
+    pub(super) entry: Entry,
+    pub(super) place: Option<crate::engine::index::Place>,
+    pub(super) key: UserKey,
+    pub(super) meaning: Meaning,
+}
+
+pub(super) enum Meaning {
+    /// The status column says that the user has left.
+    Left,
+    Mapped(Mapped),
+}
+
+/// What rows mean to each tenant that has not settled them.
+fn hear(
+    tenants: &[&TenantConfig],
+    settings: &SourceConfig,
+    index: &Index,
+    arrivals: &[Arrival],
+) -> Vec<Vec<Heard>> {
+    let of_tenant = |(number, tenant): (usize, &&TenantConfig)| {
+        let fresh = arrivals.iter().filter(|arrival| {
+            let row = arrival.record.fingerprint;
+            !arrival.place.is_some_and(|place| index.is_settled_for(number, place, row))
+        });
+        fresh.map(|arrival| hear_one(tenant, settings, arrival)).collect()
+    };
+    tenants.iter().enumerate().map(of_tenant).collect()
+}
+
+pub(super) fn hear_one(tenant: &TenantConfig, settings: &SourceConfig, arrival: &Arrival) -> Heard {
+    let Arrival { key, place, record } = arrival;
+    let meaning = if has_left(settings, record) {
+        Meaning::Left
+    } else {
+        Meaning::Mapped(tenant.mapping.map(record, &|id| tenant.dialect.check_id(id)))
+    };
+    Heard {
+        entry: Entry { key: *key, row: record.fingerprint },
+        place: *place,
+        key: record.key.clone(),
+        meaning,
     }
 }
 

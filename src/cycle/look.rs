@@ -3,7 +3,7 @@
 use super::{
     CycleReport, Options, TenantEnd, TenantReport,
     case::Case,
-    gather::{self, Index},
+    gather::{Gathered, Guest, gather},
     session::{chosen, empty, end, refused_report, report},
     target,
     tenant::{blank, of_store, refusal},
@@ -13,7 +13,7 @@ use crate::{
     engine::plan::digest,
     model::{SourceId, TrippedGuard, Wanted},
     source::Refused,
-    store::ReadStore,
+    store::{ReadStore, StoreError},
 };
 use std::sync::Arc;
 
@@ -29,31 +29,33 @@ pub fn preview(config: &Config, source: &SourceId, options: &Options) -> CycleRe
     for tenant in chosen(config, source, options) {
         let looked = ReadStore::open(&config.state_dir, &tenant.id).and_then(|store| {
             let stranger = store.as_deref().map(|store| target::stranger(&tenant, store));
-            let stranger = stranger.transpose()?.flatten();
-            Ok((Index::of(store.as_deref())?, store, stranger))
+            Ok((store, stranger.transpose()?.flatten()))
         });
         match looked {
-            Ok((index, store, None)) => opened.push((tenant.clone(), index, store)),
-            Ok((_, _, Some(stranger))) => ended.push(end(blank(&tenant, options.now), stranger)),
+            Ok((store, None)) => opened.push((tenant.clone(), store)),
+            Ok((_, Some(stranger))) => ended.push(end(blank(&tenant, options.now), stranger)),
             Err(error) => ended.push(end(blank(&tenant, options.now), of_store(&error))),
         }
     }
-    let views: Vec<(&TenantConfig, &Index)> =
-        opened.iter().map(|(tenant, index, _)| (tenant.as_ref(), index)).collect();
-    let roster = match gather::read(config, source, settings, &views, !options.users.is_empty()) {
-        Ok(roster) => Arc::new(roster),
+    let guest = |(tenant, store)| Guest { tenant, snapshot: Option::as_deref(store) };
+    let guests: Vec<Guest<'_>> =
+        opened.iter().map(|(tenant, store)| guest((tenant, store))).collect();
+    let gathered = match gather(config, source, settings, &guests, options) {
+        Ok(gathered) => gathered,
         Err(refused) => {
             ended.extend(opened.iter().map(|(tenant, ..)| blank(tenant, options.now)));
             return refused_report(config, source, options, refused, ended);
         }
     };
-    let plan = |(tenant, index, store): (Arc<TenantConfig>, Index, Option<ReadStore>)| {
-        let report = blank(&tenant, options.now);
-        let case = Case::new(tenant, settings, roster.clone(), index, options);
-        planned(&case, store.as_deref(), report)
-    };
-    ended.extend(opened.into_iter().map(plan));
-    report(config, source, options, &roster, ended)
+    let Gathered { facts, findings, cases } = gathered;
+    for ((tenant, store), case) in opened.iter().zip(cases) {
+        let report = blank(tenant, options.now);
+        ended.push(match case {
+            Ok(case) => planned(case, store.as_deref(), report),
+            Err(error) => end(report, of_store(&error)),
+        });
+    }
+    report(config, source, options, (facts, findings), ended)
 }
 
 /// A tenant and the accounts that are wished of it.
@@ -69,13 +71,17 @@ pub fn wishes(
     options: &Options,
 ) -> Result<Vec<Wishes>, Refused> {
     let Some(settings) = config.sources.get(source) else { return Ok(Vec::new()) };
-    let roster = Arc::new(gather::read(config, source, settings, &[], true)?);
-    let case = |tenant: Arc<TenantConfig>| {
-        let index = Index::default();
-        let case = Case::new(tenant.clone(), settings, roster.clone(), index, options);
-        (tenant, case.into_wanted())
+    let tenants = chosen(config, source, options);
+    let cases = gather(config, source, settings, &strangers(&tenants), options)?.cases;
+    let wanted = |(tenant, case): (&Arc<TenantConfig>, Result<Case, StoreError>)| {
+        Some((tenant.clone(), case.ok()?.into_wanted()))
     };
-    Ok(chosen(config, source, options).into_iter().map(case).collect())
+    Ok(tenants.iter().zip(cases).filter_map(wanted).collect())
+}
+
+/// The tenants as if nobody were known of any.
+fn strangers(tenants: &[Arc<TenantConfig>]) -> Vec<Guest<'_>> {
+    tenants.iter().map(|tenant| Guest { tenant, snapshot: None }).collect()
 }
 
 /// Judges the source and maps it for every tenant, without state or network: nobody is known.
@@ -84,14 +90,18 @@ pub fn judge(config: &Config, source: &SourceId, options: &Options) -> CycleRepo
     let Some(settings) = config.sources.get(source) else {
         return empty(config, source, options);
     };
-    let roster = match gather::read(config, source, settings, &[], true) {
-        Ok(roster) => Arc::new(roster),
+    let tenants = chosen(config, source, options);
+    let gathered = match gather(config, source, settings, &strangers(&tenants), options) {
+        Ok(gathered) => gathered,
         Err(refused) => return refused_report(config, source, options, refused, Vec::new()),
     };
-    let plan = |tenant: Arc<TenantConfig>| {
-        let report = blank(&tenant, options.now);
-        let case = Case::new(tenant, settings, roster.clone(), Index::default(), options);
-        let mut report = planned(&case, None, report);
+    let Gathered { facts, findings, cases } = gathered;
+    let plan = |(tenant, case): (&Arc<TenantConfig>, Result<Case, StoreError>)| {
+        let report = blank(tenant, options.now);
+        let mut report = match case {
+            Ok(case) => planned(case, None, report),
+            Err(error) => end(report, of_store(&error)),
+        };
         // Nobody is known here, so everybody would count as changed.
         let known_only = |guard: &TrippedGuard| guard.guard != "max_update";
         if let Some(plan) = &mut report.plan {
@@ -102,13 +112,13 @@ pub fn judge(config: &Config, source: &SourceId, options: &Options) -> CycleRepo
         }
         report
     };
-    let tenants = chosen(config, source, options).into_iter().map(plan).collect();
-    report(config, source, options, &roster, tenants)
+    let tenants = tenants.iter().zip(cases).map(plan).collect();
+    report(config, source, options, (facts, findings), tenants)
 }
 
 /// A tenant's plan, with what would keep it from being sent.
 fn planned(
-    case: &Case,
+    mut case: Case,
     snapshot: Option<&crate::store::Snapshot>,
     mut report: TenantReport,
 ) -> TenantReport {

@@ -6,21 +6,24 @@
 
 mod case;
 mod exit;
+mod fan;
 mod gather;
-
+mod import;
+mod intake;
 mod look;
 mod progress;
 mod recorder;
+mod same;
 mod session;
 mod target;
 mod tenant;
 mod window;
 
 pub use exit::Exit;
-
+pub use import::adopt;
 pub use look::{Wishes, judge, preview, wishes};
 pub use progress::{Phase, Progress, Silent};
-pub use session::{Session, adopt};
+pub use session::Session;
 
 use crate::{
     model::{Finding, Notice, Plan, RunId, SourceFacts, SourceId, TenantId, UserKey},

@@ -2,14 +2,13 @@
 
 use super::{
     CycleReport, Options, Progress, TenantEnd, TenantReport, WHOLE_RUN,
-    case::Case,
-    gather::{self, Index},
+    gather::{Gathered, Guest, gather},
     target,
     tenant::{Desk, blank, of_store},
 };
 use crate::{
     config::{Config, SourceConfig, TenantConfig},
-    model::{Roster, SourceId, TenantId},
+    model::{Finding, SourceFacts, SourceId, TenantId},
     sender::{Clock, Ended},
     source::Refused,
     store::{Holder, Store},
@@ -21,14 +20,19 @@ use std::{
 };
 use tokio::{task::JoinSet, time::Instant};
 
+/// What the report says of the source.
+struct Read {
+    facts: SourceFacts,
+    findings: Vec<Finding>,
+}
+
 /// A cycle that holds the locks of its tenants.
 pub struct Session {
     config: Arc<Config>,
     source: SourceId,
     options: Options,
     clock: Clock,
-    roster: Option<Arc<Roster>>,
-    refused: Option<Refused>,
+    read: Option<Result<Read, Refused>>,
     desks: Vec<Desk>,
     /// Tenants that ended before they had a desk.
     ended: Vec<TenantReport>,
@@ -44,8 +48,7 @@ impl Session {
             source: source.clone(),
             clock: Clock::new(options.now, Instant::now()),
             options,
-            roster: None,
-            refused: None,
+            read: None,
             desks: Vec::new(),
             ended: Vec::new(),
             running: HashMap::new(),
@@ -59,41 +62,37 @@ impl Session {
         session
     }
 
-    fn open_stores(&mut self, holder: &Holder) -> Vec<(Arc<TenantConfig>, Index, Store)> {
+    fn open_stores(&mut self, holder: &Holder) -> Vec<Opened> {
         let mut opened = Vec::new();
         for tenant in chosen(&self.config, &self.source, &self.options) {
             match open_store(&self.config, &tenant, &self.options, holder) {
-                Ok((index, store)) => opened.push((tenant, index, store)),
+                Ok(store) => opened.push(Opened { tenant, store }),
                 Err(report) => self.ended.push(*report),
             }
         }
         opened
     }
 
-    fn read(
-        &mut self,
-        config: &Config,
-        settings: &SourceConfig,
-        opened: Vec<(Arc<TenantConfig>, Index, Store)>,
-    ) {
-        let views: Vec<(&TenantConfig, &Index)> =
-            opened.iter().map(|(tenant, index, _)| (tenant.as_ref(), index)).collect();
-        let keep_all = !self.options.users.is_empty();
-        match gather::read(config, &self.source, settings, &views, keep_all) {
+    fn read(&mut self, config: &Config, settings: &SourceConfig, opened: Vec<Opened>) {
+        let guest =
+            |opened: &Opened| Guest { tenant: &opened.tenant, snapshot: Some(&opened.store) };
+        let guests: Vec<Guest<'_>> = opened.iter().map(guest).collect();
+        match gather(config, &self.source, settings, &guests, &self.options) {
             Err(refused) => {
-                self.refused = Some(refused);
-                for (tenant, _, store) in opened {
+                self.read = Some(Err(refused));
+                for Opened { tenant, store } in opened {
                     let report = end(blank(&tenant, self.options.now), TenantEnd::SourceRefused);
-                    self.ended.push(close_refused(store, report, &self.options));
+                    self.ended.push(close_early(store, report, &self.options));
                 }
             }
-            Ok(roster) => {
-                let roster = Arc::new(roster);
-                self.roster = Some(roster.clone());
-                for (tenant, index, store) in opened {
+            Ok(Gathered { facts, findings, cases }) => {
+                self.read = Some(Ok(Read { facts, findings }));
+                for (Opened { tenant, store }, case) in opened.into_iter().zip(cases) {
                     let report = blank(&tenant, self.options.now);
-                    let case = Case::new(tenant, settings, roster.clone(), index, &self.options);
-                    self.desks.push(Desk::new(case, store, report, self.clock));
+                    match case {
+                        Ok(case) => self.desks.push(Desk::new(case, store, report, self.clock)),
+                        Err(error) => self.ended.push(end(report, of_store(&error))),
+                    }
                 }
             }
         }
@@ -137,14 +136,15 @@ impl Session {
     /// Closes the run of every tenant.
     #[must_use]
     pub fn finish(self, now: Timestamp) -> CycleReport {
-        let Self { config, source, options, roster, refused, desks, ended, clock: _, running: _ } =
-            self;
+        let Self { config, source, options, read, desks, ended, clock: _, running: _ } = self;
         let mut tenants = ended;
         tenants.extend(desks.into_iter().map(|desk| desk.finish(&options, now)));
-        match (roster, refused) {
-            (Some(roster), _) => report(&config, &source, &options, &roster, tenants),
-            (None, Some(refused)) => refused_report(&config, &source, &options, refused, tenants),
-            (None, None) => empty(&config, &source, &options),
+        match read {
+            Some(Ok(Read { facts, findings })) => {
+                report(&config, &source, &options, (facts, findings), tenants)
+            }
+            Some(Err(refused)) => refused_report(&config, &source, &options, refused, tenants),
+            None => empty(&config, &source, &options),
         }
     }
 
@@ -195,82 +195,46 @@ enum Round {
     Both,
 }
 
-/// Takes the roster for what the targets hold, for everybody of whom nothing is known. Sends
-/// nothing. For a target that was just loaded from this very roster.
-#[must_use]
-pub fn adopt(
-    config: &Config,
-    source: &SourceId,
-    options: &Options,
-    holder: &Holder,
-) -> (CycleReport, BTreeMap<TenantId, u64>) {
-    let mut adopted = BTreeMap::new();
-    let clock = Clock::new(options.now, Instant::now());
-    let Some(settings) = config.sources.get(source) else {
-        return (empty(config, source, options), adopted);
-    };
-    let (mut opened, mut ended) = (Vec::new(), Vec::new());
-    for tenant in chosen(config, source, options) {
-        match open_store(config, &tenant, options, holder) {
-            Ok((index, store)) => opened.push((tenant, index, store)),
-            Err(report) => ended.push(*report),
-        }
-    }
-    let views: Vec<(&TenantConfig, &Index)> =
-        opened.iter().map(|(tenant, index, _)| (tenant.as_ref(), index)).collect();
-    let roster = match gather::read(config, source, settings, &views, false) {
-        Ok(roster) => Arc::new(roster),
-        Err(refused) => {
-            for (tenant, _, store) in opened {
-                let report = end(blank(&tenant, options.now), TenantEnd::SourceRefused);
-                ended.push(close_refused(store, report, options));
-            }
-            return (refused_report(config, source, options, refused, ended), adopted);
-        }
-    };
-    for (tenant, index, store) in opened {
-        let id = tenant.id.clone();
-        let case = Case::new(tenant, settings, roster.clone(), index, options);
-        let desk_report = blank(&case.config, options.now);
-        let mut desk = Desk::new(case, store, desk_report, clock);
-        adopted.insert(id, desk.adopt());
-        ended.push(desk.finish(options, options.now));
-    }
-    (report(config, source, options, &roster, ended), adopted)
+/// A tenant whose snapshot is locked for us, before its part of the cycle has begun.
+struct Opened {
+    tenant: Arc<TenantConfig>,
+    store: Store,
 }
 
-fn open_store(
+pub(super) fn open_store(
     config: &Config,
     tenant: &TenantConfig,
     options: &Options,
     holder: &Holder,
-) -> Result<(Index, Store), Box<TenantReport>> {
+) -> Result<Store, Box<TenantReport>> {
     let open = || {
-        let mut store = Store::open(&config.state_dir, &tenant.id, holder)?;
-        store.begin_run(&options.run, options.verb, options.now)?;
+        let mut store = Store::open(&config.state_dir, &tenant.id, holder, options.now)?;
+        store.begin_run(&options.run, options.verb, options.now);
         let stranger = target::stranger(tenant, &store)?;
         target::note(tenant, &mut store, options.now)?;
-        Ok((Index::of(Some(&store))?, store, stranger))
+        Ok((store, stranger))
     };
     let blank = || blank(tenant, options.now);
     match open() {
-        Ok((index, store, None)) => Ok((index, store)),
-        Ok((_, store, Some(stranger))) => {
-            Err(Box::new(close_refused(store, end(blank(), stranger), options)))
+        Ok((store, None)) => Ok(store),
+        Ok((store, Some(stranger))) => {
+            Err(Box::new(close_early(store, end(blank(), stranger), options)))
         }
         Err(error) => Err(Box::new(end(blank(), of_store(&error)))),
     }
 }
 
-fn close_refused(mut store: Store, report: TenantReport, options: &Options) -> TenantReport {
+/// Records a run that ended before it was planned.
+pub(super) fn close_early(
+    mut store: Store,
+    report: TenantReport,
+    options: &Options,
+) -> TenantReport {
     let summary = format!("{{\"exit\":{}}}", report.exit().code());
-    let mut close = || {
-        if options.is_whole() {
-            store.set_mark(WHOLE_RUN, options.now)?;
-        }
-        store.end_run(&options.run, &summary, options.now)
-    };
-    match close() {
+    if options.is_whole() {
+        store.set_mark(WHOLE_RUN, options.now);
+    }
+    match store.end_run(&options.run, &summary, options.now) {
         Ok(()) => report,
         Err(error) => end(report, of_store(&error)),
     }
@@ -309,13 +273,11 @@ pub(super) fn report(
     config: &Config,
     source: &SourceId,
     options: &Options,
-    roster: &Roster,
+    (facts, findings): (SourceFacts, Vec<Finding>),
     mut tenants: Vec<TenantReport>,
 ) -> CycleReport {
     tenants.sort_by(|a, b| a.tenant.cmp(&b.tenant));
-    let facts = Some(roster.facts.clone());
-    let findings = roster.findings.clone();
-    CycleReport { facts, findings, tenants, ..empty(config, source, options) }
+    CycleReport { facts: Some(facts), findings, tenants, ..empty(config, source, options) }
 }
 
 pub(super) fn refused_report(

@@ -12,7 +12,7 @@ use crate::{
         plan::{Planned, digest},
         retry::{WAIT_IN_RUN_MAX, moment_after},
     },
-    model::{Completeness, Fingerprint, Notice, Operation, Outcome, UserKey, Wanted, Weight},
+    model::{Completeness, Notice, Operation, Outcome, SourceFacts, UserKey, Weight},
     sender::{Clock, Ended, Http, Lane, Secrets, Timeouts},
     store::{AcceptedInput, Store, StoreError},
 };
@@ -101,7 +101,10 @@ impl Desk {
             return;
         }
         let reads: Vec<Operation> = planned.reads().cloned().collect();
-        if !reads.is_empty() && self.lane(options).is_some() {
+        if reads.is_empty() {
+            return;
+        }
+        if self.lane(options).is_some() {
             self.deliver(reads, Phase::Reading, options, progress).await;
         }
         // Also when the reads were cut short: what is known is planned, the others wait.
@@ -151,37 +154,6 @@ impl Desk {
         }
     }
 
-    /// Takes the wishes of everybody unknown for what the target holds; how many those are. Who is
-    /// held stays unknown, and a row that cannot be believed as a whole is looked at again.
-    pub(super) fn adopt(&mut self) -> u64 {
-        let judged = self.plan(false);
-        let Some(plan) = self.keep(judged) else { return 0 };
-        let held = plan.held.iter().filter(|held| !held.others_go);
-        let held: BTreeSet<UserKey> = held.map(|held| held.key.clone()).collect();
-        if let Some(plan) = &mut self.report.plan {
-            // Nothing is sent, so there is nothing to guard.
-            plan.guards.clear();
-        }
-        let Some(store) = &mut self.store else { return 0 };
-        let unknown = |key: &UserKey| !self.case.index.knows(key) && !held.contains(key);
-        let wanted = self.case.intake.wanted.iter().filter(|wanted| unknown(&wanted.key));
-        let account = |wanted: &Wanted| {
-            let Wanted { key, remote_id, attributes, withheld, line: _, fingerprint } = wanted;
-            let fingerprint = withheld.is_empty().then_some(*fingerprint);
-            (key.clone(), remote_id.clone(), attributes.clone(), fingerprint)
-        };
-        match store.adopt(wanted.map(account)) {
-            Ok(adopted) => {
-                self.report.end = TenantEnd::Done;
-                adopted
-            }
-            Err(error) => {
-                self.report.end = of_store(&error);
-                0
-            }
-        }
-    }
-
     pub(super) fn decline(&mut self) {
         if !self.ended() {
             self.report.end = TenantEnd::Declined;
@@ -198,40 +170,18 @@ impl Desk {
     }
 
     fn close(&mut self, options: &Options, now: Timestamp) -> Result<(), StoreError> {
-        let fingerprints: BTreeMap<&UserKey, Fingerprint> = self
-            .case
-            .intake
-            .wanted
-            .iter()
-            .map(|wanted| (&wanted.key, wanted.fingerprint))
-            .collect();
         let Some(store) = &mut self.store else { return Ok(()) };
-        let rows =
-            self.settled.iter().filter_map(|key| Some((key.clone(), *fingerprints.get(key)?)));
-        let rows: Vec<(UserKey, Fingerprint)> = rows.collect();
-        if !rows.is_empty() {
-            store.settle_rows(&rows)?;
+        store.pack(self.case.view, &self.case.settled(&self.settled), &self.case.intake.passing)?;
+        let memo = self.case.memo.take();
+        if let Some(memo) =
+            memo.filter(|_| options.is_whole() && self.report.end == TenantEnd::Done)
+        {
+            memo.keep(store)?;
         }
-        let facts = &self.case.roster.facts;
-        let passed = self.report.plan.as_ref().is_none_or(|plan| plan.guards.is_empty());
-        let sent = matches!(self.report.end, TenantEnd::Done | TenantEnd::Early(_));
-        // What is adopted is the first measure, and never takes the place of one.
-        let first = options.users.is_empty() && store.accepted_input()?.is_none();
-        let measures = options.is_whole() || first;
-        if passed && sent && measures && facts.completeness == Completeness::Complete {
-            let (users, rows, digest) = (facts.users, facts.rows, facts.digest);
-            store.accept_input(&AcceptedInput { users, rows, digest, at: now })?;
-        }
-        let broken_off =
-            matches!(self.report.end, TenantEnd::Declined | TenantEnd::Early(Ended::Stopped));
-        if options.is_whole() && !broken_off {
-            store.set_mark(WHOLE_RUN, options.now)?;
-        }
-        store.prune(now)?;
-        store.end_run(&options.run, &summary(&self.report), now)
+        close(store, &self.case.facts, &self.report, options, now)
     }
 
-    fn plan(&self, reads_done: bool) -> Result<Judgement, StoreError> {
+    fn plan(&mut self, reads_done: bool) -> Result<Judgement, StoreError> {
         self.case.plan(self.store.as_deref(), reads_done)
     }
 
@@ -253,12 +203,17 @@ impl Desk {
     /// The lane, made when it is first needed; `None`, and the tenant's end, when it cannot be.
     fn lane(&mut self, options: &Options) -> Option<Arc<Lane>> {
         if self.lane.is_none() && !self.ended() {
-            match self.open_lane(options) {
+            match self.verify().and_then(|()| self.open_lane(options)) {
                 Ok(lane) => self.lane = Some(Arc::new(lane)),
                 Err(end) => self.report.end = end,
             }
         }
         self.lane.clone()
+    }
+
+    /// Before the first request leaves: what is sent is decided by what the whole file says.
+    fn verify(&mut self) -> Result<(), TenantEnd> {
+        self.store.as_mut().map_or(Ok(()), Store::verify).map_err(|error| of_store(&error))
     }
 
     fn open_lane(&self, options: &Options) -> Result<Lane, TenantEnd> {
@@ -350,6 +305,30 @@ impl Desk {
             self.report.end = TenantEnd::Early(ended);
         }
     }
+}
+
+/// Records the end of a run, and the roster as a measure for the next one.
+pub(super) fn close(
+    store: &mut Store,
+    facts: &SourceFacts,
+    report: &TenantReport,
+    options: &Options,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let passed = report.plan.as_ref().is_none_or(|plan| plan.guards.is_empty());
+    let sent = matches!(report.end, TenantEnd::Done | TenantEnd::Early(_));
+    // What is adopted is the first measure, and never takes the place of one.
+    let first = options.users.is_empty() && store.accepted_input()?.is_none();
+    let measures = options.is_whole() || first;
+    if passed && sent && measures && facts.completeness == Completeness::Complete {
+        let (users, rows, digest) = (facts.users, facts.rows, facts.digest);
+        store.accept_input(&AcceptedInput { users, rows, digest, at: now });
+    }
+    let broken_off = matches!(report.end, TenantEnd::Declined | TenantEnd::Early(Ended::Stopped));
+    if options.is_whole() && !broken_off {
+        store.set_mark(WHOLE_RUN, options.now);
+    }
+    store.end_run(&options.run, &summary(report), now)
 }
 
 fn secrets(config: &TenantConfig) -> Result<Secrets, String> {

@@ -141,6 +141,15 @@ impl Index {
         (builder.finish(&touched, &sound), results)
     }
 
+    /// Has the user's row looked at again, whatever it says.
+    pub fn unsettle(&mut self, key: Fingerprint) {
+        let Some(place) = self.find(key) else { return };
+        self.settled_by_all.clear(place.at());
+        for marks in &mut self.tenants {
+            marks.settled.clear(place.at());
+        }
+    }
+
     /// Number of places.
     #[must_use]
     pub fn len(&self) -> usize {

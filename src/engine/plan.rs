@@ -5,6 +5,7 @@ use crate::model::{
     Action, AttrPath, Capabilities, Edit, Forecast, Held, HeldReason, Known, Leaver, Operation,
     Plan, Rate, RemoteId, Standing, TenantId, UserKey, Value, Wanted,
 };
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +23,7 @@ pub struct Inputs<'a> {
     /// read shows is sent.
     pub reads_done: bool,
     pub quota: Rate,
-    /// Users whose row is not the one that was settled last, in any order.
+    /// Users who are not as their row wishes, in any order.
     pub wanted: &'a [Wanted],
     /// What is known of them.
     pub known: &'a BTreeMap<UserKey, Known>,
@@ -33,7 +34,7 @@ pub struct Inputs<'a> {
     /// Held before the diff: rows and values.
     pub held: &'a [Held],
     pub leavers: &'a [Leaver],
-    /// Users in scope whose row and mapping are those that were settled last.
+    /// Other users in scope, who need nothing.
     pub untouched: u64,
 }
 
@@ -94,7 +95,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Planned {
     Planned { plan, settled }
 }
 
-const SHARED: &str = "another user has the same id at the target, and nobody can say whose it is";
+/// Why nothing is sent for users with one id.
+pub const SHARED: &str =
+    "another user has the same id at the target, and nobody can say whose it is";
 
 /// Users of whom two or more claim one remote id.
 fn sharers<'a>(inputs: &Inputs<'a>) -> BTreeSet<&'a UserKey> {
@@ -115,6 +118,15 @@ fn sharers<'a>(inputs: &Inputs<'a>) -> BTreeSet<&'a UserKey> {
         }
     }
     sharers
+}
+
+/// Whether there is nothing to send or to tell of this user, now and until something changes.
+#[must_use]
+pub fn is_as_wanted(wanted: &Wanted, known: &Known) -> bool {
+    known.standing == Standing::Settled
+        && known.remote_id == wanted.remote_id
+        && wanted.withheld.is_empty()
+        && diff(&wanted.attributes, known) == Diff::default()
 }
 
 enum Judged {
@@ -258,10 +270,21 @@ fn forecast(requests: u64, quota: Rate) -> Forecast {
 /// digest send the same.
 #[must_use]
 pub fn digest(plan: &Plan) -> String {
-    let operations: Vec<Json> = plan.operations.iter().map(operation_json).collect();
-    let canonical = json!({ "tenant": plan.tenant.as_str(), "operations": operations });
-    let hash = ring::digest::digest(&ring::digest::SHA256, canonical.to_string().as_bytes());
-    hash.as_ref().iter().fold("sha256:".to_owned(), |mut text, byte| {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    let mut border = "{\"operations\":[";
+    for operation in &plan.operations {
+        context.update(border.as_bytes());
+        // A map with texts as keys can always be spelled.
+        let spelled = serde_json::to_vec(&Spelled::of(operation)).unwrap_or_default();
+        context.update(&spelled);
+        border = ",";
+    }
+    if plan.operations.is_empty() {
+        context.update(border.as_bytes());
+    }
+    // The name of a tenant needs no escapes.
+    context.update(format!("],\"tenant\":\"{}\"}}", plan.tenant).as_bytes());
+    context.finish().as_ref().iter().fold("sha256:".to_owned(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
@@ -270,29 +293,48 @@ pub fn digest(plan: &Plan) -> String {
 /// One operation as JSON: who, what, before and after.
 #[must_use]
 pub fn operation_json(operation: &Operation) -> Json {
-    let Operation { key, remote_id, action } = operation;
-    let (action, edits, companions) = match action {
-        Action::Read => ("read", Vec::new(), None),
-        Action::Patch { edits, companions } => {
-            ("patch", edits.iter().map(edit_json).collect(), Some(companions))
-        }
-    };
-    let mut json = json!({ "key": key, "remote_id": remote_id, "action": action });
-    if let Some(companions) = companions {
-        json["edits"] = Json::Array(edits);
-        json["companions"] = json!(companions);
-    }
-    json
+    json!(Spelled::of(operation))
 }
 
-fn edit_json(edit: &Edit) -> Json {
-    let Edit { path, before, after } = edit;
-    let mut json = json!({ "attribute": path, "after": after });
-    // An unknown "before" is left out, so that it is not taken for "unset".
-    if let Some(before) = before {
-        json["before"] = json!(before);
+/// The canonical spelling: names in the order of the alphabet.
+#[derive(Serialize)]
+struct Spelled<'a> {
+    action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    companions: Option<&'a BTreeMap<AttrPath, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edits: Option<Vec<SpelledEdit<'a>>>,
+    key: &'a UserKey,
+    remote_id: &'a RemoteId,
+}
+
+#[derive(Serialize)]
+struct SpelledEdit<'a> {
+    after: &'a Option<Value>,
+    attribute: &'a AttrPath,
+    /// An unknown "before" is left out, so that it is not taken for "unset".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<&'a Option<Value>>,
+}
+
+impl<'a> Spelled<'a> {
+    fn of(operation: &'a Operation) -> Self {
+        let Operation { key, remote_id, action } = operation;
+        let (action, edits, companions) = match action {
+            Action::Read => ("read", None, None),
+            Action::Patch { edits, companions } => {
+                ("patch", Some(edits.iter().map(SpelledEdit::of).collect()), Some(companions))
+            }
+        };
+        Self { action, companions, edits, key, remote_id }
     }
-    json
+}
+
+impl<'a> SpelledEdit<'a> {
+    fn of(edit: &'a Edit) -> Self {
+        let Edit { path, before, after } = edit;
+        Self { after, attribute: path, before: before.as_ref() }
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub struct Wanted {
     pub withheld: Vec<AttrPath>,
     /// The row's first line in the source, from 1.
     pub line: u64,
-    /// The row and the mapping together; equal to the known one: nothing can have changed.
+    /// Of the row: while it and the mapping stay the same, so does all that is wished.
     pub fingerprint: Fingerprint,
 }
 

@@ -120,7 +120,13 @@ impl fmt::Debug for Value {
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to_json().serialize(serializer)
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Flag(flag) => serializer.serialize_bool(*flag),
+            Self::Integer(integer) => serializer.serialize_i64(*integer),
+            Self::Decimal(_) => self.to_json().serialize(serializer),
+            Self::Set(members) => serializer.collect_seq(members),
+        }
     }
 }
 

@@ -122,7 +122,7 @@ impl Mapping {
                 attributes,
                 withheld,
                 line: record.line,
-                fingerprint: record.fingerprint.with(self.digest),
+                fingerprint: record.fingerprint,
             }),
             _ => held(record, troubles),
         }

@@ -1,0 +1,247 @@
+//! What one read means for one tenant, as far as it can be told without a plan.
+
+use super::gather::{Heard, Meaning};
+use crate::{
+    engine::{
+        bits::Bits,
+        index::{Entry, Index, Place},
+        mapping::Mapped,
+        plan::{GONE, is_as_wanted},
+    },
+    model::{
+        Completeness, Finding, Fingerprint, Held, HeldReason, Known, Leaver, LeaverReason,
+        RemoteId, UserKey, Wanted,
+    },
+    source::Roster,
+    store::{Snapshot, StoreError},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Grows batch by batch. Of a user whose new row changes nothing only the fingerprints stay, so
+/// that a new mapping for a million users needs no memory for a million accounts.
+pub(super) struct Intake {
+    /// The tenant's number in the index.
+    number: usize,
+    pub(super) index: Arc<Index>,
+    /// The users that the run is about; empty: all.
+    chosen: BTreeSet<UserKey>,
+    /// Users that have to be planned.
+    pub(super) wanted: Vec<Wanted>,
+    /// What is known of them; given to the first plan.
+    pub(super) known: Option<BTreeMap<UserKey, Known>>,
+    /// Users that are as their new row wishes.
+    pub(super) agreed: Vec<Entry>,
+    /// Rows of users with whom the tenant has nothing to do.
+    pub(super) passing: Vec<Entry>,
+    pub(super) held: Vec<Held>,
+    pub(super) leavers: Vec<Leaver>,
+    pub(super) findings: Vec<Finding>,
+    /// Users in scope who need nothing.
+    pub(super) untouched: u64,
+    pub(super) others: Others,
+    judged: Bits,
+}
+
+/// Users of the tenant whom the run is not about.
+#[derive(Default)]
+pub(super) struct Others {
+    pub(super) users: u64,
+    /// Their ids at the target, which nobody else may have; without those that are as the snapshot
+    /// has them.
+    pub(super) remote_ids: BTreeSet<RemoteId>,
+}
+
+impl Intake {
+    pub(super) fn new(number: usize, index: Arc<Index>, chosen: &BTreeSet<UserKey>) -> Self {
+        Self {
+            number,
+            index,
+            chosen: chosen.clone(),
+            wanted: Vec::new(),
+            known: Some(BTreeMap::new()),
+            agreed: Vec::new(),
+            passing: Vec::new(),
+            held: Vec::new(),
+            leavers: Vec::new(),
+            findings: Vec::new(),
+            untouched: 0,
+            others: Others::default(),
+            judged: Bits::default(),
+        }
+    }
+
+    /// There is nothing to do and nothing to tell, but of rows that are as wished.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.wanted.is_empty()
+            && self.held.is_empty()
+            && self.leavers.is_empty()
+            && self.findings.is_empty()
+            && self.chosen.is_empty()
+    }
+
+    pub(super) fn has_account(&self, key: Fingerprint) -> bool {
+        self.index.find(key).is_some_and(|place| self.index.has_account(self.number, place))
+    }
+
+    pub(super) fn take(
+        &mut self,
+        heard: Vec<Heard>,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<(), StoreError> {
+        let mut wanted = Vec::new();
+        for heard in heard {
+            let Heard { entry, place, key, meaning } = heard;
+            if let Some(place) = place {
+                self.judged.set(place.at());
+            }
+            match meaning {
+                Meaning::Left => self.leave(entry, place, key, LeaverReason::StatusColumn),
+                Meaning::Mapped(Mapped::OutOfScope) => {
+                    self.leave(entry, place, key, LeaverReason::OutOfScope);
+                }
+                Meaning::Mapped(Mapped::Wanted(user)) => wanted.push((entry, user)),
+                Meaning::Mapped(Mapped::Held { held, findings }) => {
+                    self.held.extend(held);
+                    self.findings.extend(findings);
+                }
+            }
+        }
+        self.compare(wanted, snapshot)
+    }
+
+    fn leave(&mut self, entry: Entry, place: Option<Place>, key: UserKey, reason: LeaverReason) {
+        if place.is_some_and(|place| self.index.has_account(self.number, place)) {
+            self.leavers.push(Leaver { key, reason });
+        } else {
+            self.passing.push(entry);
+        }
+    }
+
+    fn compare(
+        &mut self,
+        wanted: Vec<(Entry, Wanted)>,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<(), StoreError> {
+        let keys: Vec<&UserKey> = wanted.iter().map(|(_, user)| &user.key).collect();
+        let known = snapshot.map(|snapshot| snapshot.known(&keys)).transpose()?;
+        let mut known = known.unwrap_or_default();
+        for (entry, user) in wanted {
+            let found = known.remove(&user.key);
+            let agrees = found.as_ref().is_some_and(|found| is_as_wanted(&user, found));
+            let chosen = self.is_chosen(&user.key);
+            match (agrees, chosen) {
+                (true, true) => self.untouched += 1,
+                (true, false) => self.others.users += 1,
+                (false, true) => {
+                    if let (Some(known), Some(found)) = (&mut self.known, found) {
+                        known.insert(user.key.clone(), found);
+                    }
+                    self.wanted.push(user);
+                }
+                (false, false) => {
+                    self.others.users += 1;
+                    self.others.remote_ids.insert(user.remote_id);
+                }
+            }
+            if agrees {
+                self.agreed.push(entry);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_chosen(&self, key: &UserKey) -> bool {
+        self.chosen.is_empty() || self.chosen.contains(key)
+    }
+
+    /// Everybody whose row was not heard: rows that cannot be read, nothing new, or no row.
+    pub(super) fn finish(
+        &mut self,
+        roster: &Roster,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<(), StoreError> {
+        self.take_bad_rows(roster);
+        let mut present = 0;
+        let mut absent = Vec::new();
+        for place in self.index.accounts(self.number) {
+            if self.judged.get(place.at()) {
+                continue;
+            }
+            if roster.has(place) {
+                present += 1;
+            } else {
+                absent.push(self.index.entry(place).key);
+            }
+        }
+        if let Some(snapshot) = snapshot {
+            present -= self.take_gone(roster, snapshot)?;
+            if roster.facts.completeness == Completeness::Complete && !absent.is_empty() {
+                let reason = LeaverReason::AbsentFromSource;
+                let leavers = snapshot.keys_of(&absent)?.into_iter();
+                self.leavers.extend(leavers.map(|key| Leaver { key, reason }));
+            }
+        }
+        let count =
+            if self.chosen.is_empty() { &mut self.untouched } else { &mut self.others.users };
+        *count += present;
+        self.leave_out_others();
+        Ok(())
+    }
+
+    /// A row that cannot be read says nothing of its user, who stays as he is.
+    fn take_bad_rows(&mut self, roster: &Roster) {
+        for row in &roster.held {
+            let Some(key) = &row.key else { continue };
+            let Some(place) = self.index.find(key.fingerprint()) else { continue };
+            let first = !self.judged.get(place.at());
+            self.judged.set(place.at());
+            if !first || !self.index.has_account(self.number, place) {
+                continue;
+            }
+            self.held.push(Held {
+                key: key.clone(),
+                reason: HeldReason::BadRow,
+                attribute: None,
+                line: Some(row.line),
+                why: row.why.clone(),
+                others_go: false,
+            });
+        }
+    }
+
+    /// Those whom the target does not have, and whose row is as it was when it said so.
+    fn take_gone(&mut self, roster: &Roster, snapshot: &Snapshot) -> Result<u64, StoreError> {
+        let mut gone = 0;
+        for key in snapshot.gone()? {
+            let place = self.index.find(key.fingerprint()).filter(|place| roster.has(*place));
+            if place.is_none_or(|place| self.judged.get(place.at())) {
+                continue;
+            }
+            gone += 1;
+            self.held.push(Held {
+                key,
+                reason: HeldReason::Gone,
+                attribute: None,
+                line: None,
+                why: GONE.to_owned(),
+                others_go: false,
+            });
+        }
+        Ok(gone)
+    }
+
+    fn leave_out_others(&mut self) {
+        if self.chosen.is_empty() {
+            return;
+        }
+        let chosen = &self.chosen;
+        let left_out = self.held.extract_if(.., |held| !chosen.contains(&held.key));
+        let users: BTreeSet<UserKey> = left_out.map(|held| held.key).collect();
+        self.others.users += users.len() as u64;
+        self.leavers.retain(|leaver| chosen.contains(&leaver.key));
+        self.findings.retain(|finding| finding.key.as_ref().is_none_or(|key| chosen.contains(key)));
+    }
+}
