@@ -2,15 +2,28 @@
 
 use crate::{
     config::{Config, SourceConfig, TenantConfig},
-    engine::{mapping::Mapped, plan::GONE, value_rules::normalise},
+    engine::{index, mapping::Mapped, plan::GONE, value_rules::normalise},
     model::{
-        Completeness, Finding, Fingerprint, Held, HeldReason, Leaver, LeaverReason, Record,
-        RemoteId, Roster, SourceId, UserKey, Wanted,
+        Completeness, Finding, Fingerprint, Held, HeldReason, Known, Leaver, LeaverReason, Record,
+        RemoteId, Roster, SourceId, Standing, UserKey,
+        Wanted,
     },
     source::{self, Refused},
-    store::{IndexEntry, Snapshot, StoreError},
+    store::{Snapshot, StoreError},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// Under which rows are settled: the fingerprints that are compared carry the mapping themselves.
+pub(super) const VIEW: Fingerprint = Fingerprint(1);
+
+/// What is known of a user without looking at its attributes.
+#[derive(Debug)]
+pub(super) struct IndexEntry {
+    key: UserKey,
+    remote_id: RemoteId,
+    fingerprint: Option<Fingerprint>,
+    gone: bool,
+}
 
 /// Who is known of one tenant, found by the fingerprint of the key.
 #[derive(Debug, Default)]
@@ -21,9 +34,23 @@ pub(super) struct Index {
 impl Index {
     /// `None`: a tenant without a snapshot, of whom nobody is known.
     pub(super) fn of(snapshot: Option<&Snapshot>) -> Result<Self, StoreError> {
-        let entries = snapshot.map(Snapshot::index).transpose()?.unwrap_or_default();
-        let users = entries.into_iter().map(|entry| (source::key_fingerprint(&entry.key), entry));
-        Ok(Self { users: users.collect() })
+        let Some(snapshot) = snapshot else { return Ok(Self::default()) };
+        let (packed, results) = index::Index::of(vec![snapshot.pages(VIEW)?]);
+        results.into_iter().collect::<Result<(), _>>()?;
+        let users: Vec<Fingerprint> =
+            packed.accounts(0).map(|place| packed.entry(place).key).collect();
+        let keys = snapshot.keys_of(&users)?;
+        let known = snapshot.known(&keys.iter().collect::<Vec<_>>())?;
+        let entry = |(key, known): (UserKey, Known)| {
+            let user = key.fingerprint();
+            let row = packed.find(user).and_then(|place| {
+                let row = packed.entry(place).row;
+                packed.is_settled_for(0, place, row).then_some(row)
+            });
+            let gone = known.standing == Standing::Gone;
+            (user, IndexEntry { key, remote_id: known.remote_id, fingerprint: row, gone })
+        };
+        Ok(Self { users: known.into_iter().map(entry).collect() })
     }
 
     /// Who of those known has one of the ids that are wished for.

@@ -3,18 +3,20 @@
 use super::{
     Options, Phase, Progress, Results, TenantEnd, TenantReport, WHOLE_RUN,
     case::{Case, Judgement},
+    gather::VIEW,
     recorder::{Journal, Wishes},
     window::pacer,
 };
 use crate::{
     config::TenantConfig,
     engine::{
+        index::Entry,
         plan::{Planned, digest},
         retry::{WAIT_IN_RUN_MAX, moment_after},
     },
     model::{Completeness, Fingerprint, Notice, Operation, Outcome, UserKey, Wanted, Weight},
     sender::{Clock, Ended, Http, Lane, Secrets, Timeouts},
-    store::{AcceptedInput, Store, StoreError},
+    store::{Account, AcceptedInput, Store, StoreError},
 };
 use jiff::{Timestamp, tz::TimeZone};
 use std::{
@@ -165,15 +167,18 @@ impl Desk {
         let Some(store) = &mut self.store else { return 0 };
         let unknown = |key: &UserKey| !self.case.index.knows(key) && !held.contains(key);
         let wanted = self.case.intake.wanted.iter().filter(|wanted| unknown(&wanted.key));
-        let account = |wanted: &Wanted| {
-            let Wanted { key, remote_id, attributes, withheld, line: _, fingerprint } = wanted;
-            let fingerprint = withheld.is_empty().then_some(*fingerprint);
-            (key.clone(), remote_id.clone(), attributes.clone(), fingerprint)
-        };
-        match store.adopt(wanted.map(account)) {
-            Ok(adopted) => {
+        let imported = store.import(VIEW, |import| {
+            for wanted in wanted {
+                let Wanted { key, remote_id, attributes, withheld, line: _, fingerprint } = wanted;
+                let account = Account::new(key.clone(), remote_id.clone(), attributes);
+                import.add(account, withheld.is_empty().then_some(*fingerprint))?;
+            }
+            Ok::<_, StoreError>(())
+        });
+        match imported {
+            Ok(((), imported)) => {
                 self.report.end = TenantEnd::Done;
-                adopted
+                imported.adopted
             }
             Err(error) => {
                 self.report.end = of_store(&error);
@@ -207,11 +212,12 @@ impl Desk {
             .collect();
         let Some(store) = &mut self.store else { return Ok(()) };
         let rows =
-            self.settled.iter().filter_map(|key| Some((key.clone(), *fingerprints.get(key)?)));
-        let rows: Vec<(UserKey, Fingerprint)> = rows.collect();
-        if !rows.is_empty() {
-            store.settle_rows(&rows)?;
-        }
+            self.settled.iter().filter_map(|key| {
+                let row = *fingerprints.get(key)?;
+                Some(Entry { key: key.fingerprint(), row })
+            });
+        let rows: Vec<Entry> = rows.collect();
+        store.pack(VIEW, &rows, &[])?;
         let facts = &self.case.roster.facts;
         let passed = self.report.plan.as_ref().is_none_or(|plan| plan.guards.is_empty());
         let sent = matches!(self.report.end, TenantEnd::Done | TenantEnd::Early(_));
@@ -227,7 +233,6 @@ impl Desk {
         if options.is_whole() && !broken_off {
             store.set_mark(WHOLE_RUN, options.now)?;
         }
-        store.prune(now)?;
         store.end_run(&options.run, &summary(&self.report), now)
     }
 
