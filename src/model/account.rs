@@ -30,8 +30,6 @@ pub struct Known {
     pub standing: Standing,
     /// Values that the target would not take, by path: not sent again until the wish changes.
     pub refused: Attributes,
-    /// Set when all that this row wished was settled; see [`Wanted::fingerprint`].
-    pub fingerprint: Option<Fingerprint>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +52,6 @@ impl Known {
             attributes: Attributes::new(),
             standing: Standing::InDoubt,
             refused: Attributes::new(),
-            fingerprint: None,
         }
     }
 }

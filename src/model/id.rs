@@ -131,6 +131,12 @@ impl UserKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// By which the user is found in an index, without its key being held there.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of([Some(self.as_str())])
+    }
 }
 
 impl fmt::Debug for UserKey {

@@ -84,11 +84,10 @@ impl TenantStatus {
     }
 
     fn ask(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
-        let index = snapshot.index()?;
         let refused: BTreeSet<_> = snapshot.refused()?.into_iter().map(|wish| wish.key).collect();
-        self.users_known = index.len() as u64;
-        self.in_doubt = index.iter().filter(|entry| entry.in_doubt).count() as u64;
-        self.gone = index.iter().filter(|entry| entry.gone).count() as u64;
+        self.users_known = snapshot.users()?;
+        self.in_doubt = snapshot.in_doubt()?.len() as u64;
+        self.gone = snapshot.gone()?.len() as u64;
         self.not_accepted = refused.len() as u64;
         self.last_run = snapshot.runs(1)?.into_iter().next().map(last_run);
         self.paused = snapshot.pause()?.map(|pause| Paused { until: pause.until, why: pause.why });

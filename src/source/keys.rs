@@ -19,7 +19,7 @@ pub(super) enum KeyProblem {
 /// The fingerprint by which a user is found in [`Roster::present`](crate::model::Roster::present).
 #[must_use]
 pub fn key_fingerprint(key: &UserKey) -> Fingerprint {
-    fingerprint_of(key.as_str())
+    key.fingerprint()
 }
 
 pub(super) fn fingerprint_of(key: &str) -> Fingerprint {

@@ -2,37 +2,40 @@
 
 use crate::model::{AttrPath, Attributes, Edit, Fingerprint, Value};
 use jiff::Timestamp;
-use serde_json::{Map, Value as Json, json};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, MapAccess, SeqAccess, Visitor},
+    ser::SerializeMap,
+};
+use serde_json::Value as Json;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// As JSON with sorted names; null: unset.
 pub(super) fn attributes_to_text(attributes: &Attributes) -> String {
-    let pairs =
-        attributes.iter().map(|(path, value)| (path.as_str().to_owned(), to_json(value.as_ref())));
-    Json::Object(pairs.collect()).to_string()
+    if attributes.is_empty() { "{}".to_owned() } else { to_text(&Stored(attributes)) }
 }
 
 /// `None`: not what [`attributes_to_text`] writes.
 pub(super) fn attributes_from_text(text: &str) -> Option<Attributes> {
-    let pairs: Map<String, Json> = serde_json::from_str(text).ok()?;
-    pairs.iter().map(|(path, json)| Some((AttrPath::new(path), from_json(json)?))).collect()
+    if text == "{}" {
+        return Some(Attributes::new());
+    }
+    let pairs: BTreeMap<AttrPath, Read> = serde_json::from_str(text).ok()?;
+    Some(pairs.into_iter().map(|(path, Read(value))| (path, value)).collect())
 }
 
 /// `before` is left out while nothing is known, and null when it was unset.
 pub(super) fn edits_to_text(edits: &[Edit]) -> String {
-    let stored = edits.iter().map(|Edit { path, before, after }| {
-        let mut stored = json!({ "path": path.as_str(), "after": to_json(after.as_ref()) });
-        if let Some(before) = before {
-            stored["before"] = to_json(before.as_ref());
-        }
-        stored
-    });
-    stored.collect::<Json>().to_string()
+    if edits.is_empty() { "[]".to_owned() } else { to_text(&Stored(edits)) }
 }
 
 /// `None`: not what [`edits_to_text`] writes.
 pub(super) fn edits_from_text(text: &str) -> Option<Vec<Edit>> {
-    let stored: Vec<Map<String, Json>> = serde_json::from_str(text).ok()?;
-    let edit = |stored: &Map<String, Json>| {
+    let stored: Vec<BTreeMap<String, Json>> = serde_json::from_str(text).ok()?;
+    let edit = |stored: &BTreeMap<String, Json>| {
         let path = AttrPath::new(stored.get("path")?.as_str()?);
         let before = match stored.get("before") {
             Some(before) => Some(from_json(before)?),
@@ -43,34 +46,124 @@ pub(super) fn edits_from_text(text: &str) -> Option<Vec<Edit>> {
     stored.iter().map(edit).collect()
 }
 
-fn to_json(value: Option<&Value>) -> Json {
-    value.map_or(Json::Null, value_to_json)
+fn to_text(stored: &impl Serialize) -> String {
+    serde_json::to_string(stored).expect("names are texts, and memory takes what is written")
 }
 
-/// `None`: not a value of ours; null is one, "unset".
-#[expect(clippy::option_option, reason = "an attribute is a value or unset, and this may fail")]
-fn from_json(json: &Json) -> Option<Option<Value>> {
-    if json.is_null() { Some(None) } else { value_from_json(json).map(Some) }
+/// Something of ours as JSON, written without a tree of it in between.
+struct Stored<T>(T);
+
+impl Serialize for Stored<&Attributes> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(path, value)| (path.as_str(), Stored(value))))
+    }
+}
+
+impl Serialize for Stored<&[Edit]> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(Stored))
+    }
+}
+
+impl Serialize for Stored<&Edit> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Edit { path, before, after } = self.0;
+        let mut fields = serializer.serialize_map(None)?;
+        fields.serialize_entry("after", &Stored(after))?;
+        if let Some(before) = before {
+            fields.serialize_entry("before", &Stored(before))?;
+        }
+        fields.serialize_entry("path", path.as_str())?;
+        fields.end()
+    }
+}
+
+impl Serialize for Stored<&Option<Value>> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(value) => Stored(value).serialize(serializer),
+            None => serializer.serialize_none(),
+        }
+    }
 }
 
 /// As everywhere, but a number with a fraction is `{"decimal": "0.1"}`: the reader of JSON takes
 /// some of their last digits for others, and the user would differ from its row every night.
-fn value_to_json(value: &Value) -> Json {
-    match value {
-        Value::Text(_) | Value::Flag(_) | Value::Integer(_) => value.to_json(),
-        Value::Decimal(_) => json!({ "decimal": value.to_json().to_string() }),
-        Value::Set(members) => members.iter().map(value_to_json).collect(),
+impl Serialize for Stored<&Value> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Flag(flag) => serializer.serialize_bool(*flag),
+            Value::Integer(number) => serializer.serialize_i64(*number),
+            Value::Decimal(_) => {
+                serializer.collect_map([("decimal", self.0.to_json().to_string())])
+            }
+            Value::Set(members) => serializer.collect_seq(members.iter().map(Stored)),
+        }
     }
 }
 
-fn value_from_json(json: &Json) -> Option<Value> {
-    match json {
-        Json::Object(decimal) => Value::number(decimal.get("decimal")?.as_str()?.parse().ok()?),
-        Json::Array(members) => {
-            members.iter().map(value_from_json).collect::<Option<_>>().map(Value::Set)
-        }
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => Value::from_json(json),
+/// A value as it was stored; null is one, "unset".
+struct Read(Option<Value>);
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reading).map(Read)
     }
+}
+
+struct Reading;
+
+impl<'de> Visitor<'de> for Reading {
+    type Value = Option<Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a stored value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(Value::text(text)))
+    }
+
+    fn visit_bool<E: de::Error>(self, flag: bool) -> Result<Self::Value, E> {
+        Ok(Some(Value::Flag(flag)))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(Some(Value::Integer(number)))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        let number = i64::try_from(number).map_err(|_| E::custom("no number of ours"))?;
+        Ok(Some(Value::Integer(number)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut set = BTreeSet::new();
+        while let Some(Read(member)) = members.next_element()? {
+            set.insert(member.ok_or_else(|| de::Error::custom("no set of ours"))?);
+        }
+        Ok(Some(Value::Set(set)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut decimal = None;
+        while let Some((name, text)) = fields.next_entry::<String, String>()? {
+            decimal = (name == "decimal").then_some(text);
+        }
+        let number = decimal.and_then(|text| Value::number(text.parse().ok()?));
+        number.map(Some).ok_or_else(|| de::Error::custom("no decimal of ours"))
+    }
+}
+
+/// `None`: not a value of ours.
+#[expect(clippy::option_option, reason = "an attribute is a value or unset, and this may fail")]
+fn from_json(json: &Json) -> Option<Option<Value>> {
+    Read::deserialize(json).ok().map(|Read(value)| value)
 }
 
 pub(super) fn fingerprint_to_bytes(fingerprint: Fingerprint) -> [u8; 16] {

@@ -78,7 +78,7 @@ pub struct Conclusion {
     /// Requests that left.
     pub attempts: u32,
     pub at: Timestamp,
-    /// `Some`: all that the row wished is settled now.
+    /// Of the user's row, when all that it wished is settled now; `None`: it is looked at again.
     pub fingerprint: Option<Fingerprint>,
     /// All values of this user that the target will not take, in place of those recorded; `None`:
     /// they stay as they are.

@@ -1,7 +1,7 @@
 //! How an outcome moves what is known of a user. Pure.
 
 use super::{Conclusion, rows::OpenIntent};
-use crate::model::{AttrPath, Attributes, Edit, Fingerprint, Outcome, RemoteId, UserKey, Value};
+use crate::model::{AttrPath, Attributes, Edit, Outcome, RemoteId, UserKey, Value};
 use std::collections::BTreeSet;
 
 /// What is stored of one user.
@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 pub(super) struct UserRow {
     pub(super) key: UserKey,
     pub(super) remote_id: RemoteId,
-    pub(super) fingerprint: Option<Fingerprint>,
     /// The target has shown this user, or said that there is none.
     pub(super) seen: bool,
     pub(super) gone: bool,
@@ -22,7 +21,6 @@ impl UserRow {
         Self {
             key,
             remote_id,
-            fingerprint: None,
             seen: false,
             gone: false,
             attributes: Attributes::new(),
@@ -59,8 +57,7 @@ pub(super) fn fold(row: Option<UserRow>, open: &[OpenIntent], conclusion: &Concl
         Outcome::Gone => {
             let unseen = UserRow::unseen(conclusion.key.clone(), conclusion.remote_id.clone());
             let refused = conclusion.refused.clone().unwrap_or_default();
-            let fingerprint = conclusion.fingerprint;
-            let row = UserRow { seen: true, gone: true, fingerprint, refused, ..unseen };
+            let row = UserRow { seen: true, gone: true, refused, ..unseen };
             Folded { row: Some(row), closes: Closes::All }
         }
         Outcome::Refused(_) | Outcome::Deferred { .. } => {
@@ -79,7 +76,7 @@ fn settle(
     shown: &Attributes,
     unverified: bool,
 ) -> UserRow {
-    let Conclusion { key, remote_id, edits, fingerprint, refused, keep, .. } = conclusion;
+    let Conclusion { key, remote_id, edits, refused, keep, .. } = conclusion;
     // What was known of another account says nothing of this one.
     let row = row
         .filter(|row| row.remote_id == *remote_id)
@@ -87,7 +84,7 @@ fn settle(
     let mut attributes = row.attributes;
     // Whatever was on its way may have happened or not: only what is shown now is known.
     let edited: BTreeSet<&AttrPath> = edits.iter().map(|edit| &edit.path).collect();
-    let in_doubt = open.iter().flat_map(|intent| &intent.edits).map(|edit| &edit.path);
+    let in_doubt = open.iter().flat_map(|intent| &intent.paths);
     for path in in_doubt.chain(edited.iter().copied()) {
         attributes.remove(path);
     }
@@ -99,8 +96,6 @@ fn settle(
     UserRow {
         key: row.key,
         remote_id: row.remote_id,
-        // Without one the row is looked at again: some of what it wishes is not settled.
-        fingerprint: *fingerprint,
         seen: true,
         gone: false,
         attributes,
@@ -114,17 +109,11 @@ fn wished(edit: &Edit) -> (AttrPath, Option<Value>) {
 
 /// Notes what is not about the account itself. A user that was never seen stays so.
 fn annotate(row: Option<UserRow>, conclusion: &Conclusion) -> Option<UserRow> {
-    let Conclusion { key, remote_id, fingerprint, refused, .. } = conclusion;
-    if fingerprint.is_none() && refused.is_none() {
-        return None;
-    }
+    let Conclusion { key, remote_id, refused, .. } = conclusion;
+    let refused = refused.clone()?;
     // As in `settle`: a refusal there says nothing of the account here.
     let row = row
         .filter(|row| row.remote_id == *remote_id)
         .unwrap_or_else(|| UserRow::unseen(key.clone(), remote_id.clone()));
-    Some(UserRow {
-        fingerprint: fingerprint.or(row.fingerprint),
-        refused: refused.clone().unwrap_or(row.refused),
-        ..row
-    })
+    Some(UserRow { refused, ..row })
 }

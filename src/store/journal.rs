@@ -9,7 +9,7 @@ use super::{
 };
 use crate::model::{Edit, Outcome, RemoteId, RunId, UserKey};
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Row, Statement, params};
 
 /// One operation, concluded. Holds the values; for reports, never for logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +124,13 @@ impl Snapshot {
 
     /// Newest first.
     pub fn runs(&self, limit: u32) -> Result<Vec<RunRow>, StoreError> {
+        let mut runs: Vec<RunRow> = self.pending.runs_newest_first().collect();
+        runs.extend(self.recorded_runs(limit)?);
+        runs.truncate(limit as usize);
+        Ok(runs)
+    }
+
+    fn recorded_runs(&self, limit: u32) -> Result<Vec<RunRow>, StoreError> {
         self.read("read the runs", |db| {
             let mut statement = db.prepare_cached(
                 "SELECT id, verb, started, ended, summary FROM run ORDER BY number DESC LIMIT ?1",
@@ -159,21 +166,22 @@ fn journal_row(row: &Row<'_>) -> rusqlite::Result<JournalRow> {
     })
 }
 
-/// Adds the outcome to the journal.
+pub(super) const APPEND: &str = "INSERT INTO journal
+         (id, operation, run, at, key, remote_id, action, outcome, why, status, attempts, edits)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+
+/// Adds the outcome to the journal, by [`APPEND`], under an id that was never used.
 pub(super) fn append(
-    db: &Connection,
+    statement: &mut Statement<'_>,
+    id: i64,
     conclusion: &Conclusion,
     run: Option<&str>,
 ) -> rusqlite::Result<()> {
     let Conclusion { operation_id, key, remote_id, outcome, edits, status, attempts, at, .. } =
         conclusion;
     let action = if edits.is_empty() { ActionKind::Read } else { ActionKind::Patch };
-    let mut statement = db.prepare_cached(
-        "INSERT INTO journal
-             (operation, run, at, key, remote_id, action, outcome, why, status, attempts, edits)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?;
     statement.execute(params![
+        id,
         count_to_integer(*operation_id),
         run,
         instant_to_micros(*at),

@@ -10,14 +10,26 @@
 //! - Both read through [`Snapshot`], so what plans need not know which of them it was given.
 //! - [`Writer`] is a thread around a [`Store`] that commits in groups.
 //!
+//! The fingerprints that a quiet night compares are *packed*: a cache in large rows, read at once and
+//! brought up to date at the end of a run ([`Store::pack`]). It is never older than it says: whoever
+//! had an outcome since is not settled.
+//!
 //! There is no clock here: every instant is an argument.
 
 mod convert;
+mod disk;
 mod entry;
 mod error;
 mod files;
+mod find;
 mod fold;
+mod import;
+mod index;
 mod journal;
+mod ledger;
+mod pack;
+mod packed;
+mod pending;
 mod read_store;
 mod rows;
 mod schema;
@@ -29,8 +41,11 @@ mod writer;
 pub use entry::{ActionKind, Conclusion, Entry, Intent};
 pub use error::StoreError;
 pub use files::Holder;
+pub use import::{Account, Import, Imported};
 pub use journal::{JournalFilter, JournalRow, OutcomeKind, RunRow};
+pub use packed::PackedPages;
+pub use pending::LastAnswer;
 pub use read_store::ReadStore;
-pub use snapshot::{AcceptedInput, IndexEntry, Pause, RefusedWish, Snapshot};
-pub use write::{Adopted, RETENTION_DAYS, Store};
+pub use snapshot::{AcceptedInput, Pause, RefusedWish, Snapshot};
+pub use write::{RETENTION_DAYS, Store};
 pub use writer::{Done, Writer};

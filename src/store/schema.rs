@@ -61,8 +61,8 @@ fn sign(tx: &Transaction<'_>, path: &Path, tenant: &TenantId) -> Result<(), Stor
     let failed = |e| StoreError::sql("sign the state file", path, e);
     tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
     tx.execute(
-        "INSERT INTO meta (id, tenant, lineage, serial, operation, tag_key)
-         VALUES (1, ?1, ?2, 0, 0, ?3)",
+        "INSERT INTO meta (id, tenant, lineage, serial, operation, packed, tag_key)
+         VALUES (1, ?1, ?2, 0, 0, 0, ?3)",
         params![tenant.as_str(), lineage, tag_key],
     )
     .map_err(failed)?;

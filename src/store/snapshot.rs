@@ -3,16 +3,16 @@
 use super::{
     Intent, StoreError,
     convert::{
-        attributes_from_text, count_from_integer, fingerprint_from_bytes, instant_from_micros,
-        instant_to_micros, sound,
+        attributes_from_text, count_from_integer, instant_from_micros, instant_to_micros, sound,
     },
     fold::UserRow,
+    pending::Pending,
     rows::{self, Found, OpenIntent},
 };
-use crate::model::{AttrPath, Fingerprint, Known, RemoteId, Standing, UserKey, Value};
+use crate::model::{AttrPath, Fingerprint, Known, Standing, UserKey, Value};
 use jiff::Timestamp;
 use ring::hmac;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -22,19 +22,9 @@ use std::{
 pub struct Snapshot {
     pub(super) db: Connection,
     pub(super) path: PathBuf,
+    /// What the writer has not written yet counts as if it had.
+    pub(super) pending: Pending,
     tag_key: hmac::Key,
-}
-
-/// What is read of every user, every night.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexEntry {
-    pub key: UserKey,
-    pub remote_id: RemoteId,
-    /// Of the row under the mapping when all that it wished was settled; never while in doubt.
-    pub fingerprint: Option<Fingerprint>,
-    pub in_doubt: bool,
-    /// The target says that there is no such user.
-    pub gone: bool,
 }
 
 /// The last roster that passed the guards.
@@ -66,7 +56,8 @@ impl Snapshot {
         let tag_key: [u8; 32] = db
             .query_row("SELECT tag_key FROM meta WHERE id = 1", [], |row| row.get(0))
             .map_err(|e| StoreError::sql("read the key of the tags", &path, e))?;
-        Ok(Self { db, path, tag_key: hmac::Key::new(hmac::HMAC_SHA256, &tag_key) })
+        let tag_key = hmac::Key::new(hmac::HMAC_SHA256, &tag_key);
+        Ok(Self { db, path, pending: Pending::default(), tag_key })
     }
 
     #[must_use]
@@ -74,74 +65,28 @@ impl Snapshot {
         &self.path
     }
 
-    /// Everybody known, and everybody of whom a request is on its way, sorted by key. One pass.
-    pub fn index(&self) -> Result<Vec<IndexEntry>, StoreError> {
-        self.read("read the index of users", |db| {
-            let mut entries = self.index_rows(db)?;
-            // The rows come in the order of their making, which mostly is the order of the keys.
-            entries.sort_by(|a, b| a.key.cmp(&b.key));
-            let mut unknown = Vec::new();
-            for (key, remote_id) in rows::open_users(db)? {
-                match entries.binary_search_by(|entry| entry.key.cmp(&key)) {
-                    Ok(at) => entries[at].doubt(),
-                    Err(_) => unknown.push(IndexEntry {
-                        key,
-                        remote_id,
-                        fingerprint: None,
-                        in_doubt: true,
-                        gone: false,
-                    }),
-                }
-            }
-            if !unknown.is_empty() {
-                entries.extend(unknown);
-                entries.sort_by(|a, b| a.key.cmp(&b.key));
-            }
-            Ok(entries)
-        })
-    }
-
-    fn index_rows(&self, db: &Connection) -> rusqlite::Result<Vec<IndexEntry>> {
-        let users: i64 = db.query_row("SELECT count(*) FROM user", [], |row| row.get(0))?;
-        let mut entries = Vec::with_capacity(usize::try_from(users).unwrap_or_default());
-        let mut damaged = 0;
-        let mut statement =
-            db.prepare_cached("SELECT key, remote_id, fingerprint, seen, gone FROM user")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            match rows::index_entry(row)? {
-                Some(entry) => entries.push(entry),
-                None => damaged += 1,
-            }
-        }
-        self.warn_of_damage(damaged);
-        Ok(entries)
-    }
-
     /// What is known of these users; those of whom nothing is are left out. Attributes that an
     /// open intent names are unknown, and so is everything about a user whose row is damaged.
     pub fn known(&self, keys: &[&UserKey]) -> Result<BTreeMap<UserKey, Known>, StoreError> {
+        if keys.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         self.read("read what is known of users", |db| {
-            let mut known = BTreeMap::new();
+            let open = rows::open_intents(db)?;
+            let mut statement = db.prepare_cached(rows::USER_OF_KEY)?;
             let mut damaged = 0;
-            for key in keys {
-                let open = rows::open_intents(db, key)?;
-                let row = match rows::find_user(db, key)? {
-                    Found::Sound(row) => Some(row),
-                    Found::Nothing => None,
-                    Found::Damaged { id } => {
-                        damaged += 1;
-                        rows::remote_id_of(db, id)?.map(|id| UserRow::unseen((*key).clone(), id))
-                    }
-                };
-                let row = row.or_else(|| {
-                    let last = open.last()?;
-                    Some(UserRow::unseen((*key).clone(), last.remote_id.clone()))
-                });
-                known.extend(row.map(|row| ((*key).clone(), known_of(row, &open))));
+            // One after another as they stand in the index.
+            let mut sorted = keys.to_vec();
+            sorted.sort_unstable();
+            let mut known = Vec::with_capacity(sorted.len());
+            for key in sorted {
+                let row = rows::find_user(&mut statement, key)?.map(|(_, found)| found);
+                damaged += u64::from(matches!(row, Some(Found::Damaged(_))));
+                let open = open.get(key).map_or(&[][..], Vec::as_slice);
+                known.extend(known_of(row, open).map(|known| (key.clone(), known)));
             }
             self.warn_of_damage(damaged);
-            Ok(known)
+            Ok(known.into_iter().collect())
         })
     }
 
@@ -149,32 +94,20 @@ impl Snapshot {
     /// only found when a user is looked at; see [`Self::known`].
     pub fn in_doubt(&self) -> Result<Vec<UserKey>, StoreError> {
         self.read("read who is in doubt", |db| {
-            let mut statement = db.prepare_cached(
-                "SELECT key FROM user WHERE seen = 0 UNION SELECT key FROM intent ORDER BY 1",
-            )?;
-            let keys = statement
-                .query_map([], |row| sound(UserKey::parse(row.get_ref(0)?.as_str()?).ok()))?;
-            keys.collect()
+            rows::keys(db, "SELECT key FROM user WHERE seen = 0 UNION SELECT key FROM intent")
         })
     }
 
     /// Requests of which nobody knows what became, in the order in which they left.
     pub fn open_intents(&self) -> Result<Vec<Intent>, StoreError> {
-        self.read("read the open intents", |db| {
-            let mut statement = db.prepare_cached(
-                "SELECT operation, run, key, remote_id, action, edits, at FROM intent
-                 ORDER BY operation",
-            )?;
-            statement.query_map([], rows::intent)?.collect()
-        })
+        self.read("read the open intents", rows::all_intents)
     }
 
     /// All values that the target would not take, sorted by user and attribute.
     pub fn refused(&self) -> Result<Vec<RefusedWish>, StoreError> {
         self.read("read the refused values", |db| {
             let mut statement = db.prepare_cached(
-                "SELECT user.key, account.refused FROM account JOIN user USING (id)
-                 WHERE account.refused <> '{}' ORDER BY user.key",
+                "SELECT key, refused FROM user WHERE refused <> '{}' ORDER BY key",
             )?;
             let mut wishes = Vec::new();
             let mut rows = statement.query([])?;
@@ -189,20 +122,6 @@ impl Snapshot {
                 }));
             }
             Ok(wishes)
-        })
-    }
-
-    pub fn accepted_input(&self) -> Result<Option<AcceptedInput>, StoreError> {
-        self.read("read the last accepted input", |db| {
-            db.query_row("SELECT users, rows, digest, at FROM accepted_input", [], |row| {
-                Ok(AcceptedInput {
-                    users: count_from_integer(row.get(0)?),
-                    rows: count_from_integer(row.get(1)?),
-                    digest: fingerprint_from_bytes(row.get(2)?),
-                    at: instant_from_micros(row.get(3)?),
-                })
-            })
-            .optional()
         })
     }
 
@@ -252,15 +171,6 @@ impl Snapshot {
         self.meta("SELECT count(*) FROM user").map(count_from_integer)
     }
 
-    /// When that was last done, as [`super::Store::set_mark`] was told.
-    pub fn mark(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
-        self.read("read a mark", |db| {
-            let at = "SELECT at FROM mark WHERE name = ?1";
-            let at: Option<i64> = db.query_row(at, [name], |row| row.get(0)).optional()?;
-            Ok(at.map(instant_from_micros))
-        })
-    }
-
     /// How logs name a user: 12 hexadecimal digits that only this file's key can connect to it.
     #[must_use]
     pub fn tag(&self, key: &UserKey) -> String {
@@ -281,12 +191,16 @@ impl Snapshot {
         look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let within = || {
-            let tx = self.db.unchecked_transaction()?;
-            let seen = look(&tx)?;
-            tx.commit()?;
-            Ok(seen)
+            let _look = self.look()?;
+            look(&self.db)
         };
         within().map_err(|e| StoreError::sql(what, &self.path, e))
+    }
+
+    /// Keeps what is read the same until it is dropped; `None` within another one.
+    pub(super) fn look(&self) -> rusqlite::Result<Option<Transaction<'_>>> {
+        let begun = self.db.is_autocommit();
+        begun.then(|| self.db.unchecked_transaction()).transpose()
     }
 
     pub(super) fn warn_of_damage(&self, rows: u64) {
@@ -300,30 +214,25 @@ impl Snapshot {
     }
 }
 
-impl IndexEntry {
-    fn doubt(&mut self) {
-        self.in_doubt = true;
-        self.fingerprint = None;
-    }
-}
-
-fn known_of(row: UserRow, open: &[OpenIntent]) -> Known {
-    let UserRow { key: _, remote_id, fingerprint, seen, gone, mut attributes, mut refused } = row;
-    for edit in open.iter().flat_map(|intent| &intent.edits) {
-        attributes.remove(&edit.path);
+/// `row`: as it was found, if at all. `None`: nobody knows of the user.
+pub(super) fn known_of(row: Option<Found>, open: &[OpenIntent]) -> Option<Known> {
+    let (remote_id, row) = match row {
+        Some(Found::Sound(row)) => (Some(row.remote_id.clone()), Some(row)),
+        Some(Found::Damaged(remote_id)) => (remote_id, None),
+        None => (None, None),
+    };
+    let remote_id = remote_id.or_else(|| Some(open.last()?.remote_id.clone()))?;
+    let Some(row) = row else { return Some(Known::unseen(remote_id)) };
+    let UserRow { key: _, remote_id, seen, gone, mut attributes, mut refused } = row;
+    for path in open.iter().flat_map(|intent| &intent.paths) {
+        attributes.remove(path);
         // What was refused before counts no more: another value may have been taken since.
-        refused.remove(&edit.path);
+        refused.remove(path);
     }
-    let settled = seen && open.is_empty();
-    Known {
-        remote_id,
-        attributes,
-        standing: match (settled, gone) {
-            (false, _) => Standing::InDoubt,
-            (true, true) => Standing::Gone,
-            (true, false) => Standing::Settled,
-        },
-        refused,
-        fingerprint: fingerprint.filter(|_| settled),
-    }
+    let standing = match (seen && open.is_empty(), gone) {
+        (false, _) => Standing::InDoubt,
+        (true, true) => Standing::Gone,
+        (true, false) => Standing::Settled,
+    };
+    Some(Known { remote_id, attributes, standing, refused })
 }

@@ -29,17 +29,23 @@ const PRAGMAS: &[(&str, &str, &str)] = &[
     ("wal_autocheckpoint", "1000", "1000"),
 ];
 
+/// A file that the writer may use.
+pub(super) struct Opened {
+    pub(super) db: Connection,
+    /// It was made just now.
+    pub(super) is_new: bool,
+    /// All of it was checked.
+    pub(super) is_checked: bool,
+}
+
 /// Opens the file for the one writer. The caller holds the lock. `Damaged`, `Newer` and `Foreign`
-/// leave every byte as it was.
-pub(super) fn open_writer(
-    files: &Files,
-    tenant: &TenantId,
-) -> Result<(Connection, bool), StoreError> {
+/// leave every byte as it was. All of it is checked when the last use did not end as it should.
+pub(super) fn open_writer(files: &Files, tenant: &TenantId) -> Result<Opened, StoreError> {
     check_version()?;
     let path = &files.db;
     let failed = |e| StoreError::sql("open the state file", path, e);
-    let is_new = files.is_empty();
-    if is_new && files.has_wal() {
+    let (is_new, was_cut_off) = (files.is_empty(), files.has_wal());
+    if is_new && was_cut_off {
         let what = "it is empty, and its `-wal` file is not".to_owned();
         return Err(StoreError::Damaged { path: path.clone(), what });
     }
@@ -48,7 +54,10 @@ pub(super) fn open_writer(
     // Until everything is checked: even closing would write.
     harden(&db, WRITER_PATIENCE).map_err(failed)?;
     let found = check_owner(&db, path)?;
-    check_integrity(&db, path)?;
+    let is_checked = found == 0 || was_cut_off || has_open_run(&db, path)?;
+    if is_checked {
+        check_integrity(&db, path)?;
+    }
     if found == 0 {
         // Only takes effect before the first table.
         db.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
@@ -60,7 +69,7 @@ pub(super) fn open_writer(
     schema::migrate(&mut db, path, schema::STEPS, tenant)?;
     check_tenant(&db, path, tenant)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(failed)?;
-    Ok((db, found == 0))
+    Ok(Opened { db, is_new: found == 0, is_checked })
 }
 
 /// How a reader may look at the file.
@@ -212,7 +221,14 @@ fn check_tenant(db: &Connection, path: &Path, tenant: &TenantId) -> Result<(), S
     Err(StoreError::Foreign { path: path.into(), owner })
 }
 
-fn check_integrity(db: &Connection, path: &Path) -> Result<(), StoreError> {
+/// The last run was cut off.
+fn has_open_run(db: &Connection, path: &Path) -> Result<bool, StoreError> {
+    let last = "SELECT coalesce((SELECT ended IS NULL FROM run ORDER BY number DESC LIMIT 1), 0)";
+    let found = db.query_row(last, [], |row| row.get(0));
+    found.map_err(|e| StoreError::sql("read how the last run ended", path, e))
+}
+
+pub(super) fn check_integrity(db: &Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |e| StoreError::sql("check the state file", path, e);
     let mut problems = Vec::new();
     db.pragma_query(None, "integrity_check", |row| {

@@ -1,0 +1,160 @@
+//! The file under the writer: transactions, and what becomes of it once one has failed.
+
+use super::{
+    Snapshot, StoreError,
+    files::{Files, Identity},
+    pending::Pending,
+    sqlite,
+};
+use rusqlite::{Transaction, TransactionBehavior};
+
+/// The open file. After the first write that fails every later one fails with the same error.
+pub(super) struct Disk {
+    snapshot: Snapshot,
+    files: Files,
+    identity: Identity,
+    failed: Option<StoreError>,
+}
+
+impl Disk {
+    pub(super) fn new(snapshot: Snapshot, files: Files) -> Result<Self, StoreError> {
+        let replaced = || StoreError::Replaced { path: files.db.clone() };
+        let identity = files.identity().ok_or_else(replaced)?;
+        Ok(Self { snapshot, files, identity, failed: None })
+    }
+
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    pub(super) fn pending(&mut self) -> &mut Pending {
+        &mut self.snapshot.pending
+    }
+
+    /// One synced transaction, or the error that every later call gets too. What is pending goes
+    /// along.
+    pub(super) fn write<T>(
+        &mut self,
+        what: &'static str,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.try_write(what, |tx| change(tx).map_err(Failed::<StoreError>::Disk))
+    }
+
+    /// As [`Self::write`], but when nothing is changed, nothing goes along, and nothing is written.
+    pub(super) fn amend(
+        &mut self,
+        what: &'static str,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        self.check_usable()?;
+        let within = || {
+            let tx = begin(&mut self.snapshot.db)?;
+            let before = tx.total_changes();
+            change(&tx)?;
+            if tx.total_changes() == before { Ok(()) } else { finish(tx, &mut self.snapshot.pending) }
+        };
+        within().map_err(|e| self.latch(StoreError::sql(what, &self.files.db, e)))
+    }
+
+    /// As [`Self::write`], for a change that has errors of its own: one that is no [`Failed::Disk`]
+    /// takes back what was changed, and no more.
+    pub(super) fn try_write<T, E: From<StoreError>>(
+        &mut self,
+        what: &'static str,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, Failed<E>>,
+    ) -> Result<T, E> {
+        self.check_usable()?;
+        let within = || {
+            let tx = begin(&mut self.snapshot.db)?;
+            let done = change(&tx)?;
+            finish(tx, &mut self.snapshot.pending)?;
+            Ok(done)
+        };
+        within().map_err(|failed| match failed {
+            Failed::Disk(e) => self.latch(StoreError::sql(what, &self.files.db, e)).into(),
+            Failed::Change(e) => e,
+            Failed::Both(failed, e) => {
+                self.latch(failed);
+                e
+            }
+        })
+    }
+
+    pub(super) fn verify(&mut self) -> Result<(), StoreError> {
+        self.check_usable()?;
+        let checked = sqlite::check_integrity(&self.snapshot.db, &self.files.db);
+        checked.map_err(|error| self.latch(error))
+    }
+
+    /// Brings the log of writes back into the file and empties it.
+    pub(super) fn empty_log(&mut self) -> Result<(), StoreError> {
+        self.tidy("empty the log of writes", "PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+
+    /// Gives unused space back to the system, if there is any.
+    pub(super) fn give_back(&mut self) -> Result<(), StoreError> {
+        let unused = self.snapshot.read("look for unused space", |db| {
+            db.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0))
+        })?;
+        if unused == 0 {
+            return Ok(());
+        }
+        self.tidy("give back unused space", "PRAGMA incremental_vacuum")
+    }
+
+    /// Runs a pragma that has rows to step through.
+    fn tidy(&mut self, what: &'static str, pragma: &str) -> Result<(), StoreError> {
+        self.check_usable()?;
+        let step = || {
+            let mut statement = self.snapshot.db.prepare(pragma)?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+            Ok(())
+        };
+        step().map_err(|e| self.latch(StoreError::sql(what, &self.files.db, e)))
+    }
+
+    /// `SQLite` would go on writing into a file that has no name any more.
+    pub(super) fn check_usable(&mut self) -> Result<(), StoreError> {
+        if self.failed.is_none() && self.files.identity() != Some(self.identity) {
+            self.latch(StoreError::Replaced { path: self.files.db.clone() });
+        }
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn latch(&mut self, error: StoreError) -> StoreError {
+        self.failed = Some(error.clone());
+        error
+    }
+}
+
+/// Why a change was taken back.
+pub(super) enum Failed<E> {
+    Disk(rusqlite::Error),
+    Change(E),
+    /// The one because of the other.
+    Both(StoreError, E),
+}
+
+impl<E> From<rusqlite::Error> for Failed<E> {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+fn begin(db: &mut rusqlite::Connection) -> rusqlite::Result<Transaction<'_>> {
+    // IMMEDIATE: a transaction that only later finds out that it writes fails at once when somebody
+    // else holds the file, without waiting.
+    db.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
+fn finish(tx: Transaction<'_>, pending: &mut Pending) -> rusqlite::Result<()> {
+    if pending.is_empty() {
+        return tx.commit();
+    }
+    pending.write(&tx)?;
+    tx.commit()?;
+    *pending = Pending::default();
+    Ok(())
+}

@@ -1,0 +1,286 @@
+//! Taking over many accounts at once: the first import of a target that was loaded by other means.
+
+use super::{
+    StoreError,
+    convert::{attributes_to_text, sound},
+    disk::{Disk, Failed},
+    ledger::{Books, advance},
+    pack::{Change, News, write_pages},
+    find::Sieve,
+    packed::{each_moved, each_place, intact, key_fingerprint, remote_hash},
+    rows,
+};
+use crate::{
+    engine::index::UNSETTLED,
+    model::{Attributes, Fingerprint, RemoteId, UserKey},
+};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+/// An account as the target holds it, brought into the form in which it is stored: the costly part,
+/// which may be done anywhere.
+pub struct Account {
+    key: UserKey,
+    remote_id: RemoteId,
+    attributes: String,
+    hash: [u8; 16],
+    fingerprint: Fingerprint,
+    remote: u64,
+}
+
+impl Account {
+    #[must_use]
+    pub fn new(key: UserKey, remote_id: RemoteId, attributes: &Attributes) -> Self {
+        let attributes = attributes_to_text(attributes);
+        let hash =
+            rows::row_hash(key.as_str(), remote_id.as_str(), true, false, &attributes, NOTHING);
+        let (fingerprint, remote) = (key.fingerprint(), remote_hash(remote_id.as_str()));
+        Self { key, remote_id, attributes, hash, fingerprint, remote }
+    }
+}
+
+/// No attributes, as JSON.
+const NOTHING: &str = "{}";
+
+/// What came of an import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// Users whose accounts were taken over.
+    pub adopted: u64,
+    /// Users who were not, because another one has the same id at the target; sorted. Nothing is
+    /// known of them now.
+    pub shared: Vec<UserKey>,
+}
+
+/// Takes accounts over, within one transaction; see [`super::Store::import`].
+pub struct Import<'a> {
+    put: CachedStatement<'a>,
+    /// While nobody else has an id, they are handed out from here.
+    next_id: Option<i64>,
+    users: Vec<Change>,
+    path: &'a Path,
+    failed: Option<StoreError>,
+}
+
+const INSERT: &str = "INSERT INTO user (id, key, remote_id, seen, gone, attributes, refused, hash)
+     VALUES (?1, ?2, ?3, 1, 0, ?4, '{}', ?5)";
+const REPLACE: &str = "INSERT INTO user (id, key, remote_id, seen, gone, attributes, refused, hash)
+     VALUES (?1, ?2, ?3, 1, 0, ?4, '{}', ?5)
+     ON CONFLICT (key) DO UPDATE SET remote_id = excluded.remote_id, seen = 1, gone = 0,
+         attributes = excluded.attributes, refused = '{}', hash = excluded.hash
+     RETURNING id";
+
+/// As the schema has it.
+const INDEX_KEYS: &str = "CREATE UNIQUE INDEX user_key ON user (key)";
+
+impl<'a> Import<'a> {
+    fn begin(tx: &'a Transaction<'_>, path: &'a Path) -> rusqlite::Result<Self> {
+        let known: bool =
+            tx.query_row("SELECT EXISTS (SELECT 1 FROM user)", [], |row| row.get(0))?;
+        if !known {
+            // Made anew at the end: sorting once is far cheaper than finding a million places.
+            tx.execute_batch("DROP INDEX user_key")?;
+        }
+        let put = tx.prepare_cached(if known { REPLACE } else { INSERT })?;
+        let next_id = (!known).then_some(1);
+        Ok(Self { put, next_id, users: Vec::new(), path, failed: None })
+    }
+
+    /// In place of what was known of the user. `row`: its row's own fingerprint, when all of the row
+    /// is wished and nothing else is. Of two accounts of one user the later counts.
+    ///
+    /// # Errors
+    /// After which nothing can be written any more.
+    pub fn add(&mut self, account: Account, row: Option<Fingerprint>) -> Result<(), StoreError> {
+        let put = self.put(&account).map_err(|e| {
+            let failed = StoreError::sql("take over an account", self.path, e);
+            self.failed.insert(failed).clone()
+        });
+        let row = row.unwrap_or(UNSETTLED);
+        self.users.push(Change::account(account.fingerprint, put?, account.remote, row));
+        Ok(())
+    }
+
+    fn put(&mut self, account: &Account) -> rusqlite::Result<u32> {
+        let Account { key, remote_id, attributes, hash, fingerprint: _, remote: _ } = account;
+        let values = params![self.next_id, key.as_str(), remote_id.as_str(), attributes, hash];
+        let id = match self.next_id {
+            Some(id) => {
+                self.put.execute(values)?;
+                self.next_id = Some(id + 1);
+                id
+            }
+            None => self.put.query_row(values, |row| row.get(0))?,
+        };
+        rows::short_id(id)
+    }
+}
+
+pub(super) fn import<T, E: From<StoreError>>(
+    disk: &mut Disk,
+    books: &mut Books,
+    view: Fingerprint,
+    run: impl FnOnce(&mut Import<'_>) -> Result<T, E>,
+) -> Result<(T, Imported), E> {
+    let path = disk.snapshot().path.clone();
+    disk.try_write("take over accounts", |tx| {
+        let mut import = Import::begin(tx, &path)?;
+        match run(&mut import) {
+            Ok(done) => Ok((done, finish(tx, books, view, import)?)),
+            Err(error) => Err(match import.failed {
+                Some(failed) => Failed::Both(failed, error),
+                None => Failed::Change(error),
+            }),
+        }
+    })
+}
+
+fn finish(
+    tx: &Connection,
+    books: &mut Books,
+    view: Fingerprint,
+    import: Import<'_>,
+) -> rusqlite::Result<Imported> {
+    let Import { put, next_id, mut users, path: _, failed: _ } = import;
+    drop(put);
+    let fresh = next_id.is_some();
+    if !fresh {
+        // Stable: of one user the later counts.
+        users.sort_by_key(|user| user.key);
+        keep_last(&mut users);
+    }
+    let suspects = Suspects::among(tx, &mut users, fresh)?;
+    users.sort_unstable_by_key(|user| (user.key, user.id));
+    let mut remove = tx.prepare_cached("DELETE FROM user WHERE id = ?1 RETURNING key")?;
+    for id in keep_last(&mut users) {
+        remove.query_row([id], |_| Ok(()))?;
+    }
+    let dropped = suspects.convict(tx, &users)?;
+    let mut shared = Vec::new();
+    for user in users.iter_mut().filter(|user| dropped.contains(&i64::from(user.id))) {
+        *user = Change::forgotten(user.key);
+    }
+    for id in &dropped {
+        let key = remove.query_row([id], |row| Ok(UserKey::parse(row.get_ref(0)?.as_str()?)))?;
+        shared.push(sound(key.ok())?);
+    }
+    shared.sort_unstable();
+    let adopted = (users.len() - shared.len()) as u64;
+    let in_doubt = super::index::in_doubt(tx)?;
+    let news = News { in_doubt: &in_doubt, ..News::of(&users) };
+    write_pages(tx, Some(view), &news)?;
+    tell_pack(tx, books, &users)?;
+    advance(tx, adopted > 0, 0)?;
+    // Sorting the keys takes as much memory again.
+    drop(users);
+    if fresh {
+        tx.execute_batch(INDEX_KEYS)?;
+    }
+    Ok(Imported { adopted, shared })
+}
+
+/// Of changes sorted by user, leaves the last of each; returns the ids of the others that have one
+/// of their own.
+fn keep_last(users: &mut Vec<Change>) -> Vec<u32> {
+    let mut others = Vec::new();
+    users.dedup_by(|later, kept| {
+        let same = later.key == kept.key;
+        if same {
+            others.extend((later.id != kept.id).then_some(kept.id));
+            *kept = *later;
+        }
+        same
+    });
+    others
+}
+
+/// Who may have an id at the target that somebody else has, too.
+#[derive(Default)]
+struct Suspects {
+    /// `user.id`.
+    ids: BTreeSet<i64>,
+    /// Users with an open intent, and where it went.
+    targets: Vec<(Fingerprint, RemoteId)>,
+}
+
+impl Suspects {
+    /// Leaves the users in another order.
+    fn among(tx: &Connection, users: &mut [Change], fresh: bool) -> rusqlite::Result<Self> {
+        let mut suspects = Self::default();
+        let ids = &mut suspects.ids;
+        users.sort_unstable_by_key(|user| user.remote);
+        for same in users.chunk_by(|a, b| a.remote == b.remote).filter(|same| same.len() > 1) {
+            ids.extend(same.iter().map(|user| i64::from(user.id)));
+        }
+        let open = rows::last_targets(tx)?;
+        if fresh && open.is_empty() {
+            return Ok(suspects);
+        }
+        let sieve = Sieve::of(users.iter().map(|user| user.remote).collect());
+        let imported = |remote: u64| {
+            let first = users.partition_point(|user| user.remote < remote);
+            let same = users[first..].iter().take_while(move |user| user.remote == remote);
+            same.map(|user| i64::from(user.id))
+        };
+        let mut suspect = |id: i64, remote: u64| {
+            if sieve.contains(remote) {
+                ids.extend(imported(remote).chain([id]));
+            }
+        };
+        if !fresh {
+            let read = each_place(tx, None, &mut |_, place| {
+                suspect(i64::from(place.id), place.remote);
+            });
+            intact(read?)?;
+            each_moved(tx, i64::MAX, &mut |_, id, remote_id| {
+                id.into_iter().for_each(|id| suspect(id, remote_hash(remote_id)));
+            })?;
+        }
+        for (key, remote_id) in open {
+            let remote = remote_hash(remote_id.as_str());
+            if sieve.contains(remote) {
+                ids.extend(imported(remote));
+                suspects.targets.push((key.fingerprint(), remote_id));
+            }
+        }
+        Ok(suspects)
+    }
+
+    /// Those imported whose id at the target somebody else really has. `users`: sorted by key.
+    fn convict(self, tx: &Connection, users: &[Change]) -> rusqlite::Result<BTreeSet<i64>> {
+        let Self { ids, mut targets } = self;
+        if ids.is_empty() {
+            return Ok(ids);
+        }
+        targets.retain(|(key, _)| users.binary_search_by_key(key, |user| user.key).is_err());
+        let mut find = tx.prepare_cached("SELECT remote_id FROM user WHERE id = ?1")?;
+        let mut owners: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        for id in ids {
+            let remote_id: Option<String> = find.query_row([id], |row| row.get(0)).optional()?;
+            if let Some(remote_id) = remote_id {
+                owners.entry(remote_id).or_default().push(id);
+            }
+        }
+        let is_target = |id: &String| targets.iter().any(|(_, target)| target.as_str() == id);
+        let shared = owners.into_iter().filter(|(id, of)| of.len() > 1 || is_target(id));
+        let shared: BTreeSet<i64> = shared.flat_map(|(_, ids)| ids).collect();
+        let imported = users.iter().map(|user| i64::from(user.id));
+        Ok(imported.filter(|id| shared.contains(id)).collect())
+    }
+}
+
+/// What is imported is newer than what the next [`super::Store::pack`] knows of the same users.
+fn tell_pack(tx: &Connection, books: &mut Books, users: &[Change]) -> rusqlite::Result<()> {
+    if books.inherited.is_none() && books.news.is_empty() {
+        return Ok(());
+    }
+    let mut moved: BTreeSet<Fingerprint> = books.news.iter().map(|change| change.key).collect();
+    each_moved(tx, i64::MAX, &mut |key, _, _| {
+        moved.insert(key_fingerprint(key));
+    })?;
+    books.news.extend(users.iter().filter(|user| moved.contains(&user.key)));
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! From entries to rows, in groups: every statement is prepared once a group, and what is on its way
+//! is known without asking.
+
+use super::{
+    ActionKind, Conclusion, Entry, Intent,
+    convert::{count_to_integer, edits_to_text, instant_to_micros},
+    fold::{Closes, fold},
+    journal,
+    pack::Change,
+    packed::{is_bare, remote_hash},
+    rows::{self, Found, OpenIntent, OpenIntents},
+};
+use crate::engine::index::UNSETTLED;
+use jiff::Timestamp;
+use rusqlite::{CachedStatement, Connection, params};
+use std::collections::BTreeMap;
+
+/// What the writer remembers of its own file, so that it need not ask.
+#[derive(Default)]
+pub(super) struct Books {
+    pub(super) open: OpenIntents,
+    /// Largest id of the journal so far.
+    pub(super) journal: i64,
+    /// Rows of the journal up to this one are of earlier processes, and some of them are not in the
+    /// packed index.
+    pub(super) inherited: Option<i64>,
+    /// What the outcomes of this process mean for the packed index, in their order.
+    pub(super) news: Vec<Change>,
+}
+
+impl Books {
+    pub(super) fn of(db: &Connection) -> rusqlite::Result<Self> {
+        let last = "SELECT max(packed, coalesce((SELECT max(id) FROM journal), 0)) FROM meta";
+        let journal = db.query_row(last, [], |row| row.get(0))?;
+        let packed: i64 = db.query_row("SELECT packed FROM meta", [], |row| row.get(0))?;
+        let inherits = journal > packed || is_bare(db)?;
+        let inherited = inherits.then_some(journal);
+        Ok(Self { open: rows::open_intents(db)?, journal, inherited, news: Vec::new() })
+    }
+}
+
+/// Writes one group of entries.
+pub(super) fn write(db: &Connection, books: &mut Books, group: &[Entry]) -> rusqlite::Result<()> {
+    let mut ledger = Ledger::prepare(db, books)?;
+    for entry in group {
+        match entry {
+            Entry::Intent(intent) => ledger.open(intent)?,
+            Entry::Sent { operation_id: _, at } => ledger.count(*at),
+            Entry::Outcome(conclusion) => ledger.conclude(conclusion)?,
+            Entry::Pause { until, why } => pause(db, *until, why)?,
+        }
+    }
+    ledger.finish()
+}
+
+/// Moves the file's own counters.
+pub(super) fn advance(db: &Connection, moved: bool, operation: u64) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "UPDATE meta SET serial = serial + ?1, operation = max(operation, ?2) WHERE id = 1",
+    )?;
+    statement.execute(params![moved, count_to_integer(operation)])?;
+    Ok(())
+}
+
+struct Ledger<'a> {
+    db: &'a Connection,
+    books: &'a mut Books,
+    intend: CachedStatement<'a>,
+    close: CachedStatement<'a>,
+    append: CachedStatement<'a>,
+    find: CachedStatement<'a>,
+    insert: CachedStatement<'a>,
+    update: CachedStatement<'a>,
+    /// Requests by the microsecond in which they left.
+    sent: BTreeMap<i64, i64>,
+    /// Largest operation number of the group; 0: none.
+    operation: u64,
+}
+
+impl<'a> Ledger<'a> {
+    fn prepare(db: &'a Connection, books: &'a mut Books) -> rusqlite::Result<Self> {
+        Ok(Self {
+            db,
+            books,
+            intend: db.prepare_cached(
+                "INSERT INTO intent (operation, run, key, remote_id, action, edits, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?,
+            close: db.prepare_cached("DELETE FROM intent WHERE operation = ?1")?,
+            append: db.prepare_cached(journal::APPEND)?,
+            find: db.prepare_cached(rows::USER_OF_KEY)?,
+            insert: db.prepare_cached(rows::INSERT_USER)?,
+            update: db.prepare_cached(rows::UPDATE_USER)?,
+            sent: BTreeMap::new(),
+            operation: 0,
+        })
+    }
+
+    fn open(&mut self, intent: &Intent) -> rusqlite::Result<()> {
+        let Intent { operation_id, run, key, remote_id, action, edits, at } = intent;
+        // A read that was never answered says nothing that the next one does not.
+        let open = self.books.open.entry(key.clone()).or_default();
+        for read in open.extract_if(.., |open| open.action == ActionKind::Read) {
+            self.close.execute([count_to_integer(read.operation_id)])?;
+        }
+        open.push(OpenIntent::from(intent));
+        self.intend.execute(params![
+            count_to_integer(*operation_id),
+            run.as_str(),
+            key.as_str(),
+            remote_id.as_str(),
+            action.as_str(),
+            edits_to_text(edits),
+            instant_to_micros(*at),
+        ])?;
+        self.operation = self.operation.max(*operation_id);
+        self.count(*at);
+        Ok(())
+    }
+
+    fn count(&mut self, at: Timestamp) {
+        *self.sent.entry(instant_to_micros(at)).or_default() += 1;
+    }
+
+    fn conclude(&mut self, conclusion: &Conclusion) -> rusqlite::Result<()> {
+        let Conclusion { operation_id, key, fingerprint, .. } = conclusion;
+        self.operation = self.operation.max(*operation_id);
+        let open = self.books.open.get(key).map_or(&[][..], Vec::as_slice);
+        let (id, row) = match rows::find_user(&mut self.find, key)? {
+            Some((id, Found::Sound(row))) => (Some(id), Some(row)),
+            // Put right by what the target shows; nothing of it goes on.
+            Some((id, Found::Damaged(_))) => (Some(id), None),
+            None => (None, None),
+        };
+        let own = open.iter().find(|intent| intent.operation_id == *operation_id);
+        let run = own.map(|intent| intent.run.as_str());
+        self.books.journal += 1;
+        journal::append(&mut self.append, self.books.journal, conclusion, run)?;
+        let folded = fold(row, open, conclusion);
+        let settled = fingerprint.unwrap_or(UNSETTLED);
+        if let Some(row) = &folded.row {
+            let put = if id.is_some() { &mut self.update } else { &mut self.insert };
+            let id = rows::put_user(self.db, put, id, row)?;
+            let (id, remote) = (rows::short_id(id)?, remote_hash(row.remote_id.as_str()));
+            self.books.news.push(Change::account(key.fingerprint(), id, remote, settled));
+        } else if id.is_some() {
+            self.books.news.push(Change::row(key.fingerprint(), settled));
+        }
+        self.close(conclusion, folded.closes)
+    }
+
+    fn close(&mut self, conclusion: &Conclusion, closes: Closes) -> rusqlite::Result<()> {
+        let Conclusion { operation_id, key, .. } = conclusion;
+        let is_answered = |open: &OpenIntent| match closes {
+            Closes::Nothing => false,
+            Closes::Own => open.operation_id == *operation_id,
+            Closes::All => true,
+        };
+        let Some(open) = self.books.open.get_mut(key) else { return Ok(()) };
+        for answered in open.extract_if(.., |open| is_answered(open)) {
+            self.close.execute([count_to_integer(answered.operation_id)])?;
+        }
+        if open.is_empty() {
+            self.books.open.remove(key);
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> rusqlite::Result<()> {
+        let mut count = self.db.prepare_cached(
+            "INSERT INTO sent (at, requests) VALUES (?1, ?2)
+             ON CONFLICT (at) DO UPDATE SET requests = requests + excluded.requests",
+        )?;
+        for sent in &self.sent {
+            count.execute(sent)?;
+        }
+        advance(self.db, self.operation > 0, self.operation)
+    }
+}
+
+fn pause(db: &Connection, until: Timestamp, why: &str) -> rusqlite::Result<()> {
+    db.execute(
+        "INSERT INTO pause (id, until, why) VALUES (1, ?1, ?2)
+         ON CONFLICT (id) DO UPDATE SET until = excluded.until, why = excluded.why
+         WHERE excluded.until > pause.until",
+        params![instant_to_micros(until), why],
+    )?;
+    Ok(())
+}
