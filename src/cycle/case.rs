@@ -2,7 +2,7 @@
 
 use super::{
     Options,
-    gather::{Index, Intake, intake},
+    gather::{Index, Intake, Roster, intake},
     recorder::Wishes,
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         guard::{self, Evidence},
         plan::{Inputs, Planned, plan},
     },
-    model::{AttrPath, Finding, Known, RemoteId, Roster, UserKey, Value, Wanted},
+    model::{AttrPath, Finding, Known, RemoteId, UserKey, Value, Wanted},
     store::{Snapshot, StoreError},
 };
 use std::{

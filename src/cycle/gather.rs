@@ -4,8 +4,8 @@ use crate::{
     config::{Config, SourceConfig, TenantConfig},
     engine::{mapping::Mapped, plan::GONE, value_rules::normalise},
     model::{
-        Completeness, Finding, Fingerprint, Held, HeldReason, Leaver, LeaverReason, Record,
-        RemoteId, Roster, SourceId, UserKey, Wanted,
+        Completeness, Finding, Fingerprint, Held, HeldReason, HeldRow, Leaver, LeaverReason,
+        Record, RemoteId, SourceFacts, SourceId, UserKey, Wanted,
     },
     source::{self, Refused},
     store::{IndexEntry, Snapshot, StoreError},
@@ -50,6 +50,16 @@ impl Index {
     }
 }
 
+/// One read of the source, with the rows that have to be looked at.
+#[derive(Debug)]
+pub(super) struct Roster {
+    records: Vec<Record>,
+    present: HashSet<Fingerprint>,
+    held: Vec<HeldRow>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) facts: SourceFacts,
+}
+
 /// Reads the source once for all its tenants. A row that every one of them has settled is neither
 /// kept nor mapped.
 pub(super) fn read(
@@ -59,13 +69,30 @@ pub(super) fn read(
     tenants: &[(&TenantConfig, &Index)],
     keep_all: bool,
 ) -> Result<Roster, Refused> {
-    let mut keep = |key: Fingerprint, row: Fingerprint| {
+    let keep = |key: Fingerprint, row: Fingerprint| {
         let differs = |(tenant, index): &(&TenantConfig, &Index)| {
             !index.settled(key, row.with(tenant.mapping.digest()))
         };
         keep_all || tenants.iter().any(differs)
     };
-    source::read_file(&settings.csv, &config.demand(source), &mut keep)
+    let nobody = crate::engine::index::Index::default();
+    let mut roster = source::read_file(&settings.csv, &config.demand(source), &nobody, true)?;
+    let held = roster.held.iter().filter_map(|row| row.key.as_ref());
+    let mut present: HashSet<Fingerprint> = held.map(source::key_fingerprint).collect();
+    let mut records = Vec::new();
+    let mut rows = roster.fresh_rows();
+    while let Some(batch) = rows.next()? {
+        for arrival in batch.records()? {
+            present.insert(arrival.key);
+            if keep(arrival.key, arrival.record.fingerprint) {
+                records.push(arrival.record);
+            }
+        }
+    }
+    drop(rows);
+    records.sort_by(|a, b| a.key.cmp(&b.key));
+    let source::Roster { held, findings, facts, .. } = roster;
+    Ok(Roster { records, present, held, findings, facts })
 }
 
 /// What one read means for one tenant.

@@ -3,13 +3,13 @@
 use super::{
     CycleReport, Options, Progress, TenantEnd, TenantReport, WHOLE_RUN,
     case::Case,
-    gather::{self, Index},
+    gather::{self, Index, Roster},
     target,
     tenant::{Desk, blank, of_store},
 };
 use crate::{
     config::{Config, SourceConfig, TenantConfig},
-    model::{Roster, SourceId, TenantId},
+    model::{SourceId, TenantId},
     sender::{Clock, Ended},
     source::Refused,
     store::{Holder, Store},
