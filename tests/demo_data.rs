@@ -72,7 +72,7 @@ fn map(tenant: &TenantConfig, row: &BTreeMap<String, String>) -> Mapped {
     let record = Record {
         key: UserKey::parse(&row["employee_id"]).unwrap(),
         line: 2,
-        fields: row.clone(),
+        fields: row.clone().into_iter().collect(),
         unusable: BTreeSet::new(),
         fingerprint: Fingerprint::default(),
     };

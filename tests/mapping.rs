@@ -100,7 +100,7 @@ fn record(cells: &[(&str, &str)]) -> Record {
     Record {
         key: UserKey::parse("E7").unwrap(),
         line: 12,
-        fields,
+        fields: fields.into_iter().collect(),
         unusable: BTreeSet::new(),
         fingerprint: Fingerprint(77),
     }

@@ -234,13 +234,31 @@ impl Fingerprint {
     /// `None` (an absent column) differs from an empty text.
     #[must_use]
     pub fn of<'a>(texts: impl IntoIterator<Item = Option<&'a str>>) -> Self {
-        let mut hasher = xxhash_rust::xxh3::Xxh3Default::new();
+        let mut bytes = Vec::new();
         for text in texts {
-            let length = text.map_or(u64::MAX, |text| text.len() as u64);
-            hasher.update(&length.to_le_bytes());
-            hasher.update(text.unwrap_or_default().as_bytes());
+            Self::put_length(text.map(str::len), &mut |byte| bytes.push(byte));
+            bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
         }
-        Self(hasher.digest128())
+        Self::of_bytes(&bytes)
+    }
+
+    /// What stands before a text among those that are hashed together: its length and one, seven
+    /// bits a byte, the lowest first, the top bit meaning that more follow; zero for an absent text.
+    #[inline]
+    pub fn put_length(length: Option<usize>, put: &mut impl FnMut(u8)) {
+        let mut rest = length.map_or(0, |length| length as u64 + 1);
+        while rest > 0x7f {
+            put(0x80 | u8::try_from(rest & 0x7f).unwrap_or_default());
+            rest >>= 7;
+        }
+        put(u8::try_from(rest).unwrap_or_default());
+    }
+
+    /// Of bytes as they are.
+    #[inline]
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(xxhash_rust::xxh3::xxh3_128(bytes))
     }
 
     /// Both together, in this order: a row under a mapping.

@@ -26,6 +26,6 @@ pub use plan::{
 };
 pub use problem::{Notice, Problem};
 pub use rate::Rate;
-pub use record::{Columns, Completeness, HeldRow, Record, Roster, SourceFacts};
+pub use record::{Columns, Completeness, Fields, HeldRow, Record, SourceFacts};
 pub use value::{INTEGER_MAX, Value};
 pub use verdict::{Answer, Excerpt, Outcome, Refusal, Verdict};

@@ -1,24 +1,26 @@
 //! The CSV source: opens the file, reads all of it, and judges it as a whole.
 
 use super::{
-    codes, fault,
-    findings::{Findings, Refused, refusal},
-    guard::{BUFFER_BYTES, Guard},
-    header::{self, Header},
-    input::{self, Text},
-    rows::Reading,
-    settings::{CsvSettings, Demand, OnBadRow, Rules},
+    again::{Again, Form, changed, name_all},
+    codes,
+    findings::{Refused, name_file, refusal},
+    input::{self, Hashed, Input},
+    look::{Look, Looked},
+    roster::{Roster, Watch},
+    settings::{CsvSettings, Demand, Rules},
+    spread::{self, Pace},
+    stretch::Lookup,
 };
-use crate::model::{Fingerprint, Roster};
+use crate::{
+    engine::index::Index,
+    model::{Columns, Fingerprint},
+};
 use std::{
     fs::{File, Metadata},
-    io::{ErrorKind, Read},
+    io::{ErrorKind, Read, Take},
     path::Path,
+    sync::Arc,
 };
-
-/// Asked once for every readable row, with the fingerprints of its key and of the row: is it to
-/// become a record?
-pub type Keep<'a> = &'a mut dyn FnMut(Fingerprint, Fingerprint) -> bool;
 
 /// Reads the configured file; see [`read`].
 ///
@@ -27,33 +29,39 @@ pub type Keep<'a> = &'a mut dyn FnMut(Fingerprint, Fingerprint) -> bool;
 pub fn read_file(
     settings: &CsvSettings,
     demand: &Demand,
-    keep: Keep<'_>,
+    index: &Index,
+    everything: bool,
 ) -> Result<Roster, Refused> {
-    let mut result = read_whole(settings, demand, keep);
-    let findings = match &mut result {
-        Ok(roster) => &mut roster.findings,
-        Err(refused) => &mut refused.findings,
-    };
-    let name = settings.path.display().to_string();
-    for finding in findings {
-        finding.place.file = Some(name.clone());
+    let lookup = Lookup { index, everything };
+    let mut result = open(&settings.path).and_then(|(file, before)| {
+        let input = file.try_clone().map_err(|error| input::failure(&error))?;
+        let watch = Watch { file, path: settings.path.clone(), before };
+        read_watched(settings, demand, Box::new(input), lookup, watch)
+    });
+    if let Ok(roster) = &mut result {
+        let name = settings.path.display().to_string();
+        for finding in &mut roster.findings {
+            finding.place.file = Some(name.clone());
+        }
     }
-    result
+    result.map_err(|refused| name_file(refused, &settings.path))
 }
 
-fn read_whole(settings: &CsvSettings, demand: &Demand, keep: Keep<'_>) -> Result<Roster, Refused> {
-    let (file, before) = open(&settings.path)?;
+/// Reads an input that is, or stands for, the watched file.
+pub(super) fn read_watched(
+    settings: &CsvSettings,
+    demand: &Demand,
+    input: Box<dyn Input>,
+    lookup: Lookup<'_>,
+    watch: Watch,
+) -> Result<Roster, Refused> {
     // Not beyond the size that it had: a file that grows would never end.
-    let result = read(settings, demand, (&file).take(before.len()), keep);
-    if changed(&file, &settings.path, &before) {
-        return Err(refusal(
-            codes::CHANGED_WHILE_READ,
-            "the file was written to while it was read",
-            "write it under another name and rename it when it is whole",
-        )
-        .into());
+    let size = watch.before.len();
+    let result = read_at(settings, demand, input, size, lookup, Some(Pace::of_machine()));
+    if watch.changed() {
+        return Err(changed());
     }
-    result
+    result.map(|roster| Roster { watch: Some(watch), ..roster })
 }
 
 /// Asks what it is before opening it, since opening a FIFO waits for a writer.
@@ -81,27 +89,35 @@ fn open(path: &Path) -> Result<(File, Metadata), Refused> {
     Err(refusal(codes::NOT_READABLE, what, hint).into())
 }
 
-/// Whether the file, or what its name stands for, is another than before.
-fn changed(file: &File, path: &Path, before: &Metadata) -> bool {
-    let same =
-        |now: &Metadata| now.len() == before.len() && now.modified().ok() == before.modified().ok();
-    let now = [file.metadata(), path.metadata()];
-    !now.iter().all(|now| now.as_ref().is_ok_and(same))
-}
-
 /// Reads the whole input and judges it.
 ///
-/// `keep` decides which rows become records; everything else in the [`Roster`] covers all rows. The
-/// fingerprint of a row is that of its key and of its cells in the columns of `demand`, in the order
-/// of their names, absent columns as absent: the file's order of columns means nothing.
+/// A row is fresh when `everything` or when the index does not say that it was settled; everything
+/// in the [`Roster`] but its fresh rows covers all rows. The fingerprint of a row is that of its key
+/// and of its cells in the columns of `demand`, in the order of their names, absent columns as
+/// absent: the file's order of columns means nothing.
 ///
 /// # Errors
 /// When the input as a whole cannot be believed, with everything found up to its end.
 pub fn read(
     settings: &CsvSettings,
     demand: &Demand,
-    input: impl Read,
-    keep: Keep<'_>,
+    input: impl Input + 'static,
+    index: &Index,
+    everything: bool,
+) -> Result<Roster, Refused> {
+    let lookup = Lookup { index, everything };
+    let pace = Some(Pace::of_machine());
+    read_at(settings, demand, Box::new(input), u64::MAX, lookup, pace)
+}
+
+/// At some pace, or in one go. `size`: most bytes to read.
+pub(super) fn read_at(
+    settings: &CsvSettings,
+    demand: &Demand,
+    mut input: Box<dyn Input>,
+    size: u64,
+    lookup: Lookup<'_>,
+    pace: Option<Pace>,
 ) -> Result<Roster, Refused> {
     let rules = Rules::of(settings).map_err(|problems| Refused {
         findings: problems
@@ -109,96 +125,68 @@ pub fn read(
             .map(|problem| refusal(codes::SETTINGS, problem.to_string(), ""))
             .collect(),
     })?;
-    let text = input::open(input, rules.encoding)?;
-    let mut findings = Findings::default();
-    let judged = read_text(settings, &rules, demand, text, &mut findings, keep);
-    match judged {
-        Some(reading) if !findings.refuse() => Ok(reading.into_roster(findings.into_list())),
-        _ => Err(Refused { findings: findings.into_list() }),
-    }
-}
-
-fn read_text<'a>(
-    settings: &'a CsvSettings,
-    rules: &'a Rules,
-    demand: &Demand,
-    text: Text<'_>,
-    findings: &mut Findings,
-    keep: Keep<'_>,
-) -> Option<Reading<'a>> {
-    let Text { reader, end_is_proven, first_byte } = text;
-    let (guard, delimiter) = Guard::new(reader, rules.delimiter, first_byte.unwrap_or(0));
-    let mut rows = ::csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .buffer_capacity(BUFFER_BYTES)
-        .from_reader(guard);
-    let mut cells = ::csv::ByteRecord::new();
-    let header = read_header(&mut rows, &mut cells, settings, demand, findings)?;
-    let guard = rows.get_mut();
-    guard.grammar.columns = Some(header.names.len());
-    guard.grammar.multiline.clone_from(&header.multiline);
-    let trusts_end = end_is_proven || settings.allow_missing_final_newline;
-    let mut reading = Reading::new(settings, rules, header, trusts_end, first_byte.is_some());
-    while next(&mut rows, &mut cells, findings) {
-        let Some(row) = rows.get_ref().row() else { break };
-        if !reading.row(row, &cells, findings, keep) {
-            break;
+    let look = Look { settings, rules: &rules, demand, lookup };
+    let spread = match pace {
+        Some(pace) => {
+            let mut hashed = from_start(&mut *input, size)?;
+            let text = input::open(&mut hashed, rules.encoding)?;
+            let plain = text.first_byte.is_some();
+            let looked = spread::read(&look, text, pace);
+            looked.map(|looked| (looked, plain, hashed.fingerprint()))
         }
-    }
-    reading.judge(findings);
-    Some(reading)
-}
-
-type Rows<R> = ::csv::Reader<Guard<R>>;
-
-/// Moves on to the next row. False at the end, or when the input failed, which is then told.
-fn next<R: Read>(
-    rows: &mut Rows<R>,
-    cells: &mut ::csv::ByteRecord,
-    findings: &mut Findings,
-) -> bool {
-    // The guard fails silently and keeps the reason, so that this can only be a row or the end.
-    let more = rows.read_byte_record(cells).unwrap_or(false);
-    let guard = rows.get_mut();
-    if let Some(error) = guard.take_failure() {
-        let mut finding = input::failure(&error);
-        finding.place.line = Some(guard.line());
-        findings.add(finding);
-    }
-    more
-}
-
-fn read_header<R: Read>(
-    rows: &mut Rows<R>,
-    cells: &mut ::csv::ByteRecord,
-    settings: &CsvSettings,
-    demand: &Demand,
-    findings: &mut Findings,
-) -> Option<Header> {
-    let more = next(rows, cells, findings);
-    let Some(row) = rows.get_ref().row().filter(|_| more) else {
-        if !findings.refuse() {
-            let hint = "see whether the export ran; an empty file never means that all users left";
-            findings.add(refusal(codes::EMPTY, "the file is empty", hint));
-        }
-        return None;
+        None => None,
     };
-    if let Some(finding) = fault::describe(row, &[], false, OnBadRow::Refuse) {
-        findings.add(finding);
-        return None;
+    let (looked, plain, file) = match spread {
+        Some(looked) => looked,
+        None => {
+            let mut hashed = from_start(&mut *input, size)?;
+            let text = input::open(&mut hashed, rules.encoding)?;
+            let plain = text.first_byte.is_some();
+            (look.in_one_go(text)?, plain, hashed.fingerprint())
+        }
+    };
+    finish(&look, looked, input, plain, file)
+}
+
+fn from_start(input: &mut dyn Input, size: u64) -> Result<Hashed<Take<&mut dyn Input>>, Refused> {
+    input.rewind().map_err(|error| input::failure(&error))?;
+    Ok(Hashed::new(input.take(size)))
+}
+
+fn finish(
+    look: &Look<'_>,
+    looked: Looked<'_>,
+    mut input: Box<dyn Input>,
+    plain: bool,
+    file: Fingerprint,
+) -> Result<Roster, Refused> {
+    let Looked { judge, mut ledger, delimiter } = looked;
+    let encoding = look.rules.encoding;
+    let mut judgement = ledger.judge(&judge, look.lookup.index);
+    let form = Form::of(&judge, delimiter);
+    if !judgement.unnamed.is_empty() {
+        let mut again = Again::open(&mut *input, encoding, plain)?;
+        name_all(&mut ledger, &mut judgement, &form, &mut again)?;
     }
-    let names: Vec<&str> = cells.iter().filter_map(|cell| std::str::from_utf8(cell).ok()).collect();
-    if row.literal_quote.is_some() || row.lines > 0 || names.len() != cells.len() {
-        let mut finding = refusal(
-            codes::HEADER_DAMAGED,
-            "the header line holds a stray quote",
-            "column names have neither quotes nor line ends in them",
-        );
-        finding.place.line = Some(row.line);
-        findings.add(finding);
-        return None;
+    if ledger.findings.refuse() {
+        return Err(Refused { findings: ledger.findings.into_list() });
     }
-    header::read(&names, row.line, settings, demand, findings)
+    ledger.held.sort_by_key(|held| held.line);
+    let facts = ledger.facts(&judge);
+    let named = judge.header.names.into_iter().filter(|name| !name.is_empty());
+    Ok(Roster {
+        columns: Columns::new(named.collect()),
+        held: ledger.held,
+        findings: ledger.findings.into_list(),
+        facts,
+        file,
+        present: ledger.present,
+        fresh: ledger.fresh,
+        unusable: judgement.unusable,
+        form: Arc::new(form),
+        input,
+        encoding,
+        plain,
+        watch: None,
+    })
 }

@@ -1,8 +1,8 @@
 //! Collects what a read notices, bounded per kind, so that a file of which every row is bad does
 //! not become a list of every row.
 
-use crate::model::{Code, Finding, Place, Severity};
-use std::collections::BTreeMap;
+use crate::model::{Code, Finding, Place, Severity, UserKey};
+use std::{collections::BTreeMap, path::Path};
 
 /// The read cannot be used: all that was found, at least one of it of [`Severity::Refused`].
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,14 @@ impl From<Finding> for Refused {
     }
 }
 
+/// The same, about that file.
+pub(super) fn name_file(mut refused: Refused, path: &Path) -> Refused {
+    for finding in &mut refused.findings {
+        finding.place.file = Some(path.display().to_string());
+    }
+    refused
+}
+
 /// Findings of one kind that are listed one by one; of the rest only the number is told.
 pub(super) const LISTED_PER_CODE: u64 = 100;
 
@@ -41,13 +49,37 @@ struct Kind {
 }
 
 impl Findings {
-    pub(super) fn add(&mut self, finding: Finding) {
+    /// The finding's number when it is listed.
+    pub(super) fn add(&mut self, finding: Finding) -> Option<usize> {
         let kind =
             self.kinds.entry(finding.code).or_insert(Kind { count: 0, worst: Severity::Warning });
         kind.count += 1;
         kind.worst = kind.worst.max(finding.severity);
-        if kind.count <= LISTED_PER_CODE {
-            self.listed.push(finding);
+        if kind.count > LISTED_PER_CODE {
+            return None;
+        }
+        self.listed.push(finding);
+        Some(self.listed.len() - 1)
+    }
+
+    /// Takes what a later stretch of the file was found to have; its lines count from `lines` on.
+    pub(super) fn append(&mut self, later: Self, lines: u64) {
+        for mut finding in later.listed {
+            finding.place.line = finding.place.line.map(|line| line + lines);
+            self.add(finding);
+        }
+        for (code, kind) in later.kinds {
+            // As many as are listed in all are listed of a stretch, so the rest is only counted.
+            if let Some(own) = self.kinds.get_mut(&code) {
+                own.count += kind.count.saturating_sub(LISTED_PER_CODE);
+                own.worst = own.worst.max(kind.worst);
+            }
+        }
+    }
+
+    pub(super) fn set_key(&mut self, number: usize, key: UserKey) {
+        if let Some(finding) = self.listed.get_mut(number) {
+            finding.key = Some(key);
         }
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Row {
     pub(super) lines: u64,
     /// Bytes of the text before it.
     pub(super) byte: u64,
+    /// Bytes of it, without the line end.
+    pub(super) length: usize,
     pub(super) fault: Option<Fault>,
     /// The first quote inside an unquoted cell: line, cell from 0.
     pub(super) literal_quote: Option<(u64, usize)>,
@@ -43,6 +45,31 @@ pub(super) struct Row {
     pub(super) raw: Fingerprint,
 }
 
+impl Row {
+    /// A row that could be followed to its end. `bytes`: without the line end.
+    pub(super) fn ended(scan: &Scan, bytes: &[u8], line: u64, byte: u64, terminated: bool) -> Self {
+        let not_text = scan.not_ascii.then(|| not_utf8(bytes)).flatten();
+        let row = Self::of(scan, bytes, line, byte, not_text.or(scan.fault));
+        Self { terminated, ..row }
+    }
+
+    fn of(scan: &Scan, bytes: &[u8], line: u64, byte: u64, fault: Option<Fault>) -> Self {
+        let raw = fault.map_or_else(Fingerprint::default, |_| Fingerprint::of_bytes(bytes));
+        Self {
+            line,
+            lines: scan.lines,
+            byte,
+            length: bytes.len(),
+            fault,
+            literal_quote: scan.literal_quote.map(|(lines, field)| (line + lines, field)),
+            control: scan.control,
+            not_ascii: scan.not_ascii,
+            terminated: true,
+            raw,
+        }
+    }
+}
+
 pub(super) struct Guard<R> {
     input: R,
     pub(super) grammar: Grammar,
@@ -51,10 +78,10 @@ pub(super) struct Guard<R> {
     start: usize,
     end: usize,
     /// Place of `start` in the text: bytes before it, and its line from 1.
-    byte: u64,
+    pub(super) byte: u64,
     line: u64,
     /// The last row ended in a CR, so that an LF here still belongs to it.
-    after_cr: bool,
+    pub(super) after_cr: bool,
     exhausted: bool,
     restarts: u32,
     row: Option<Row>,
@@ -159,9 +186,7 @@ impl<R: Read> Guard<R> {
     fn ended(&mut self, scan: &Scan, terminated: bool) -> (Row, usize, usize) {
         let length = scan.at - 1;
         let bytes = &self.buffer[self.start..self.start + length];
-        let not_text = scan.not_ascii.then(|| not_utf8(bytes)).flatten();
-        let fault = not_text.or(scan.fault);
-        let row = self.row_of(scan, fault, terminated, length);
+        let row = Row::ended(scan, bytes, self.line, self.byte, terminated);
         (row, length, length + usize::from(terminated))
     }
 
@@ -175,7 +200,8 @@ impl<R: Read> Guard<R> {
             scan.fault
         };
         let seen = scan.at.min(self.end - self.start);
-        let row = self.row_of(scan, fault, true, seen);
+        let bytes = &self.buffer[self.start..self.start + seen];
+        let row = Row::of(scan, bytes, self.line, self.byte, fault);
         let after = scan.line_after_quote();
         match after {
             Some(after) => {
@@ -185,22 +211,6 @@ impl<R: Read> Guard<R> {
             None => self.discard_line(seen, scan.lines),
         }
         (row, 0, 0)
-    }
-
-    fn row_of(&self, scan: &Scan, fault: Option<Fault>, terminated: bool, length: usize) -> Row {
-        let bytes = &self.buffer[self.start..self.start + length];
-        let raw = || Fingerprint(xxhash_rust::xxh3::xxh3_128(bytes));
-        Row {
-            line: self.line,
-            lines: scan.lines,
-            byte: self.byte,
-            fault,
-            literal_quote: scan.literal_quote.map(|(lines, field)| (self.line + lines, field)),
-            control: scan.control,
-            not_ascii: scan.not_ascii,
-            terminated,
-            raw: if fault.is_some() { raw() } else { Fingerprint::default() },
-        }
     }
 
     fn skip_blank_lines(&mut self) {

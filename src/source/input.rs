@@ -9,14 +9,40 @@ use super::{
     sniff,
     sniff::Utf16,
 };
-use crate::model::Finding;
+use crate::model::{Finding, Fingerprint};
 use encoding_rs::{DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use flate2::read::MultiGzDecoder;
-use std::{
-    cell::Cell,
-    io::{self, Cursor, ErrorKind, Read},
-    rc::Rc,
-};
+use std::io::{self, Cursor, ErrorKind, Read, Seek};
+use xxhash_rust::xxh3::Xxh3Default;
+
+/// What a roster is read from, twice.
+pub trait Input: Read + Seek + Send + Sync {}
+
+impl<T: Read + Seek + Send + Sync> Input for T {}
+
+/// Takes the fingerprint of all bytes that are read through it.
+pub(super) struct Hashed<R> {
+    input: R,
+    hasher: Box<Xxh3Default>,
+}
+
+impl<R> Hashed<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self { input, hasher: Box::new(Xxh3Default::new()) }
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(self.hasher.digest128())
+    }
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}
 
 /// Bytes looked at to tell what a file is.
 const HEAD_BYTES: u64 = 4096;
@@ -29,7 +55,7 @@ const RATIO_FROM_BYTES: u64 = 1 << 20;
 
 /// Decoded text, without a byte order mark.
 pub(super) struct Text<'a> {
-    pub(super) reader: Box<dyn Read + 'a>,
+    pub(super) reader: Box<dyn Read + Send + 'a>,
     /// The container vouches for the end of the file (a gzip checksum).
     pub(super) end_is_proven: bool,
     /// Where in the file the text begins; absent when the text's positions are not the file's.
@@ -38,10 +64,10 @@ pub(super) struct Text<'a> {
 
 /// Tells what the input is and opens it.
 pub(super) fn open<'a>(
-    input: impl Read + 'a,
+    input: impl Read + Send + 'a,
     encoding: &'static Encoding,
 ) -> Result<Text<'a>, Refused> {
-    let mut file: Box<dyn Read + 'a> = Box::new(input);
+    let mut file: Box<dyn Read + Send + 'a> = Box::new(input);
     let mut head = read_head(&mut file)?;
     let gzip = sniff::is_gzip(&head);
     if gzip {
@@ -59,7 +85,7 @@ pub(super) fn open<'a>(
     let (encoding, mark) = judge_encoding(&head, encoding)?;
     let rest = Cursor::new(head.split_off(mark)).chain(file);
     let transcoded = encoding != UTF_8;
-    let reader: Box<dyn Read + 'a> =
+    let reader: Box<dyn Read + Send + 'a> =
         if transcoded { Box::new(Decoded::new(rest, encoding, mark)) } else { Box::new(rest) };
     let first_byte = (!transcoded && !gzip).then_some(mark as u64);
     Ok(Text { reader, end_is_proven: gzip, first_byte })
@@ -144,15 +170,13 @@ pub(super) fn failure(error: &io::Error) -> Finding {
 /// believed.
 struct Gunzip<R> {
     decoder: MultiGzDecoder<Counted<R>>,
-    packed: Rc<Cell<u64>>,
     unpacked: u64,
 }
 
 impl<R: Read> Gunzip<R> {
     fn new(input: R) -> Self {
-        let packed = Rc::new(Cell::new(0));
-        let counted = Counted { input, count: Rc::clone(&packed) };
-        Self { decoder: MultiGzDecoder::new(counted), packed, unpacked: 0 }
+        let counted = Counted { input, count: 0 };
+        Self { decoder: MultiGzDecoder::new(counted), unpacked: 0 }
     }
 }
 
@@ -167,7 +191,7 @@ impl<R: Read> Read for Gunzip<R> {
         if self.unpacked > UNPACKED_BYTES_MAX {
             return Err(StreamFlaw::UnpacksTooLarge.into());
         }
-        let believable = self.packed.get().saturating_mul(UNPACK_RATIO_MAX);
+        let believable = self.decoder.get_ref().count.saturating_mul(UNPACK_RATIO_MAX);
         if self.unpacked > RATIO_FROM_BYTES && self.unpacked > believable {
             return Err(StreamFlaw::UnpacksTooWell.into());
         }
@@ -177,13 +201,13 @@ impl<R: Read> Read for Gunzip<R> {
 
 struct Counted<R> {
     input: R,
-    count: Rc<Cell<u64>>,
+    count: u64,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.input.read(buffer)?;
-        self.count.set(self.count.get() + count as u64);
+        self.count += count as u64;
         Ok(count)
     }
 }

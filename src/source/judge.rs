@@ -2,26 +2,42 @@
 
 use super::{
     codes,
-    findings::{Findings, at_line, finding, refusal},
-    register::Repeated,
-    rows::Reading,
+    findings::{at_line, finding, refusal},
+    ledger::{Ledger, Repeated, Spot},
+    references::Unusable,
+    rows::Judge,
 };
-use crate::model::{
-    Code, Columns, Completeness, Finding, Fingerprint, HeldRow, Place, Roster, Severity,
-    SourceFacts,
+use crate::{
+    engine::index::Index,
+    model::{Code, Completeness, Finding, Fingerprint, HeldRow, Place, Severity, SourceFacts},
 };
 use std::collections::BTreeSet;
 
-impl Reading<'_> {
-    pub(super) fn judge(&mut self, findings: &mut Findings) {
-        if self.rows == 0 && !self.settings.allow_empty {
+/// What can only be told once some rows are read again.
+#[derive(Default)]
+pub(super) struct Judgement {
+    pub(super) unusable: Vec<Unusable>,
+    /// Where a key is to be read, of what, and its fingerprint.
+    pub(super) unnamed: Vec<(Spot, Unnamed)>,
+}
+
+/// What lacks its key, by its number.
+#[derive(Clone, Copy)]
+pub(super) enum Unnamed {
+    Finding(usize),
+    Held(usize),
+}
+
+impl Ledger {
+    pub(super) fn judge(&mut self, judge: &Judge<'_>, index: &Index) -> Judgement {
+        if self.rows == 0 && !judge.settings.allow_empty {
             let hint = "set allow_empty = true if the roster may be empty";
-            findings.add(refusal(codes::NO_ROWS, "the file has a header and no rows", hint));
+            self.findings.add(refusal(codes::NO_ROWS, "the file has a header and no rows", hint));
         }
         if self.damaged_keys * 100 >= self.rows.max(1) {
             let message = format!("{} of {} keys are damaged", self.damaged_keys, self.rows);
             let hint = "export the file again, without a spreadsheet in between";
-            findings.add(refusal(codes::MANY_KEYS_DAMAGED, message, hint));
+            self.findings.add(refusal(codes::MANY_KEYS_DAMAGED, message, hint));
         }
         if is_many(self.double_encoded, self.cells) {
             let message = format!(
@@ -31,54 +47,56 @@ impl Reading<'_> {
             let hint = "see how the export is converted to UTF-8";
             let place = Place::default();
             let code = codes::DOUBLE_ENCODED;
-            findings.add(finding(Severity::Warning, code, place, message, hint));
+            self.findings.add(finding(Severity::Warning, code, place, message, hint));
         }
-        self.judge_repeated(findings);
-        for references in std::mem::take(&mut self.references) {
-            references.judge(&mut self.records, &self.register, findings);
-        }
+        let mut judgement = Judgement::default();
+        self.judge_repeated(index, &mut judgement);
+        let (unusable, unnamed) = self.judge_references(&judge.header.references, index);
+        judgement.unusable = unusable;
+        let unnamed = unnamed.into_iter().map(|(at, spot)| (spot, Unnamed::Finding(at)));
+        judgement.unnamed.extend(unnamed);
+        judgement
     }
 
-    /// A09, A10. Which of the rows was kept, or came first, does not matter.
-    fn judge_repeated(&mut self, findings: &mut Findings) {
-        let repeated = self.register.take_repeated();
-        for group in repeated.values() {
-            findings.add(repeated_finding(group));
+    /// A09, A10. Which of the rows was settled, or came first, does not matter.
+    fn judge_repeated(&mut self, index: &Index, judgement: &mut Judgement) {
+        let repeated = self.repeated(index);
+        let mut left_out: Vec<u32> = Vec::new();
+        for group in &repeated {
+            let listed = self.findings.add(repeated_finding(group));
+            let spot = listed.zip(group.spot());
+            judgement.unnamed.extend(spot.map(|(at, spot)| (spot, Unnamed::Finding(at))));
+            // Of rows that say the same one is enough.
+            let kept = usize::from(group.same());
+            left_out.extend(group.members.iter().skip(kept).filter_map(|member| member.fresh));
         }
-        let differing = repeated.values().filter(|group| !group.same);
-        let rows: u64 = differing.clone().map(|group| group.lines.len() as u64).sum();
+        self.leave_out(left_out);
+        let differing = || repeated.iter().filter(|group| !group.same());
+        let rows: u64 = differing().map(|group| group.members.len() as u64).sum();
         if is_many(rows, self.rows) {
             let message = format!("{rows} of {} rows share their key with another", self.rows);
             let hint = "see whether `key` names the right column";
-            findings.add(refusal(codes::MANY_DUPLICATES, message, hint));
+            self.findings.add(refusal(codes::MANY_DUPLICATES, message, hint));
             return;
         }
         let held: BTreeSet<u64> = self.held.iter().map(|held| held.line).collect();
-        for group in differing {
-            self.held.extend(hold_all(group, &held));
+        for group in differing() {
+            for member in group.members.iter().filter(|member| !held.contains(&member.line)) {
+                let spot = group.spot().map(|spot| (spot, Unnamed::Held(self.held.len())));
+                judgement.unnamed.extend(spot);
+                let why = "another row with this key says something else".to_owned();
+                self.held.push(HeldRow { key: None, line: member.line, why });
+            }
         }
-        self.records.sort_by(|(_, a), (_, b)| (&a.key, a.line).cmp(&(&b.key, b.line)));
-        self.records.retain(|(at, _)| repeated.get(at).is_none_or(|group| group.same));
-        self.records.dedup_by_key(|(at, _)| *at);
     }
 
-    pub(super) fn into_roster(mut self, findings: Vec<Finding>) -> Roster {
-        self.held.sort_by_key(|held| held.line);
-        let facts = SourceFacts {
+    pub(super) fn facts(&self, judge: &Judge<'_>) -> SourceFacts {
+        SourceFacts {
             rows: self.rows,
-            users: self.register.users(),
+            users: self.present.users(),
             held: self.held.len() as u64,
             completeness: self.completeness(),
-            digest: self.digest(),
-        };
-        let named = self.header.names.into_iter().filter(|name| !name.is_empty());
-        Roster {
-            columns: Columns::new(named.collect()),
-            records: self.records.into_iter().map(|(_, record)| record).collect(),
-            present: self.register.into_present(),
-            held: self.held,
-            findings,
-            facts,
+            digest: self.digest(judge),
         }
     }
 
@@ -103,8 +121,8 @@ impl Reading<'_> {
     }
 
     /// Of the rows as a set (repetitions counted), and of the columns that are there.
-    fn digest(&self) -> Fingerprint {
-        let columns = self.header.demanded.iter().filter(|(_, at)| at.is_some());
+    fn digest(&self, judge: &Judge<'_>) -> Fingerprint {
+        let columns = judge.header.demanded.iter().filter(|(_, at)| at.is_some());
         let columns = Fingerprint::of(columns.map(|(name, _)| Some(name.as_str())));
         Fingerprint(self.sum).with(columns).with(Fingerprint(u128::from(self.rows)))
     }
@@ -115,28 +133,18 @@ fn is_many(count: u64, rows: u64) -> bool {
     count * 100 > rows
 }
 
-/// All rows of the key but those held already.
-fn hold_all(group: &Repeated, held: &BTreeSet<u64>) -> impl Iterator<Item = HeldRow> {
-    group.lines.iter().filter(|line| !held.contains(line)).map(|line| HeldRow {
-        key: Some(group.key.clone()),
-        line: *line,
-        why: "another row with this key says something else".to_owned(),
-    })
-}
-
 fn repeated_finding(group: &Repeated) -> Finding {
     const SHOWN: usize = 10;
-    let lines: Vec<String> = group.lines.iter().take(SHOWN).map(u64::to_string).collect();
-    let more = if group.lines.len() > SHOWN { ", …" } else { "" };
+    let lines: Vec<String> =
+        group.members.iter().take(SHOWN).map(|member| member.line.to_string()).collect();
+    let more = if group.members.len() > SHOWN { ", …" } else { "" };
     let lines = format!("lines {}{more}", lines.join(", "));
-    let (severity, code, message, hint): (_, Code, _, _) = if group.same {
+    let (severity, code, message, hint): (_, Code, _, _) = if group.same() {
         (Severity::Warning, codes::REPEATED_ROW, format!("{lines} say the same"), "")
     } else {
         let message = format!("{lines} have one key and say different things");
         (Severity::Held, codes::DUPLICATE_KEY, message, "decide which is right in the HR system")
     };
-    let place = group.lines.first().map(|line| at_line(*line)).unwrap_or_default();
-    let mut finding = finding(severity, code, place, message, hint);
-    finding.key = Some(group.key.clone());
-    finding
+    let place = group.members.first().map(|member| at_line(member.line)).unwrap_or_default();
+    finding(severity, code, place, message, hint)
 }

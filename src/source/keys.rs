@@ -16,7 +16,7 @@ pub(super) enum KeyProblem {
     Invisible(char),
 }
 
-/// The fingerprint by which a user is found in [`Roster::present`](crate::model::Roster::present).
+/// The fingerprint by which a user is found in [`Roster::has_key`](super::Roster::has_key).
 #[must_use]
 pub fn key_fingerprint(key: &UserKey) -> Fingerprint {
     key.fingerprint()
@@ -118,8 +118,7 @@ fn lookalike_script(c: char) -> Option<Script> {
 }
 
 /// UTF-8 that was taken for Windows-1252 and encoded again: `Ã¼`, `Â°`, `â€™`.
-pub(super) fn is_double_encoded(cell: &str) -> bool {
-    let bytes = cell.as_bytes();
+pub(super) fn is_double_encoded(bytes: &[u8]) -> bool {
     let latin = |w: &[u8]| matches!(w, [0xc3, 0x82 | 0x83, 0xc2, 0x80..=0xbf]);
     let quote = |w: &[u8]| matches!(w, [0xc3, 0xa2, 0xe2, 0x82, 0xac]);
     bytes.windows(4).any(latin) || bytes.windows(5).any(quote)
@@ -142,10 +141,10 @@ mod tests {
     #[test]
     fn double_encoding_is_told_from_honest_letters() {
         for twice in ["MÃ¼ller", "Oâ€™Brien", "20 Â°C"] {
-            assert!(is_double_encoded(twice), "{twice}");
+            assert!(is_double_encoded(twice.as_bytes()), "{twice}");
         }
         for once in ["Müller", "Ã", "São", "ÂME", "plain"] {
-            assert!(!is_double_encoded(once), "{once}");
+            assert!(!is_double_encoded(once.as_bytes()), "{once}");
         }
     }
 

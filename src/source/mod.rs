@@ -25,8 +25,12 @@
 //! - **Values are not touched.** Cells come out as they stand; only keys are brought to a normal
 //!   form (ASCII blanks trimmed, NFC, folded where wished).
 
+mod again;
+mod block;
+mod cells;
 pub mod codes;
 mod csv;
+mod cut;
 mod fault;
 mod findings;
 mod grammar;
@@ -35,14 +39,21 @@ mod header;
 mod input;
 mod judge;
 mod keys;
+mod ledger;
+mod look;
+mod plain;
 mod references;
-mod register;
+mod roster;
 mod rows;
 mod scan;
 mod settings;
 mod sniff;
+mod spread;
+mod stretch;
 
-pub use csv::{Keep, read, read_file};
+pub use csv::{read, read_file};
 pub use findings::Refused;
+pub use input::Input;
 pub use keys::key_fingerprint;
+pub use roster::{Arrival, Batch, FreshRows, Roster};
 pub use settings::{CsvSettings, Demand, OnBadRow};

@@ -1,190 +1,104 @@
 //! Row by row: what each becomes.
 
 use super::{
+    cells::Cells,
     codes, fault,
-    findings::{Findings, at_line, finding, refusal},
+    findings::{at_line, finding},
+    grammar::Grammar,
     guard::Row,
     header::Header,
     keys::{self, KeyProblem},
-    references::References,
-    register::Register,
     settings::{CsvSettings, OnBadRow, Rules},
+    stretch::{Seen, Stretch},
 };
-use crate::model::{Finding, Fingerprint, HeldRow, Place, Record, Severity, UserKey};
-use ::csv::ByteRecord;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::model::{Finding, HeldRow, Place, Severity, UserKey};
 
-/// A read under way.
-pub(super) struct Reading<'a> {
+/// What rows are judged by. Many may be judged at once.
+pub(super) struct Judge<'a> {
     pub(super) settings: &'a CsvSettings,
     pub(super) rules: &'a Rules,
+    pub(super) grammar: Grammar,
     pub(super) header: Header,
+    /// By column that somebody asked for, in the order of their names: where it is.
+    demanded: Vec<Option<usize>>,
     /// The last row is believed without a line end.
-    pub(super) trusts_end: bool,
+    trusts_end: bool,
     /// Positions in the text are positions in the file.
-    pub(super) bytes_known: bool,
-    pub(super) rows: u64,
-    /// Sum of all rows' fingerprints: their order means nothing.
-    pub(super) sum: u128,
-    pub(super) records: Vec<(Fingerprint, Record)>,
-    pub(super) held: Vec<HeldRow>,
-    pub(super) register: Register,
-    pub(super) references: Vec<References>,
-    pub(super) damaged_keys: u64,
-    pub(super) cells: u64,
-    pub(super) double_encoded: u64,
-    /// The last row may be cut, and so may the file.
-    pub(super) open_end: bool,
+    bytes_known: bool,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> Judge<'a> {
     pub(super) fn new(
         settings: &'a CsvSettings,
         rules: &'a Rules,
         header: Header,
-        trusts_end: bool,
-        bytes_known: bool,
+        delimiter: u8,
+        (trusts_end, bytes_known): (bool, bool),
     ) -> Self {
-        let references =
-            header.references.iter().map(|(name, at)| References::new(name.clone(), *at)).collect();
-        Self {
-            settings,
-            rules,
-            header,
-            trusts_end,
-            bytes_known,
-            rows: 0,
-            sum: 0,
-            records: Vec::new(),
-            held: Vec::new(),
-            register: Register::default(),
-            references,
-            damaged_keys: 0,
-            cells: 0,
-            double_encoded: 0,
-            open_end: false,
-        }
+        let mut grammar = Grammar::new(delimiter);
+        grammar.columns = Some(header.names.len());
+        grammar.multiline.clone_from(&header.multiline);
+        let demanded = header.demanded.iter().map(|(_, at)| *at).collect();
+        Self { settings, rules, grammar, header, demanded, trusts_end, bytes_known }
     }
 
-    /// Takes the next row; false when no more are wanted.
-    pub(super) fn row(
-        &mut self,
-        row: &Row,
-        cells: &ByteRecord,
-        findings: &mut Findings,
-        keep: &mut dyn FnMut(Fingerprint, Fingerprint) -> bool,
-    ) -> bool {
-        self.rows += 1;
-        if self.rows > self.settings.max_rows {
-            let limit = self.settings.max_rows;
-            let message = format!("the file has more than max_rows = {limit} rows");
-            let mut refusal =
-                refusal(codes::TOO_MANY_ROWS, message, "raise `max_rows` if it is right");
-            refusal.place = at_line(row.line);
-            findings.add(refusal);
-            return false;
-        }
+    /// Takes the next row.
+    pub(super) fn row(&self, row: &Row, cells: &impl Cells, stretch: &mut Stretch) {
+        stretch.chunk.rows += 1;
         let names = &self.header.names;
         let on_bad_row = self.settings.on_bad_row;
         if let Some(finding) = fault::describe(row, names, self.bytes_known, on_bad_row) {
-            self.sum = self.sum.wrapping_add(row.raw.0);
-            self.hold(row.line, None, finding, findings);
-            return true;
+            stretch.chunk.add_to_sum(row.raw);
+            hold(row.line, None, finding, stretch);
+            return;
         }
-        self.open_end |= !row.terminated && !self.trusts_end;
-        self.literal_quote(row, findings);
-        let cell = text(cells, self.header.key);
+        stretch.chunk.open_end |= !row.terminated && !self.trusts_end;
+        if row.literal_quote.is_some() {
+            self.literal_quote(row, stretch);
+        }
+        let cell = cells.text(self.header.key);
         match keys::read(cell, self.settings.fold_key_case) {
-            Ok(key) => self.keyed(row, &key, cells, findings, keep),
+            Ok(key) => self.keyed(row, &key, cells, stretch),
             Err(problem) => {
-                self.sum = self.sum.wrapping_add(self.fingerprint(cell, cells).0);
+                let fingerprint = stretch.hasher.row(cell, &self.demanded, cells, row.length);
+                stretch.chunk.add_to_sum(fingerprint);
                 let finding = self.bad_key(row.line, problem);
-                self.hold(row.line, None, finding, findings);
+                hold(row.line, None, finding, stretch);
             }
         }
-        true
     }
 
     /// A row whose key could be read.
-    fn keyed(
-        &mut self,
-        row: &Row,
-        key: &str,
-        cells: &ByteRecord,
-        findings: &mut Findings,
-        keep: &mut dyn FnMut(Fingerprint, Fingerprint) -> bool,
-    ) {
-        let fingerprint = self.fingerprint(key, cells);
-        self.sum = self.sum.wrapping_add(fingerprint.0);
+    fn keyed(&self, row: &Row, key: &str, cells: &impl Cells, stretch: &mut Stretch) {
+        let fingerprint = stretch.hasher.row(key, &self.demanded, cells, row.length);
+        stretch.chunk.add_to_sum(fingerprint);
         if row.not_ascii {
-            self.look_at_letters(row, key, cells, findings);
+            self.look_at_letters(row, key, cells, stretch);
         } else {
-            self.cells += self.header.demanded.len() as u64;
+            stretch.chunk.cells += self.demanded.len() as u64;
         }
         let cut = !row.terminated && !self.trusts_end;
         let key_may_be_cut = cut && self.header.key + 1 == cells.len();
         if let Some(finding) = self.damaged_key(row.line, key) {
-            self.damaged_keys += 1;
-            return self.hold(row.line, None, finding, findings);
+            stretch.chunk.damaged_keys += 1;
+            return hold(row.line, None, finding, stretch);
         }
         let problem = match row.control.then(|| control(cells)).flatten() {
             Some(at) => Some(self.control_character(row.line, at)),
             None => cut.then(|| open_end(row.line)),
         };
-        let at = keys::fingerprint_of(key);
+        let at = stretch.hasher.key(key);
         if let Some(finding) = problem {
             let known = Some(key).filter(|_| !key_may_be_cut);
             if known.is_some() {
-                // Such a row says the same as no other.
-                let unlike = fingerprint.with(Fingerprint(u128::from(row.line)));
-                self.register.see(at, unlike, row.line, key);
+                stretch.see(Seen { key: at, row: fingerprint, held: true }, row);
             }
-            return self.hold(row.line, known, finding, findings);
+            return hold(row.line, known, finding, stretch);
         }
-        self.register.see(at, fingerprint, row.line, key);
-        for references in &mut self.references {
-            references.add(at, text(cells, references.at), self.settings.fold_key_case);
+        stretch.see(Seen { key: at, row: fingerprint, held: false }, row);
+        for (edges, (_, column)) in stretch.chunk.edges.iter_mut().zip(&self.header.references) {
+            edges.add(at, cells.text(*column), self.settings.fold_key_case);
         }
-        if keep(at, fingerprint)
-            && let Some(record) = self.record(row.line, key, cells, fingerprint)
-        {
-            self.records.push((at, record));
-        }
-    }
-
-    fn fingerprint(&self, key: &str, cells: &ByteRecord) -> Fingerprint {
-        let demanded = self.header.demanded.iter().map(|(_, at)| at.map(|at| text(cells, at)));
-        Fingerprint::of(std::iter::once(Some(key)).chain(demanded))
-    }
-
-    fn record(
-        &self,
-        line: u64,
-        key: &str,
-        cells: &ByteRecord,
-        fingerprint: Fingerprint,
-    ) -> Option<Record> {
-        let present = |(name, at): &(String, Option<usize>)| {
-            at.map(|at| (name.clone(), text(cells, at).to_owned()))
-        };
-        let mut fields: BTreeMap<String, String> =
-            self.header.demanded.iter().filter_map(present).collect();
-        fields.insert(self.settings.key.clone(), text(cells, self.header.key).to_owned());
-        let key = UserKey::parse(key).ok()?;
-        Some(Record { key, line, fields, unusable: BTreeSet::new(), fingerprint })
-    }
-
-    fn hold(
-        &mut self,
-        line: u64,
-        key: Option<&str>,
-        mut finding: Finding,
-        findings: &mut Findings,
-    ) {
-        let key = key.and_then(|key| UserKey::parse(key).ok());
-        finding.key.clone_from(&key);
-        self.held.push(HeldRow { key, line, why: finding.message.clone() });
-        findings.add(finding);
     }
 
     fn place(&self, line: u64, at: usize) -> Place {
@@ -195,12 +109,13 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn literal_quote(&self, row: &Row, findings: &mut Findings) {
+    fn literal_quote(&self, row: &Row, stretch: &mut Stretch) {
         let Some((line, at)) = row.literal_quote else { return };
         let message = "a quote inside an unquoted cell is taken as it stands";
         let hint = "write it as two, and quote the whole cell";
         let place = self.place(line, at);
-        findings.add(finding(Severity::Warning, codes::LITERAL_QUOTE, place, message, hint));
+        let finding = finding(Severity::Warning, codes::LITERAL_QUOTE, place, message, hint);
+        stretch.chunk.findings.add(finding);
     }
 
     fn bad_key(&self, line: u64, problem: KeyProblem) -> Finding {
@@ -258,24 +173,27 @@ impl<'a> Reading<'a> {
     }
 
     /// A04, A14: only rows that are not ASCII can have either.
-    fn look_at_letters(
-        &mut self,
-        row: &Row,
-        key: &str,
-        cells: &ByteRecord,
-        findings: &mut Findings,
-    ) {
-        for at in self.header.demanded.iter().filter_map(|(_, at)| *at) {
-            self.cells += 1;
-            self.double_encoded += u64::from(keys::is_double_encoded(text(cells, at)));
+    fn look_at_letters(&self, row: &Row, key: &str, cells: &impl Cells, stretch: &mut Stretch) {
+        for at in self.demanded.iter().flatten() {
+            stretch.chunk.cells += 1;
+            let twice = keys::is_double_encoded(cells.bytes(*at));
+            stretch.chunk.double_encoded += u64::from(twice);
         }
         if keys::is_mixed_script(key) {
             let message = "the key mixes letters of scripts that look alike";
             let place = self.place(row.line, self.header.key);
             let hint = "see whether it is the same key as another one";
-            findings.add(finding(Severity::Warning, codes::MIXED_SCRIPT, place, message, hint));
+            let code = codes::MIXED_SCRIPT;
+            stretch.chunk.findings.add(finding(Severity::Warning, code, place, message, hint));
         }
     }
+}
+
+fn hold(line: u64, key: Option<&str>, mut finding: Finding, stretch: &mut Stretch) {
+    let key = key.and_then(|key| UserKey::parse(key).ok());
+    finding.key.clone_from(&key);
+    stretch.chunk.held.push(HeldRow { key, line, why: finding.message.clone() });
+    stretch.chunk.findings.add(finding);
 }
 
 fn open_end(line: u64) -> Finding {
@@ -289,15 +207,8 @@ fn open_end(line: u64) -> Finding {
 }
 
 /// The first control character in a cell, and the cell; line ends and tabs are none.
-fn control(cells: &ByteRecord) -> Option<(usize, u8)> {
+fn control(cells: &impl Cells) -> Option<(usize, u8)> {
     let is_control = |byte: &u8| byte.is_ascii_control() && !b"\t\r\n".contains(byte);
-    cells
-        .iter()
-        .enumerate()
-        .find_map(|(at, cell)| cell.iter().copied().find(is_control).map(|byte| (at, byte)))
-}
-
-/// A cell. The guard passes on only rows that are UTF-8, of the header's number of cells.
-fn text(cells: &ByteRecord, at: usize) -> &str {
-    cells.get(at).and_then(|cell| std::str::from_utf8(cell).ok()).unwrap_or_default()
+    (0..cells.len())
+        .find_map(|at| cells.bytes(at).iter().copied().find(is_control).map(|byte| (at, byte)))
 }

@@ -74,7 +74,7 @@ impl Default for CsvSettings {
             references: Vec::new(),
             allow_empty: false,
             allow_missing_final_newline: false,
-            max_rows: 5_000_000,
+            max_rows: 20_000_000,
         }
     }
 }

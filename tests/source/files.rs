@@ -1,17 +1,47 @@
 //! The file as a whole: encodings, formats, limits, ends.
 
 use super::{
-    good, is_partial, keys, names, plain, read_with, refused, roster, same_plan, settings,
+    good, is_partial, keys, names, plain, read_from, read_with, refused, roster, same_plan,
+    settings,
 };
 use flate2::{Compression, write::GzEncoder};
 use rosterd::{
+    engine::index::Index,
     model::{Completeness, Severity},
-    source::{CsvSettings, Demand, codes, read, read_file},
+    source::{CsvSettings, Demand, codes, read_file},
 };
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{self, Cursor, Read, Seek, SeekFrom, Write},
 };
+
+type Opened = Box<dyn Read + Send + Sync>;
+
+/// Something that can only be read from its beginning.
+struct Stream {
+    open: Box<dyn Fn() -> Opened + Send + Sync>,
+    now: Opened,
+}
+
+impl Stream {
+    fn of(open: impl Fn() -> Opened + Send + Sync + 'static) -> Self {
+        Self { now: open(), open: Box::new(open) }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.now.read(buffer)
+    }
+}
+
+impl Seek for Stream {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        assert_eq!(to, SeekFrom::Start(0));
+        self.now = (self.open)();
+        Ok(0)
+    }
+}
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -191,8 +221,8 @@ fn a31_an_endless_cell_is_left_at_the_limit_and_not_gathered() {
     let endless = |byte: u8| io::repeat(byte).take(24 << 20);
     for (start, byte) in [("id,name\nE1,", b'x'), ("id,name\nE1,\"", b'x'), ("", b','), ("", b'"')]
     {
-        let input = start.as_bytes().chain(endless(byte));
-        assert!(read(&settings(), &Demand::default(), input, &mut |_, _| true).is_err());
+        let input = Stream::of(move || Box::new(start.as_bytes().chain(endless(byte))));
+        assert!(read_from(&settings(), &Demand::default(), input, &Index::default()).is_err());
     }
 }
 
@@ -298,10 +328,10 @@ fn a34_the_same_roster_has_the_same_digest_and_another_another() {
 fn a35_what_cannot_be_read_is_refused_with_the_path() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("roster.csv");
-    let mut keep = |_, _| true;
-    let mut refused = |path: std::path::PathBuf| {
+    let refused = |path: std::path::PathBuf| {
         let settings = CsvSettings { path: path.clone(), ..settings() };
-        let refused = read_file(&settings, &Demand::default(), &mut keep).unwrap_err();
+        let refused =
+            read_file(&settings, &Demand::default(), &Index::default(), false).unwrap_err();
         let finding = refused.findings[0].clone();
         assert_eq!(finding.code, codes::NOT_READABLE);
         assert_eq!(finding.place.file, Some(path.display().to_string()));
@@ -325,24 +355,39 @@ fn a35_a_configured_path_may_be_a_symbolic_link() {
     fs::write(&file, plain(3)).unwrap();
     std::os::unix::fs::symlink(&file, &link).unwrap();
     let settings = CsvSettings { path: link, ..settings() };
-    let read = read_file(&settings, &super::demand("name|title"), &mut |_, _| true).unwrap();
+    let index = Index::default();
+    let read = read_file(&settings, &super::demand("name|title"), &index, false).unwrap();
+    let read = super::whole(read, &index).unwrap();
     assert!(same_plan(&read, &good(plain(3))));
     assert_eq!(read.facts.completeness, Completeness::Complete);
 }
 
 #[test]
-fn a26_a_file_that_grows_while_it_is_read_is_refused() {
+fn a26_a_file_that_changes_before_its_rows_are_read_again_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("roster.csv");
-    fs::write(&path, plain(3)).unwrap();
     let settings = CsvSettings { path: path.clone(), ..settings() };
-    let mut grow = |_, _| {
-        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
-        file.write_all(b"E9,Zed,x\n").unwrap();
-        true
-    };
-    let refused = read_file(&settings, &Demand::default(), &mut grow).unwrap_err();
-    assert_eq!(refused.findings[0].code, codes::CHANGED_WHILE_READ);
+    let changes: [fn(&str) -> String; 4] = [
+        |text| format!("{text}E9,Zed,x\n"),
+        |text| text.replace("Person 2", "Person 9"),
+        |text| text[..30].to_owned(),
+        |text| text.replace("E00002,", "\"E0002,"),
+    ];
+    for packed in [false, true] {
+        let write = |text: &str| {
+            fs::write(&path, if packed { gzip(text.as_bytes()) } else { text.into() }).unwrap();
+        };
+        for change in changes {
+            write(&plain(3));
+            let index = Index::default();
+            let read = read_file(&settings, &super::demand("name|title"), &index, false).unwrap();
+            write(&change(&plain(3)));
+            let refused = super::whole(read, &index).unwrap_err();
+            assert!(refused.findings[0].place.file.is_some());
+            let told = refused.findings[0].code;
+            assert!(told == codes::CHANGED_WHILE_READ || packed, "{refused}");
+        }
+    }
 }
 
 #[test]
@@ -353,9 +398,8 @@ fn a_failing_disk_is_refused_with_the_line() {
             Err(io::Error::other("bad sector"))
         }
     }
-    let text = plain(2000);
-    let input = text.as_bytes().chain(Failing);
-    let refused = read(&settings(), &Demand::default(), input, &mut |_, _| true).unwrap_err();
+    let input = Stream::of(|| Box::new(Cursor::new(plain(2000)).chain(Failing)));
+    let refused = read_from(&settings(), &Demand::default(), input, &Index::default()).unwrap_err();
     let failed = refused.findings.iter().find(|finding| finding.code == codes::READ_FAILED);
     assert_eq!(failed.unwrap().place.line, Some(2002));
 }

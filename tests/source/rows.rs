@@ -1,20 +1,31 @@
 //! Keys, duplicates, references, and single cells.
 
 use super::{
-    finding, good, is_partial, keys, names, plain, read_for, read_with, refused, roster, same_plan,
-    settings,
+    Roster, cell, finding, good, index_of, is_partial, keys, names, plain, read_for, read_with,
+    refused, roster, same_plan, settings,
 };
 use rosterd::{
-    model::{Completeness, Roster, Severity, UserKey},
-    source::{CsvSettings, Demand, OnBadRow, codes, key_fingerprint, read},
+    engine::index::Index,
+    model::{Completeness, Fingerprint, Severity, UserKey},
+    source::{self, CsvSettings, Demand, OnBadRow, codes, key_fingerprint},
 };
+
+/// An index in which all the rows that were read are settled.
+fn settled_in(read: &Roster) -> Index {
+    let rows = read.records.iter().map(|row| (key_fingerprint(&row.key), row.fingerprint));
+    index_of(&rows.collect())
+}
 
 fn holding() -> CsvSettings {
     CsvSettings { on_bad_row: OnBadRow::Hold, ..settings() }
 }
 
+fn print_of(key: &str) -> Fingerprint {
+    key_fingerprint(&UserKey::parse(key).unwrap())
+}
+
 fn is_present(roster: &Roster, key: &str) -> bool {
-    roster.present.contains(&key_fingerprint(&UserKey::parse(key).unwrap()))
+    roster.present.contains(&print_of(key))
 }
 
 /// Sound rows enough that a few others are not the file's fault, then these.
@@ -63,15 +74,12 @@ fn a10_different_rows_of_one_key_are_all_held() {
 #[test]
 fn a10_it_does_not_matter_which_of_the_rows_is_kept() {
     let text = among_many("E9,a,x\nE9,b,x\n");
-    for kept in 0..4 {
-        let mut nth = 0;
-        let mut keep = |_, _| {
-            nth += 1;
-            nth <= 500 || (nth - 501) & kept != 0
-        };
-        let demand = super::demand("name|title");
-        let read = read(&settings(), &demand, text.as_bytes(), &mut keep).unwrap();
-        assert_eq!((read.records.len(), read.held.len()), (500, 2));
+    for settled in ["E9,a,x\n", "E9,b,x\n"] {
+        let index = settled_in(&good(format!("id,name,title\n{settled}")));
+        let read = super::read_settled(&settings(), &text, &index).unwrap();
+        assert_eq!((read.records.len(), read.held.len(), read.facts.users), (500, 2, 501));
+        assert!(read.held.iter().all(|held| held.key.as_ref().unwrap().as_str() == "E9"));
+        assert!(finding(&read, codes::DUPLICATE_KEY).message.contains("502, 503"));
     }
 }
 
@@ -101,7 +109,7 @@ fn a11_keys_that_differ_by_case_are_one_where_folding_is_set() {
 fn a12_ascii_blanks_around_a_key_are_trimmed() {
     let read = good("id,name\n  E1\t,a\n\"E2 \",b\n");
     assert_eq!(keys(&read), ["E1", "E2"]);
-    assert_eq!(read.records[0].fields["id"], "  E1\t", "the cell itself is not touched");
+    assert_eq!(cell(&read.records[0], "id"), "  E1\t", "the cell itself is not touched");
     assert!(good(among_many("E9,a,x\n E9,b,x\n")).held.len() == 2);
 }
 
@@ -162,13 +170,13 @@ fn a24_a_row_without_a_key_refuses_or_is_held_without_leavers() {
 #[test]
 fn a36_a_value_of_the_wrong_type_is_the_mappings_to_judge() {
     let read = good("id,name,title\nE1,31.02.,maybe\n");
-    assert_eq!(read.records[0].fields["title"], "maybe");
+    assert_eq!(cell(&read.records[0], "title"), "maybe");
 }
 
 #[test]
 fn a37_nothing_is_guessed_about_dates_and_booleans() {
     let read = good("id,name,title\nE1,WAHR,01/02/03\n");
-    assert_eq!((names(&read)[0], read.records[0].fields["title"].as_str()), ("WAHR", "01/02/03"));
+    assert_eq!((names(&read)[0], cell(&read.records[0], "title")), ("WAHR", "01/02/03"));
 }
 
 fn with_managers(rows: &str) -> (Roster, Vec<String>) {
@@ -210,9 +218,13 @@ fn a38_a_cycle_of_any_length_is_held_and_what_leads_into_it_is_not() {
 fn a38_a_cycle_through_rows_that_are_not_kept_is_seen() {
     let settings = CsvSettings { references: vec!["boss".to_owned()], ..settings() };
     let text = "id,boss\nE1,E2\nE2,E3\nE3,E1\nE4,E1\n";
-    let e2 = key_fingerprint(&UserKey::parse("E2").unwrap());
-    let mut keep = |key, _| key == e2;
-    let read = read(&settings, &super::demand("boss"), text.as_bytes(), &mut keep).unwrap();
+    let demand = super::demand("boss");
+    let all = read_for(&settings, &demand, text).unwrap();
+    let rows = all.records.iter().filter(|record| record.key.as_str() != "E2");
+    let rows = rows.map(|record| (key_fingerprint(&record.key), record.fingerprint));
+    let index = index_of(&rows.collect());
+    let input = std::io::Cursor::new(text);
+    let read = super::read_from(&settings, &demand, input, &index).unwrap();
     assert_eq!(keys(&read), ["E2"]);
     assert!(read.records[0].unusable.contains("boss"));
 }
@@ -250,20 +262,29 @@ fn a39_keys_that_lost_their_leading_zeros_do_not_match_the_pattern() {
 }
 
 #[test]
-fn every_readable_row_is_asked_for_once_and_only_kept_ones_become_records() {
-    let text = "id,name,title\nE1,a,x\nE2,b\u{1},y\nE3,c,z\n";
-    let mut asked = Vec::new();
-    let mut keep = |key, row| {
-        asked.push((key, row));
-        asked.len() == 2
-    };
-    let read = read(&settings(), &super::demand("name|title"), text.as_bytes(), &mut keep).unwrap();
-    assert_eq!(asked.len(), 2, "a held row is not asked for");
-    assert_eq!(keys(&read), ["E3"]);
-    assert_eq!((read.present.len(), read.facts.users), (3, 3));
-    assert_eq!(asked[1].1, read.records[0].fingerprint);
+fn rows_that_are_settled_are_not_handed_out_and_all_facts_are_the_same() {
+    let text = "id,name,title\nE1,a,x\nE2,b\u{1},y\nE3,c,z\nE3,c,z\n";
     let all = good(text);
-    assert_eq!(all.facts, read.facts, "facts do not depend on what is kept");
+    assert_eq!((keys(&all), all.present.len()), (vec!["E1", "E3"], 3));
+    let index = settled_in(&good("id,name,title\nE1,a,x\nE3,c,z\nE4,d,w\n"));
+    let read = super::read_settled(&settings(), text, &index).unwrap();
+    assert!(read.records.is_empty() && read.held.len() == 1);
+    assert_eq!((&read.facts, &read.findings), (&all.facts, &all.findings));
+    assert_eq!((read.present, read.file), (all.present, all.file));
+    let changed = text.replace("E1,a", "E1,b");
+    let read = super::read_settled(&settings(), changed, &index).unwrap();
+    assert_eq!((keys(&read), names(&read)), (vec!["E1"], vec!["b"]));
+    assert!(!is_present(&read, "E4") && is_present(&read, "E3"));
+}
+
+#[test]
+fn everything_is_handed_out_on_demand() {
+    let text = plain(3);
+    let index = settled_in(&good(&text));
+    let input = std::io::Cursor::new(text);
+    let roster =
+        source::read(&settings(), &super::demand("name|title"), input, &index, true).unwrap();
+    assert_eq!(super::whole(roster, &index).unwrap().records.len(), 3);
 }
 
 #[test]
@@ -272,7 +293,7 @@ fn a_column_that_nobody_asked_for_does_not_change_a_row() {
     assert!(same_plan(&a, &b));
     let none = Demand::default();
     let read = read_for(&settings(), &none, "id,name\nE1,a\n").unwrap();
-    assert_eq!(read.records[0].fields.keys().collect::<Vec<_>>(), ["id"]);
+    assert_eq!(read.records[0].fields.iter().collect::<Vec<_>>(), [("id", "E1")]);
 }
 
 #[test]

@@ -146,10 +146,10 @@ impl Mapping {
                 return Err(Trouble::unbelieved_column(column, "the remote id"));
             }
             IdSource::Column(column) => (record.fields.get(column), Some(column)),
-            IdSource::Table(table) => (table.get(record.key.as_str()), None),
+            IdSource::Table(table) => (table.get(record.key.as_str()).map(String::as_str), None),
         };
         let column = column.map(String::as_str);
-        let text = super::value_rules::normalise(text.map_or("", String::as_str));
+        let text = super::value_rules::normalise(text.unwrap_or_default());
         if text.is_empty() {
             return Err(Trouble::no_remote_id(column));
         }
@@ -184,7 +184,7 @@ fn held(record: &Record, troubles: Vec<Trouble>) -> Mapped {
 
 /// The cell cannot be believed, or is not there though the source promised it.
 fn is_unbelieved(record: &Record, column: &str) -> bool {
-    record.unusable.contains(column) || !record.fields.contains_key(column)
+    record.unusable.contains(column) || !record.fields.contains(column)
 }
 
 /// Remote ids and look-up tables are personal, so only the size is shown.

@@ -77,12 +77,12 @@ impl Rule {
         if self.columns().iter().any(|column| record.unusable.contains(column)) {
             return Ok(Wish::Withheld);
         }
-        if self.columns().iter().any(|column| !record.fields.contains_key(column)) {
+        if self.columns().iter().any(|column| !record.fields.contains(column)) {
             return Ok(if self.optional { Wish::Untouched } else { Wish::Withheld });
         }
         match &self.source {
             Source::Column(column) => {
-                self.read(&normalise(record.fields.get(column).map_or("", String::as_str)))
+                self.read(&normalise(record.fields.get(column).unwrap_or_default()))
             }
             Source::Constant(value) => Ok(Wish::Value(Some(value.clone()))),
             Source::Template { .. } => {

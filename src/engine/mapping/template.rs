@@ -184,7 +184,7 @@ fn context<'a>(columns: &BTreeSet<String>, cell: impl Fn(&str) -> Option<&'a str
 }
 
 fn cell<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
-    record.fields.get(name).map(String::as_str)
+    record.fields.get(name)
 }
 
 /// The columns, once every other name is one that exists.
