@@ -53,7 +53,7 @@ pub(super) fn gather(
         // Asked for by name, so looked at even if nothing has changed.
         index.unsettle(key.fingerprint());
     }
-    let mut roster = source::read_file(&settings.csv, &demand, &index)?;
+    let mut roster = source::read_file(&settings.csv, &demand, &index, false)?;
     let index = Arc::new(index);
     let intake = |number| Intake::new(number, index.clone(), &options.users);
     let mut intakes: Vec<Result<Intake, StoreError>> =
@@ -103,13 +103,11 @@ pub(super) fn index_of(
     guests: &[Guest<'_>],
     settings: &SourceConfig,
 ) -> (Index, Vec<Result<(), StoreError>>) {
-    let pages = |guest: &Guest<'_>| {
-        guest.snapshot.map(|snapshot| snapshot.pages(view(guest.tenant, settings))).transpose()
-    };
     let mut opened: Vec<Result<(), StoreError>> = Vec::new();
     let mut shelves = Vec::new();
-    for pages in guests.iter().map(pages) {
-        let (shelf, result) = match pages {
+    for guest in guests {
+        let pages = guest.snapshot.map(|snapshot| snapshot.pages(view(guest.tenant, settings)));
+        let (shelf, result) = match pages.transpose() {
             Ok(pages) => (Shelf(pages), Ok(())),
             Err(error) => (Shelf(None), Err(error)),
         };

@@ -112,7 +112,7 @@ impl Adoption<'_> {
             index_of(&[Guest { tenant, snapshot: Some(&store) }], self.settings);
         let index = Arc::new(index);
         let demand = self.config.demand(self.source);
-        let mut roster = match source::read_file(&self.settings.csv, &demand, &index) {
+        let mut roster = match source::read_file(&self.settings.csv, &demand, &index, false) {
             Ok(roster) => roster,
             Err(refused) => return Err(refuse(store, refused)),
         };

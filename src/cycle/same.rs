@@ -120,15 +120,14 @@ impl Memo {
             digest: facts.digest.to_string(),
             in_scope: intake.untouched,
         };
-        Some(Self { mark: roster.mark, settings: settings_of(tenant, settings, demand), body })
+        Some(Self { mark: roster.file, settings: settings_of(tenant, settings, demand), body })
     }
 
     pub(super) fn keep(self, store: &mut Store) -> Result<(), StoreError> {
         let Self { mark: FileMark { size, head, whole: file }, settings, body } = self;
         let Ok(body) = serde_json::to_string(&body) else { return Ok(()) };
         let serial = store.serial()?;
-        store.remember_answer(&LastAnswer { file, size, head, settings, serial, body });
-        Ok(())
+        store.remember_answer(&LastAnswer { file, size, head, settings, serial, body })
     }
 }
 

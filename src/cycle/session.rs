@@ -14,10 +14,7 @@ use crate::{
     store::{Holder, Store},
 };
 use jiff::Timestamp;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 use tokio::{task::JoinSet, time::Instant};
 
 /// What the report says of the source.
@@ -74,9 +71,7 @@ impl Session {
     }
 
     fn read(&mut self, config: &Config, settings: &SourceConfig, opened: Vec<Opened>) {
-        let guest =
-            |opened: &Opened| Guest { tenant: &opened.tenant, snapshot: Some(&opened.store) };
-        let guests: Vec<Guest<'_>> = opened.iter().map(guest).collect();
+        let guests = opened.iter().map(Opened::guest).collect::<Vec<_>>();
         match gather(config, &self.source, settings, &guests, &self.options) {
             Err(refused) => {
                 self.read = Some(Err(refused));
@@ -201,6 +196,12 @@ struct Opened {
     store: Store,
 }
 
+impl Opened {
+    fn guest(&self) -> Guest<'_> {
+        Guest { tenant: &self.tenant, snapshot: Some(&self.store) }
+    }
+}
+
 pub(super) fn open_store(
     config: &Config,
     tenant: &TenantConfig,
@@ -208,8 +209,8 @@ pub(super) fn open_store(
     holder: &Holder,
 ) -> Result<Store, Box<TenantReport>> {
     let open = || {
-        let mut store = Store::open(&config.state_dir, &tenant.id, holder, options.now)?;
-        store.begin_run(&options.run, options.verb, options.now);
+        let mut store = Store::open(&config.state_dir, &tenant.id, holder)?;
+        store.begin_run(&options.run, options.verb, options.now)?;
         let stranger = target::stranger(tenant, &store)?;
         target::note(tenant, &mut store, options.now)?;
         Ok((store, stranger))
@@ -231,10 +232,13 @@ pub(super) fn close_early(
     options: &Options,
 ) -> TenantReport {
     let summary = format!("{{\"exit\":{}}}", report.exit().code());
-    if options.is_whole() {
-        store.set_mark(WHOLE_RUN, options.now);
-    }
-    match store.end_run(&options.run, &summary, options.now) {
+    let mut close = || {
+        if options.is_whole() {
+            store.set_mark(WHOLE_RUN, options.now)?;
+        }
+        store.end_run(&options.run, &summary, options.now)
+    };
+    match close() {
         Ok(()) => report,
         Err(error) => end(report, of_store(&error)),
     }

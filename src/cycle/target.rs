@@ -38,8 +38,8 @@ pub(super) fn note(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     if store.mark(KNOWN)?.is_none() {
-        store.set_mark(&mark_of(tenant), now);
-        store.set_mark(KNOWN, now);
+        store.set_mark(&mark_of(tenant), now)?;
+        store.set_mark(KNOWN, now)?;
     }
     Ok(())
 }

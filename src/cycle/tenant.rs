@@ -322,11 +322,11 @@ pub(super) fn close(
     let measures = options.is_whole() || first;
     if passed && sent && measures && facts.completeness == Completeness::Complete {
         let (users, rows, digest) = (facts.users, facts.rows, facts.digest);
-        store.accept_input(&AcceptedInput { users, rows, digest, at: now });
+        store.accept_input(&AcceptedInput { users, rows, digest, at: now })?;
     }
     let broken_off = matches!(report.end, TenantEnd::Declined | TenantEnd::Early(Ended::Stopped));
     if options.is_whole() && !broken_off {
-        store.set_mark(WHOLE_RUN, options.now);
+        store.set_mark(WHOLE_RUN, options.now)?;
     }
     store.end_run(&options.run, &summary(report), now)
 }

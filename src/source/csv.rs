@@ -10,10 +10,11 @@ use super::{
     settings::{CsvSettings, Demand, Rules},
     spread::{self, Pace},
     stretch::Lookup,
+    whole::FileMark,
 };
 use crate::{
     engine::index::Index,
-    model::{Columns, Fingerprint},
+    model::{Columns, Finding, Problem},
 };
 use std::{
     fs::{File, Metadata},
@@ -39,12 +40,16 @@ pub fn read_file(
         read_watched(settings, demand, Box::new(input), lookup, watch)
     });
     if let Ok(roster) = &mut result {
-        let name = settings.path.display().to_string();
-        for finding in &mut roster.findings {
-            finding.place.file = Some(name.clone());
-        }
+        name_all_of(&mut roster.findings, &settings.path);
     }
     result.map_err(|refused| name_file(refused, &settings.path))
+}
+
+fn name_all_of(findings: &mut [Finding], path: &Path) {
+    let name = path.display().to_string();
+    for finding in findings {
+        finding.place.file = Some(name.clone());
+    }
 }
 
 /// Reads an input that is, or stands for, the watched file.
@@ -89,6 +94,27 @@ fn open(path: &Path) -> Result<(File, Metadata), Refused> {
     Err(refusal(codes::NOT_READABLE, what, hint).into())
 }
 
+/// What is told of the configured file's header, without a look at its rows.
+///
+/// # Errors
+/// When the file cannot be opened, or its header cannot be used.
+pub fn header_findings(settings: &CsvSettings, demand: &Demand) -> Result<Vec<Finding>, Refused> {
+    let rules = Rules::of(settings).map_err(unusable)?;
+    let lookup = Lookup { index: &Index::default(), everything: false };
+    let look = Look { settings, rules: &rules, demand, lookup };
+    let (file, _) = open(&settings.path)?;
+    let findings = look.header_alone(input::open(file, rules.encoding)?);
+    findings.map_err(|refused| name_file(refused, &settings.path)).map(|mut findings| {
+        name_all_of(&mut findings, &settings.path);
+        findings
+    })
+}
+
+fn unusable(problems: Vec<Problem>) -> Refused {
+    let refuse = |problem: &Problem| refusal(codes::SETTINGS, problem.to_string(), "");
+    Refused { findings: problems.iter().map(refuse).collect() }
+}
+
 /// Reads the whole input and judges it.
 ///
 /// A row is fresh when `everything` or when the index does not say that it was settled; everything
@@ -119,12 +145,7 @@ pub(super) fn read_at(
     lookup: Lookup<'_>,
     pace: Option<Pace>,
 ) -> Result<Roster, Refused> {
-    let rules = Rules::of(settings).map_err(|problems| Refused {
-        findings: problems
-            .iter()
-            .map(|problem| refusal(codes::SETTINGS, problem.to_string(), ""))
-            .collect(),
-    })?;
+    let rules = Rules::of(settings).map_err(unusable)?;
     let look = Look { settings, rules: &rules, demand, lookup };
     let spread = match pace {
         Some(pace) => {
@@ -132,7 +153,7 @@ pub(super) fn read_at(
             let text = input::open(&mut hashed, rules.encoding)?;
             let plain = text.first_byte.is_some();
             let looked = spread::read(&look, text, pace);
-            looked.map(|looked| (looked, plain, hashed.fingerprint()))
+            looked.map(|looked| (looked, plain, hashed.mark()))
         }
         None => None,
     };
@@ -142,7 +163,7 @@ pub(super) fn read_at(
             let mut hashed = from_start(&mut *input, size)?;
             let text = input::open(&mut hashed, rules.encoding)?;
             let plain = text.first_byte.is_some();
-            (look.in_one_go(text)?, plain, hashed.fingerprint())
+            (look.in_one_go(text)?, plain, hashed.mark())
         }
     };
     finish(&look, looked, input, plain, file)
@@ -158,7 +179,7 @@ fn finish(
     looked: Looked<'_>,
     mut input: Box<dyn Input>,
     plain: bool,
-    file: Fingerprint,
+    file: FileMark,
 ) -> Result<Roster, Refused> {
     let Looked { judge, mut ledger, delimiter } = looked;
     let encoding = look.rules.encoding;

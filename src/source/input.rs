@@ -8,38 +8,38 @@ use super::{
     findings::{Refused, refusal},
     sniff,
     sniff::Utf16,
+    whole::{FileMark, Marker},
 };
-use crate::model::{Finding, Fingerprint};
+use crate::model::Finding;
 use encoding_rs::{DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use flate2::read::MultiGzDecoder;
 use std::io::{self, Cursor, ErrorKind, Read, Seek};
-use xxhash_rust::xxh3::Xxh3Default;
 
 /// What a roster is read from, twice.
 pub trait Input: Read + Seek + Send + Sync {}
 
 impl<T: Read + Seek + Send + Sync> Input for T {}
 
-/// Takes the fingerprint of all bytes that are read through it.
+/// Marks all bytes that are read through it.
 pub(super) struct Hashed<R> {
     input: R,
-    hasher: Box<Xxh3Default>,
+    marker: Marker,
 }
 
 impl<R> Hashed<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input, hasher: Box::new(Xxh3Default::new()) }
+        Self { input, marker: Marker::default() }
     }
 
-    pub(super) fn fingerprint(&self) -> Fingerprint {
-        Fingerprint(self.hasher.digest128())
+    pub(super) fn mark(&self) -> FileMark {
+        self.marker.finish()
     }
 }
 
 impl<R: Read> Read for Hashed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.input.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
+        self.marker.take(&buffer[..count]);
         Ok(count)
     }
 }

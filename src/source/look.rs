@@ -12,6 +12,7 @@ use super::{
     settings::{CsvSettings, Demand, OnBadRow, Rules},
     stretch::{Lookup, Stretch},
 };
+use crate::model::Finding;
 use std::io::Read;
 
 /// What is looked for.
@@ -63,6 +64,15 @@ impl<'a> Look<'a> {
         ledger.findings = findings;
         self.read_rows(&mut rows, &mut cells, &judge, &mut ledger);
         Ok(Looked { judge, ledger, delimiter })
+    }
+
+    /// What is told of the header.
+    pub(super) fn header_alone(&self, text: Text<'_>) -> Result<Vec<Finding>, Refused> {
+        let mut findings = Findings::default();
+        let (guard, delimiter) = Guard::new(text.reader, self.rules.delimiter, 0);
+        let header = header_of(guard, delimiter, self, &mut findings);
+        let findings = findings.into_list();
+        if header.is_some() { Ok(findings) } else { Err(Refused { findings }) }
     }
 
     fn read_rows<R: Read>(

@@ -50,10 +50,12 @@ mod settings;
 mod sniff;
 mod spread;
 mod stretch;
+mod whole;
 
-pub use csv::{read, read_file};
+pub use csv::{header_findings, read, read_file};
 pub use findings::Refused;
 pub use input::Input;
 pub use keys::key_fingerprint;
 pub use roster::{Arrival, Batch, FreshRows, Roster};
 pub use settings::{CsvSettings, Demand, OnBadRow};
+pub use whole::FileMark;

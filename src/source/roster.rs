@@ -8,6 +8,7 @@ use super::{
     ledger::{Fresh, Present, Spot},
     references::Unusable,
     stretch::Ref,
+    whole::FileMark,
 };
 use crate::{
     engine::index::{Index, Place},
@@ -31,7 +32,7 @@ pub struct Roster {
     pub findings: Vec<Finding>,
     pub facts: SourceFacts,
     /// Of the file's bytes.
-    pub file: Fingerprint,
+    pub file: FileMark,
     pub(super) present: Present,
     pub(super) fresh: Vec<Fresh>,
     pub(super) unusable: Vec<Unusable>,

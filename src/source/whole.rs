@@ -48,7 +48,7 @@ impl FileMark {
 pub(super) struct Marker {
     size: u64,
     head: Option<Fingerprint>,
-    hasher: Xxh3Default,
+    hasher: Box<Xxh3Default>,
 }
 
 impl Marker {
