@@ -25,7 +25,7 @@ use rosterd::{
         summary_text, tenant_plan_text,
     },
     sender::{Ended, Tally},
-    store::{AcceptedInput, Entry, Holder, Store},
+    store::{AcceptedInput, Account, Entry, Holder, Store, StoreError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -730,11 +730,15 @@ fn the_status_is_what_the_snapshot_holds() {
     let now = at("2026-03-01T02:30:00Z");
     let holder = Holder { pid: 1, host: "here".to_owned(), since: now };
     let mut store = Store::open(dir.path(), &tenant("acme"), &holder).unwrap();
-    let adopted = ["E1", "E2"].map(|user| {
-        let attributes = [(AttrPath::new("title"), text("Clerk"))].into();
-        (key(user), RemoteId::parse(user).unwrap(), attributes, Some(Fingerprint(1)))
+    let imported = store.import(Fingerprint(9), |import| {
+        for user in ["E1", "E2"] {
+            let attributes = [(AttrPath::new("title"), text("Clerk"))].into();
+            let account = Account::new(key(user), RemoteId::parse(user).unwrap(), &attributes);
+            import.add(account, Some(Fingerprint(1)))?;
+        }
+        Ok::<_, StoreError>(())
     });
-    store.adopt(adopted.into_iter()).unwrap();
+    assert_eq!(imported.unwrap().1.adopted, 2);
     let run = RunId::parse("01890000-0000-7000-8000-000000000001").unwrap();
     store.begin_run(&run, "run", now).unwrap();
     let until = at("2026-03-01T05:00:00Z");

@@ -22,7 +22,7 @@ use rosterd::{
     model::{
         Code, Columns, Completeness, Finding, Fingerprint, HeldRow, Record, Severity, SourceFacts,
     },
-    source::{self, CsvSettings, Demand, Input, Refused, key_fingerprint},
+    source::{self, CsvSettings, Demand, FileMark, Input, Refused, key_fingerprint},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -47,7 +47,7 @@ struct Roster {
     held: Vec<HeldRow>,
     findings: Vec<Finding>,
     facts: SourceFacts,
-    file: Fingerprint,
+    file: FileMark,
 }
 
 fn whole(mut roster: source::Roster, index: &Index) -> Result<Roster, Refused> {
