@@ -224,7 +224,13 @@ struct Decoded<R> {
     at_end: bool,
     finished: bool,
     flaw: Option<StreamFlaw>,
+    /// Decoded for a reader with too little room for it.
+    spill: [u8; ROOM_BYTES],
+    spilled: std::ops::Range<usize>,
 }
+
+/// The decoder writes nothing where the next character may not fit.
+const ROOM_BYTES: usize = 64;
 
 impl<R: Read> Decoded<R> {
     fn new(input: R, encoding: &'static Encoding, skipped: usize) -> Self {
@@ -237,12 +243,32 @@ impl<R: Read> Decoded<R> {
             at_end: false,
             finished: false,
             flaw: None,
+            spill: [0; ROOM_BYTES],
+            spilled: 0..0,
         }
     }
 }
 
 impl<R: Read> Read for Decoded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.len() >= ROOM_BYTES && self.spilled.is_empty() {
+            return self.decode(buffer);
+        }
+        if self.spilled.is_empty() {
+            let mut spill = self.spill;
+            self.spilled = 0..self.decode(&mut spill)?;
+            self.spill = spill;
+        }
+        let count = self.spilled.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.spill[self.spilled.clone()][..count]);
+        self.spilled.start += count;
+        Ok(count)
+    }
+}
+
+impl<R: Read> Decoded<R> {
+    /// `buffer`: of some room at least.
+    fn decode(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Some(flaw) = self.flaw {
                 return Err(flaw.into());

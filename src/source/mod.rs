@@ -31,6 +31,9 @@ mod cells;
 pub mod codes;
 mod csv;
 mod cut;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by it")]
+mod equal;
 mod fault;
 mod findings;
 mod grammar;
