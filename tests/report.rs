@@ -25,7 +25,7 @@ use rosterd::{
         summary_text, tenant_plan_text,
     },
     sender::{Ended, Tally},
-    store::{AcceptedInput, Entry, Holder, Store},
+    store::{AcceptedInput, Account, Entry, Holder, Store, StoreError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -730,11 +730,15 @@ fn the_status_is_what_the_snapshot_holds() {
     let now = at("2026-03-01T02:30:00Z");
     let holder = Holder { pid: 1, host: "here".to_owned(), since: now };
     let mut store = Store::open(dir.path(), &tenant("acme"), &holder).unwrap();
-    let adopted = ["E1", "E2"].map(|user| {
-        let attributes = [(AttrPath::new("title"), text("Clerk"))].into();
-        (key(user), RemoteId::parse(user).unwrap(), attributes, Some(Fingerprint(1)))
+    let imported = store.import(Fingerprint(1), |import| {
+        ["E1", "E2"].into_iter().try_for_each(|user| {
+            let attributes = [(AttrPath::new("title"), text("Clerk"))].into();
+            let id = RemoteId::parse(user).unwrap();
+            import.add(Account::new(key(user), id, &attributes), Some(Fingerprint(1)))
+        })
     });
-    store.adopt(adopted.into_iter()).unwrap();
+    let imported: Result<_, StoreError> = imported;
+    imported.unwrap();
     let run = RunId::parse("01890000-0000-7000-8000-000000000001").unwrap();
     store.begin_run(&run, "run", now).unwrap();
     let until = at("2026-03-01T05:00:00Z");

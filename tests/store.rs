@@ -5,7 +5,7 @@
 use jiff::{Timestamp, ToSpan};
 use proptest::prelude::*;
 use rosterd::{
-    engine::index::{self, Index},
+    engine::index::Index,
     model::{
         AttrPath, Attributes, Edit, Excerpt, Fingerprint, Known, Outcome, Refusal, RemoteId, RunId,
         Standing, TenantId, UserKey, Value,
@@ -24,6 +24,9 @@ use std::{
     sync::mpsc,
 };
 use tempfile::TempDir;
+
+#[path = "store/packed.rs"]
+mod packed;
 
 const RUN: &str = "0192f0c1-2a3b-7c4d-8e5f-001122334455";
 
