@@ -182,7 +182,6 @@ impl Sieve {
         self.bits[word] >> bit & 1 == 1 && self.sorted.binary_search(&hash).is_ok()
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "only 18 bits of it are left")]
     fn place(hash: u64) -> (usize, usize) {
         let place = (hash >> (64 - Self::BITS)) as usize;
         (place / 64, place % 64)
