@@ -1128,7 +1128,12 @@ fn check(store: &Snapshot, model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!((account, row(store, user)), model.entry(&key(user)));
     }
     let mut visited = 0;
-    store.each_known(&mut |_| { visited += 1; true }).unwrap();
+    store
+        .each_known(&mut |_| {
+            visited += 1;
+            true
+        })
+        .unwrap();
     prop_assert_eq!((visited, store.users().unwrap()), (everybody, everybody));
     prop_assert_eq!(accounts(store).len() as u64, everybody);
     Ok(())

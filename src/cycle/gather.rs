@@ -5,8 +5,7 @@ use crate::{
     engine::{index, mapping::Mapped, plan::GONE, value_rules::normalise},
     model::{
         Completeness, Finding, Fingerprint, Held, HeldReason, Known, Leaver, LeaverReason, Record,
-        RemoteId, Roster, SourceId, Standing, UserKey,
-        Wanted,
+        RemoteId, Roster, SourceId, Standing, UserKey, Wanted,
     },
     source::{self, Refused},
     store::{Snapshot, StoreError},

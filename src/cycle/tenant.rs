@@ -16,7 +16,7 @@ use crate::{
     },
     model::{Completeness, Fingerprint, Notice, Operation, Outcome, UserKey, Wanted, Weight},
     sender::{Clock, Ended, Http, Lane, Secrets, Timeouts},
-    store::{Account, AcceptedInput, Store, StoreError},
+    store::{AcceptedInput, Account, Store, StoreError},
 };
 use jiff::{Timestamp, tz::TimeZone};
 use std::{
@@ -211,11 +211,10 @@ impl Desk {
             .map(|wanted| (&wanted.key, wanted.fingerprint))
             .collect();
         let Some(store) = &mut self.store else { return Ok(()) };
-        let rows =
-            self.settled.iter().filter_map(|key| {
-                let row = *fingerprints.get(key)?;
-                Some(Entry { key: key.fingerprint(), row })
-            });
+        let rows = self.settled.iter().filter_map(|key| {
+            let row = *fingerprints.get(key)?;
+            Some(Entry { key: key.fingerprint(), row })
+        });
         let rows: Vec<Entry> = rows.collect();
         store.pack(VIEW, &rows, &[])?;
         let facts = &self.case.roster.facts;

@@ -52,7 +52,11 @@ impl Disk {
             let tx = begin(&mut self.snapshot.db)?;
             let before = tx.total_changes();
             change(&tx)?;
-            if tx.total_changes() == before { Ok(()) } else { finish(tx, &mut self.snapshot.pending) }
+            if tx.total_changes() == before {
+                Ok(())
+            } else {
+                finish(tx, &mut self.snapshot.pending)
+            }
         };
         within().map_err(|e| self.latch(StoreError::sql(what, &self.files.db, e)))
     }

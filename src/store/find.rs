@@ -103,8 +103,7 @@ impl Snapshot {
         self.read("read everybody known", |db| {
             let mut open = rows::open_intents(db)?;
             let mut damaged = 0;
-            let query = format!("SELECT {} FROM user", rows::USER_COLUMNS);
-            let mut statement = db.prepare_cached(&query)?;
+            let mut statement = db.prepare_cached(rows::ALL_USERS)?;
             let mut found = statement.query([])?;
             while let Some(row) = found.next()? {
                 let key = row.get_ref(1)?.as_str()?;

@@ -4,9 +4,9 @@ use super::{
     StoreError,
     convert::{attributes_to_text, sound},
     disk::{Disk, Failed},
+    find::Sieve,
     ledger::{Books, advance},
     pack::{Change, News, write_pages},
-    find::Sieve,
     packed::{each_moved, each_place, intact, key_fingerprint, remote_hash},
     rows,
 };

@@ -105,8 +105,7 @@ impl Head {
 
     /// Whether these are the entries that it is the head of.
     pub(super) fn fits(&self, entries: &[u8]) -> bool {
-        entries.len() == self.count * Entry::BYTES
-            && Fingerprint(xxh3_128(entries)) == self.digest
+        entries.len() == self.count * Entry::BYTES && Fingerprint(xxh3_128(entries)) == self.digest
     }
 }
 

@@ -107,7 +107,10 @@ fn users_with_whom_a_tenant_has_nothing_to_do_are_remembered_without_an_account(
     let dir = tempfile::tempdir().unwrap();
     let mut store = store_with_forty(dir.path());
     store.pack(VIEW, &[], &[packed("P1", 7), packed("E5", 8)]).unwrap();
-    assert_eq!((row(&store, "P1"), row(&store, "E5")), (Some(Fingerprint(7)), Some(Fingerprint(5))));
+    assert_eq!(
+        (row(&store, "P1"), row(&store, "E5")),
+        (Some(Fingerprint(7)), Some(Fingerprint(5)))
+    );
     assert_eq!(accounts(&store).len(), 40);
     assert!(store.keys_of(&[key("P1").fingerprint()]).unwrap().is_empty());
     // Then the tenant has.
@@ -247,7 +250,9 @@ fn the_owner_of_an_id_is_whoever_has_it_now() {
 fn everybody_known_is_visited_until_it_is_enough() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = store_with_forty(dir.path());
-    store.commit(&[intent(1, "E77", vec![]), intent(2, "E3", vec![edit("title", "a", "b")])]).unwrap();
+    store
+        .commit(&[intent(1, "E77", vec![]), intent(2, "E3", vec![edit("title", "a", "b")])])
+        .unwrap();
     let mut seen = Vec::new();
     store
         .each_known(&mut |known| {
