@@ -5,13 +5,15 @@
 use jiff::{Timestamp, ToSpan};
 use proptest::prelude::*;
 use rosterd::{
+    engine::index::Index,
     model::{
         AttrPath, Attributes, Edit, Excerpt, Fingerprint, Known, Outcome, Refusal, RemoteId, RunId,
         Standing, TenantId, UserKey, Value,
     },
     store::{
-        AcceptedInput, ActionKind, Conclusion, Entry, Holder, Intent, JournalFilter, OutcomeKind,
-        ReadStore, RefusedWish, Snapshot, Store, StoreError, Writer,
+        AcceptedInput, Account, ActionKind, Conclusion, Entry, Holder, Imported, Intent,
+        JournalFilter, LastAnswer, OutcomeKind, ReadStore, RefusedWish, Snapshot, Store,
+        StoreError, Writer,
     },
 };
 use std::{
@@ -22,6 +24,9 @@ use std::{
     sync::mpsc,
 };
 use tempfile::TempDir;
+
+#[path = "store/packed.rs"]
+mod packed;
 
 const RUN: &str = "0192f0c1-2a3b-7c4d-8e5f-001122334455";
 
@@ -70,11 +75,51 @@ fn db(dir: &Path) -> rusqlite::Connection {
     rusqlite::Connection::open(dir.join("acme.db")).unwrap()
 }
 
+/// The view of most tests.
+const VIEW: Fingerprint = Fingerprint(1);
+
+type Adopted<'a> = (&'a str, &'a str, Attributes, Option<Fingerprint>);
+
+fn adopt(store: &mut Store, accounts: Vec<Adopted<'_>>) -> Imported {
+    let import = store.import(VIEW, |import| {
+        for (user, remote_id, attributes, row) in accounts {
+            import.add(Account::new(key(user), remote(remote_id), &attributes), row)?;
+        }
+        Ok::<_, StoreError>(())
+    });
+    import.unwrap().1
+}
+
+fn index(store: &Snapshot, view: Fingerprint) -> Index {
+    let (index, results) = Index::of(vec![store.pages(view).unwrap()]);
+    results.into_iter().for_each(|result| result.unwrap());
+    index
+}
+
+/// Which row of the user is settled.
+fn row(store: &Snapshot, user: &str) -> Option<Fingerprint> {
+    row_under(store, VIEW, user)
+}
+
+fn row_under(store: &Snapshot, view: Fingerprint, user: &str) -> Option<Fingerprint> {
+    let index = index(store, view);
+    let place = index.find(key(user).fingerprint())?;
+    let row = index.entry(place).row;
+    index.is_settled(place, row).then_some(row)
+}
+
+/// Everybody with an account, as the index tells.
+fn accounts(store: &Snapshot) -> Vec<UserKey> {
+    let index = index(store, VIEW);
+    let users: Vec<_> = index.accounts(0).map(|place| index.entry(place).key).collect();
+    store.keys_of(&users).unwrap()
+}
+
 /// A store in which E1 holds title `Clerk` and department `HR`, settled.
 fn store_with_e1(dir: &Path) -> Store {
     let mut store = open(dir);
     let known = attributes(&[("title", Some("Clerk")), ("department", Some("HR"))]);
-    store.adopt([(key("E1"), remote("r1"), known, Some(Fingerprint(7)))].into_iter()).unwrap();
+    adopt(&mut store, vec![("E1", "r1", known, Some(Fingerprint(7)))]);
     store
 }
 
@@ -119,7 +164,7 @@ fn known(store: &Snapshot, user: &str) -> Option<Known> {
     store.known(&[&key(user)]).unwrap().remove(&key(user))
 }
 
-/// Starts a PATCH of E1's title, ends it so, and tells what is known then.
+/// Starts a PATCH of E1's title, ends it so, packs, and tells what is known then.
 fn known_after(outcome: Outcome, adjust: impl FnOnce(&mut Conclusion)) -> (Known, Store, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let mut store = store_with_e1(dir.path());
@@ -127,6 +172,7 @@ fn known_after(outcome: Outcome, adjust: impl FnOnce(&mut Conclusion)) -> (Known
     let mut end = conclusion(1, "E1", edits.clone(), outcome);
     adjust(&mut end);
     store.commit(&[intent(1, "E1", edits), concluded(end)]).unwrap();
+    store.pack(VIEW, &[], &[]).unwrap();
     let known = known(&store, "E1").unwrap();
     (known, store, dir)
 }
@@ -143,10 +189,8 @@ fn inv01_an_open_intent_puts_its_user_in_doubt_and_its_attributes_out_of_sight()
     let now = known(&store, "E1").unwrap();
     assert_eq!(now.standing, Standing::InDoubt);
     assert_eq!(now.attributes, attributes(&[("department", Some("HR"))]));
-    assert_eq!(now.fingerprint, None);
     assert_eq!(store.in_doubt().unwrap(), [key("E1")]);
-    assert!(store.index().unwrap()[0].in_doubt);
-    assert_eq!(store.index().unwrap()[0].fingerprint, None);
+    assert_eq!((row(&store, "E1"), accounts(&store)), (None, vec![key("E1")]));
     assert_eq!(store.open_intents().unwrap()[0].edits, [edit("title", "Clerk", "Chief")]);
 }
 
@@ -162,7 +206,7 @@ fn inv02_a_settled_patch_becomes_what_is_known() {
         end.keep = [path("department")].into();
     });
     assert_eq!(now.attributes, attributes(&[("title", Some("Chief")), ("department", None)]));
-    assert_eq!((now.standing, now.fingerprint), (Standing::Settled, Some(Fingerprint(8))));
+    assert_eq!((now.standing, row(&store, "E1")), (Standing::Settled, Some(Fingerprint(8))));
     assert!(store.in_doubt().unwrap().is_empty());
     assert!(store.open_intents().unwrap().is_empty());
 }
@@ -185,8 +229,8 @@ fn an_edit_that_was_not_shown_is_unknown_and_not_hoped_for() {
 #[test]
 fn a_settled_part_without_a_fingerprint_has_the_row_looked_at_again() {
     let shown = attributes(&[("title", Some("Chief"))]);
-    let (now, _store, _dir) = known_after(settled(shown), |_| ());
-    assert_eq!(now.fingerprint, None);
+    let (_now, store, _dir) = known_after(settled(shown), |_| ());
+    assert_eq!(row(&store, "E1"), None);
 }
 
 #[test]
@@ -204,7 +248,7 @@ fn a_refused_patch_leaves_what_is_known_and_the_wish_is_remembered() {
     });
     let before = attributes(&[("title", Some("Clerk")), ("department", Some("HR"))]);
     assert_eq!((now.attributes, now.refused), (before, wish));
-    assert_eq!((now.standing, now.fingerprint), (Standing::Settled, Some(Fingerprint(7))));
+    assert_eq!((now.standing, row(&store, "E1")), (Standing::Settled, None));
     let listed =
         RefusedWish { key: key("E1"), path: path("title"), wish: Some(Value::from("Chief")) };
     assert_eq!(store.refused().unwrap(), [listed]);
@@ -226,12 +270,12 @@ fn an_operation_in_doubt_stays_open() {
 }
 
 #[test]
-fn a_deferred_operation_leaves_everything_as_it_was() {
+fn a_deferred_operation_leaves_what_is_known_and_has_the_row_looked_at_again() {
     let (now, store, _dir) =
         known_after(Outcome::Deferred { why: "too many requests".to_owned() }, |_| ());
     let before = attributes(&[("title", Some("Clerk")), ("department", Some("HR"))]);
     assert_eq!((now.attributes, now.standing), (before, Standing::Settled));
-    assert_eq!(now.fingerprint, Some(Fingerprint(7)));
+    assert_eq!(row(&store, "E1"), None);
     assert!(store.open_intents().unwrap().is_empty());
 }
 
@@ -239,14 +283,13 @@ fn a_deferred_operation_leaves_everything_as_it_was() {
 fn somebody_gone_is_known_to_be_and_comes_back_when_seen() {
     let (now, mut store, _dir) = known_after(Outcome::Gone, |_| ());
     assert_eq!((now.attributes, now.standing), (Attributes::new(), Standing::Gone));
-    let entry = &store.index().unwrap()[0];
-    assert!(entry.gone && !entry.in_doubt && entry.fingerprint.is_none());
+    assert_eq!((store.gone().unwrap(), row(&store, "E1")), (vec![key("E1")], None));
 
     let shown = attributes(&[("title", Some("Chief"))]);
     let mut end = conclusion(2, "E1", vec![], settled(shown.clone()));
     end.keep = [path("title")].into();
     store.commit(&[intent(2, "E1", vec![]), concluded(end)]).unwrap();
-    assert!(!store.index().unwrap()[0].gone);
+    assert!(store.gone().unwrap().is_empty());
     assert_eq!(known(&store, "E1").unwrap().attributes, shown);
 }
 
@@ -288,12 +331,12 @@ fn somebody_never_seen_is_in_doubt_while_a_read_is_open_and_unknown_after_it_was
     store.commit(&[intent(1, "E9", vec![])]).unwrap();
     let now = known(&store, "E9").unwrap();
     assert_eq!((now.remote_id, now.standing), (remote("r9"), Standing::InDoubt));
-    assert_eq!(store.index().unwrap().len(), 1);
+    assert_eq!((accounts(&store), store.users().unwrap()), (vec![key("E9")], 1));
 
     let end = conclusion(1, "E9", vec![], Outcome::Deferred { why: String::new() });
     store.commit(&[concluded(end)]).unwrap();
     assert!(known(&store, "E9").is_none());
-    assert!(store.index().unwrap().is_empty());
+    assert_eq!((accounts(&store), store.users().unwrap()), (vec![], 0));
 }
 
 #[test]
@@ -454,7 +497,8 @@ fn e07_a_damaged_file_is_refused_and_left_alone() {
     ];
     for damaged in cases {
         fs::write(&file, &damaged).unwrap();
-        let refused = Store::open(dir.path(), &tenant(), &holder());
+        let opened = Store::open(dir.path(), &tenant(), &holder());
+        let refused = opened.and_then(|mut store| store.verify());
         assert!(matches!(refused, Err(StoreError::Damaged { .. })), "{:?}", refused.err());
         assert!(fs::read(&file).unwrap() == damaged);
     }
@@ -515,10 +559,10 @@ fn a_failed_write_leaves_nothing_of_itself_and_stops_every_further_one() {
 #[test]
 fn e07_a_user_whose_row_does_not_match_its_hash_is_as_good_as_never_seen() {
     let changes = [
-        "UPDATE account SET attributes = '{\"title\":\"Boss\"}'",
+        "UPDATE user SET attributes = '{\"title\":\"Boss\"}'",
         "UPDATE user SET remote_id = 'somebody'",
         "UPDATE user SET gone = 1",
-        "UPDATE account SET refused = '{\"title\":\"x\"}'",
+        "UPDATE user SET refused = '{\"title\":\"x\"}'",
     ];
     for change in changes {
         let dir = tempfile::tempdir().unwrap();
@@ -527,7 +571,7 @@ fn e07_a_user_whose_row_does_not_match_its_hash_is_as_good_as_never_seen() {
         let mut store = open(dir.path());
         let now = known(&store, "E1").unwrap();
         assert_eq!((now.attributes, now.standing), (Attributes::new(), Standing::InDoubt));
-        assert!(now.refused.is_empty() && now.fingerprint.is_none());
+        assert!(now.refused.is_empty());
 
         let mut end = conclusion(1, "E1", vec![], settled(attributes(&[("title", None)])));
         end.keep = [path("title")].into();
@@ -565,7 +609,7 @@ fn content(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 
 fn look(dir: &Path) {
     let store = ReadStore::open(dir, &tenant()).unwrap().unwrap();
-    assert_eq!(store.index().unwrap().len(), 1);
+    assert_eq!(row(&store, "E1"), Some(Fingerprint(7)));
     assert_eq!(known(&store, "E1").unwrap().remote_id, remote("r1"));
     assert!(store.pause().unwrap().is_none());
 }
@@ -721,12 +765,21 @@ fn e29_what_is_older_than_ninety_days_is_removed_except_open_intents() {
     store.begin_run(&run(), "run", at(0)).unwrap();
     let end = conclusion(2, "E2", vec![], Outcome::Gone);
     store.commit(&[intent(1, "E1", vec![]), concluded(end)]).unwrap();
-    store.prune(at(100) + (24 * 90).hours()).unwrap();
+    let later = RunId::parse("0192f0c1-2a3b-7c4d-8e5f-001122334456").unwrap();
+    store.end_run(&later, "{}", at(100) + (24 * 90).hours()).unwrap();
     assert_eq!((journal(&store).len(), store.sends_since(at(0)).unwrap().len()), (1, 0));
     assert!(store.runs(1).unwrap().is_empty());
-    store.prune(at(101) + (24 * 90).hours()).unwrap();
+    store.end_run(&later, "{}", at(101) + (24 * 90).hours()).unwrap();
+    assert_eq!(journal(&store).len(), 1, "the packed index does not know of it yet");
+    store.pack(VIEW, &[], &[]).unwrap();
+    store.end_run(&later, "{}", at(101) + (24 * 90).hours()).unwrap();
     assert!(journal(&store).is_empty());
     assert_eq!(store.open_intents().unwrap().len(), 1);
+
+    let end = conclusion(3, "E3", vec![], Outcome::Gone);
+    store.commit(&[concluded(end)]).unwrap();
+    drop(store);
+    assert_eq!(row(&open(dir.path()), "E3"), None, "no number of the journal is used twice");
 }
 
 #[test]
@@ -742,25 +795,6 @@ fn the_accepted_input_and_marks_are_kept() {
         assert_eq!(store.accepted_input().unwrap(), Some(input));
     }
     assert_eq!(store.mark("nightly").unwrap(), Some(at(11)));
-}
-
-#[test]
-fn the_index_is_sorted_whatever_the_order_of_arrival() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = open(dir.path());
-    let accounts = ["E3", "E1", "É", "E10"].map(|user| {
-        let fingerprint = Fingerprint(u128::from(user.len() as u64));
-        (key(user), remote("r"), Attributes::new(), Some(fingerprint))
-    });
-    assert_eq!(store.adopt(accounts.into_iter()).unwrap(), 4);
-    store.commit(&[intent(1, "E2", vec![])]).unwrap();
-    store.settle_rows(&[(key("E1"), Fingerprint(77)), (key("nobody"), Fingerprint(1))]).unwrap();
-    store.forget(&[&key("E3")]).unwrap();
-    let index = store.index().unwrap();
-    let keys: Vec<_> = index.iter().map(|entry| entry.key.as_str()).collect();
-    assert_eq!(keys, ["E1", "E10", "E2", "É"]);
-    assert_eq!(index[0].fingerprint, Some(Fingerprint(77)));
-    assert!(index[2].in_doubt && !index[1].in_doubt);
 }
 
 #[test]
@@ -861,6 +895,8 @@ fn a_writer_whose_thread_has_died_says_so() {
 #[derive(Default)]
 struct Model {
     accounts: BTreeMap<UserKey, (Attributes, Attributes, Option<Fingerprint>, bool)>,
+    /// Users with an outcome since they were packed.
+    touched: BTreeSet<UserKey>,
     open: Vec<(u64, UserKey, Vec<Edit>)>,
 }
 
@@ -878,7 +914,8 @@ impl Model {
 
     fn end(&mut self, end: &Conclusion) {
         let before = self.accounts.get(&end.key).cloned();
-        let (mut account, refused, fingerprint, _) = before.clone().unwrap_or_default();
+        self.touched.insert(end.key.clone());
+        let (mut account, refused, _, _) = before.clone().unwrap_or_default();
         let new_refused = end.refused.clone().unwrap_or(refused);
         match &end.outcome {
             Outcome::Settled { shown, unverified } => {
@@ -913,11 +950,10 @@ impl Model {
                 self.open.retain(|(_, key, _)| *key != end.key);
             }
             Outcome::Refused(_) | Outcome::Deferred { .. } | Outcome::InDoubt { .. } => {
-                if before.is_some() || end.refused.is_some() || end.fingerprint.is_some() {
+                if before.is_some() || end.refused.is_some() {
                     let seen = before.is_some_and(|(_, _, _, seen)| seen);
-                    let fingerprint = end.fingerprint.or(fingerprint);
-                    self.accounts
-                        .insert(end.key.clone(), (account, new_refused, fingerprint, seen));
+                    let known = (account, new_refused, end.fingerprint, seen);
+                    self.accounts.insert(end.key.clone(), known);
                 }
                 if !matches!(end.outcome, Outcome::InDoubt { .. }) {
                     self.open.retain(|(operation, _, _)| *operation != end.operation_id);
@@ -932,18 +968,33 @@ impl Model {
         if account.is_none() && open.is_empty() {
             return None;
         }
-        let (mut account, mut refused, fingerprint, seen) = account.unwrap_or_default();
+        let (mut account, mut refused, _, seen) = account.unwrap_or_default();
         for edit in open.iter().flat_map(|(_, _, edits)| edits) {
             account.remove(&edit.path);
             refused.remove(&edit.path);
         }
-        let settled = seen && open.is_empty();
-        Some((account, refused, fingerprint.filter(|_| settled), settled))
+        Some((account, refused, seen && open.is_empty()))
+    }
+
+    /// Whether there is an account, and which row of it is settled.
+    fn entry(&self, key: &UserKey) -> (bool, Option<Fingerprint>) {
+        let Some((_, _, settled)) = self.known(key) else { return (false, None) };
+        let row = self.accounts.get(key).and_then(|(_, _, row, _)| *row);
+        (true, row.filter(|_| settled && !self.touched.contains(key)))
+    }
+
+    /// `lost`: by a process that ended before it packed, so that its rows are not known.
+    fn pack(&mut self, lost: bool) {
+        for key in std::mem::take(&mut self.touched) {
+            if let Some((_, _, row, _)) = self.accounts.get_mut(&key).filter(|_| lost) {
+                *row = None;
+            }
+        }
     }
 }
 
-/// Attributes, refused, fingerprint, settled.
-type Seen = (Attributes, Attributes, Option<Fingerprint>, bool);
+/// Attributes, refused, settled.
+type Seen = (Attributes, Attributes, bool);
 
 fn any_value() -> impl Strategy<Value = Option<Value>> {
     prop_oneof![
@@ -1023,34 +1074,67 @@ proptest! {
 
     #[test]
     fn any_sequence_of_entries_in_any_grouping_gives_what_the_naive_model_knows(
-        steps in prop::collection::vec(any_step(), 0..20),
+        nights in prop::collection::vec((prop::collection::vec(any_step(), 0..8), any_end()), 1..5),
         group in 1..5_usize,
-        reopen in any::<bool>(),
     ) {
         let dir = tempfile::tempdir().unwrap();
         let (mut store, mut model) = (open(dir.path()), Model::default());
-        let numbered = (1..).zip(steps);
-        let entries: Vec<_> = numbered.flat_map(|(number, step)| entries_of(number, step)).collect();
-        for group in entries.chunks(group) {
-            for entry in group {
-                model.take(entry);
+        let mut number = 0;
+        for (steps, (packs, reopens)) in nights {
+            let mut entries = Vec::new();
+            for step in steps {
+                number += 1;
+                entries.extend(entries_of(number, step));
             }
-            store.commit(group).unwrap();
-        }
-        if reopen {
-            drop(store);
-            store = open(dir.path());
-        }
-        let index = store.index().unwrap();
-        for user in ["E0", "E1", "E2"] {
-            let found = known(&store, user).map(|known| {
-                let Known { remote_id: _, attributes, standing, refused, fingerprint } = known;
-                (attributes, refused, fingerprint, standing != Standing::InDoubt)
-            });
-            let entry = index.iter().find(|entry| entry.key == key(user));
-            let told = entry.map(|entry| (entry.fingerprint, !entry.in_doubt));
-            prop_assert_eq!(told, found.as_ref().map(|(_, _, mark, settled)| (*mark, *settled)));
-            prop_assert!(found == model.known(&key(user)));
+            for group in entries.chunks(group) {
+                group.iter().for_each(|entry| model.take(entry));
+                store.commit(group).unwrap();
+            }
+            check(&store, &model)?;
+            if packs {
+                store.pack(VIEW, &[], &[]).unwrap();
+                model.pack(false);
+                check(&store, &model)?;
+            }
+            if reopens {
+                drop(store);
+                store = open(dir.path());
+                check(&store, &model)?;
+                store.pack(VIEW, &[], &[]).unwrap();
+                model.pack(true);
+                check(&store, &model)?;
+            }
         }
     }
+}
+
+/// How a night ends: packed or not, and with the end of the process or not.
+fn any_end() -> impl Strategy<Value = (bool, bool)> {
+    (any::<bool>(), any::<bool>())
+}
+
+fn check(store: &Snapshot, model: &Model) -> Result<(), TestCaseError> {
+    let index = index(store, VIEW);
+    let mut everybody = 0;
+    for user in ["E0", "E1", "E2"] {
+        let found = known(store, user).map(|known| {
+            let Known { remote_id: _, attributes, standing, refused } = known;
+            (attributes, refused, standing != Standing::InDoubt)
+        });
+        everybody += u64::from(found.is_some());
+        prop_assert!(found == model.known(&key(user)));
+        let place = index.find(key(user).fingerprint());
+        let account = place.is_some_and(|place| index.has_account(0, place));
+        prop_assert_eq!((account, row(store, user)), model.entry(&key(user)));
+    }
+    let mut visited = 0;
+    store
+        .each_known(&mut |_| {
+            visited += 1;
+            true
+        })
+        .unwrap();
+    prop_assert_eq!((visited, store.users().unwrap()), (everybody, everybody));
+    prop_assert_eq!(accounts(store).len() as u64, everybody);
+    Ok(())
 }

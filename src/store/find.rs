@@ -103,8 +103,7 @@ impl Snapshot {
         self.read("read everybody known", |db| {
             let mut open = rows::open_intents(db)?;
             let mut damaged = 0;
-            let query = format!("SELECT {} FROM user", rows::USER_COLUMNS);
-            let mut statement = db.prepare_cached(&query)?;
+            let mut statement = db.prepare_cached(rows::ALL_USERS)?;
             let mut found = statement.query([])?;
             while let Some(row) = found.next()? {
                 let key = row.get_ref(1)?.as_str()?;
@@ -182,7 +181,6 @@ impl Sieve {
         self.bits[word] >> bit & 1 == 1 && self.sorted.binary_search(&hash).is_ok()
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "only 18 bits of it are left")]
     fn place(hash: u64) -> (usize, usize) {
         let place = (hash >> (64 - Self::BITS)) as usize;
         (place / 64, place % 64)

@@ -95,18 +95,23 @@ impl<'a> Import<'a> {
     /// # Errors
     /// After which nothing can be written any more.
     pub fn add(&mut self, account: Account, row: Option<Fingerprint>) -> Result<(), StoreError> {
-        let put = self.put(&account).map_err(|e| {
+        let Account { key, remote_id, attributes, hash, fingerprint, remote } = account;
+        let put = self.put(key.as_str(), remote_id.as_str(), &attributes, hash).map_err(|e| {
             let failed = StoreError::sql("take over an account", self.path, e);
             self.failed.insert(failed).clone()
         });
-        let row = row.unwrap_or(UNSETTLED);
-        self.users.push(Change::account(account.fingerprint, put?, account.remote, row));
+        self.users.push(Change::account(fingerprint, put?, remote, row.unwrap_or(UNSETTLED)));
         Ok(())
     }
 
-    fn put(&mut self, account: &Account) -> rusqlite::Result<u32> {
-        let Account { key, remote_id, attributes, hash, fingerprint: _, remote: _ } = account;
-        let values = params![self.next_id, key.as_str(), remote_id.as_str(), attributes, hash];
+    fn put(
+        &mut self,
+        key: &str,
+        remote_id: &str,
+        attributes: &str,
+        hash: [u8; 16],
+    ) -> rusqlite::Result<u32> {
+        let values = params![self.next_id, key, remote_id, attributes, hash];
         let id = match self.next_id {
             Some(id) => {
                 self.put.execute(values)?;
@@ -236,7 +241,9 @@ impl Suspects {
             });
             intact(read?)?;
             each_moved(tx, i64::MAX, &mut |_, id, remote_id| {
-                id.into_iter().for_each(|id| suspect(id, remote_hash(remote_id)));
+                if let Some(id) = id {
+                    suspect(id, remote_hash(remote_id));
+                }
             })?;
         }
         for (key, remote_id) in open {

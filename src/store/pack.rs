@@ -151,7 +151,9 @@ impl<'a> Binder<'a> {
         let (head, mut slots, places) = self.load(number)?;
         let view = self.view.or(head.as_ref().map(|head| head.view)).unwrap_or_default();
         if head.as_ref().is_some_and(|head| head.view != view) {
-            slots.iter_mut().for_each(|slot| slot.row = UNSETTLED);
+            for slot in &mut slots {
+                slot.row = UNSETTLED;
+            }
         }
         for change in changes {
             apply(&mut slots, change);

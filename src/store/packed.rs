@@ -50,7 +50,6 @@ impl Place {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "half of it is what is wanted")]
 pub(super) fn first_half(fingerprint: Fingerprint) -> u64 {
     (fingerprint.0 >> 64) as u64
 }

@@ -38,6 +38,7 @@ pub(super) struct Pending {
     pub(super) marks: BTreeMap<String, Timestamp>,
     pub(super) accepted_input: Option<AcceptedInput>,
     /// `Some(None)`: forgotten.
+    #[expect(clippy::option_option, reason = "what is remembered, or nothing, or no change")]
     pub(super) last_answer: Option<Option<LastAnswer>>,
 }
 

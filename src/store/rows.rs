@@ -87,8 +87,9 @@ pub(super) fn keys(db: &Connection, query: &str) -> rusqlite::Result<Vec<UserKey
     Ok(keys)
 }
 
-/// What [`user_row`] reads.
-pub(super) const USER_COLUMNS: &str = "id, key, remote_id, seen, gone, attributes, refused, hash";
+/// Everybody, and one, with the columns that [`user_row`] reads.
+pub(super) const ALL_USERS: &str =
+    "SELECT id, key, remote_id, seen, gone, attributes, refused, hash FROM user";
 pub(super) const USER_OF_KEY: &str =
     "SELECT id, key, remote_id, seen, gone, attributes, refused, hash FROM user WHERE key = ?1";
 

@@ -166,9 +166,13 @@ impl Snapshot {
         self.meta("SELECT lineage FROM meta")
     }
 
-    /// Users of whom something is known.
+    /// Users of whom something is known, or a request is on its way.
     pub fn users(&self) -> Result<u64, StoreError> {
-        self.meta("SELECT count(*) FROM user").map(count_from_integer)
+        self.meta(
+            "SELECT (SELECT count(*) FROM user) + (SELECT count(DISTINCT key) FROM intent
+                 WHERE NOT EXISTS (SELECT 1 FROM user WHERE user.key = intent.key))",
+        )
+        .map(count_from_integer)
     }
 
     /// How logs name a user: 12 hexadecimal digits that only this file's key can connect to it.
