@@ -75,7 +75,7 @@ const DEPARTMENTS: [&str; 10] = [
     "Treasury",
 ];
 
-const DOMAINS: [&str; 3] = ["example.com", "example.net", "staff.example.org"];
+const DOMAINS: [&str; 3] = ["example.com", "example.net", "example.org"];
 
 /// Locale, country, and how a telephone number begins; two digits follow.
 const PLACES: [(&str, &str, &str); 6] = [
@@ -198,7 +198,7 @@ impl Person {
         let (given, given_login) = self.given;
         let (family, family_login) = self.family;
         // What somebody was hired under stays the name to log in with.
-        let login = format!("{given_login}.{family_login}{n}");
+        let login = format!("{given_login}.{family_login}{n:x}");
         let domain = at(&DOMAINS, n);
         let full = if self.family_first {
             format!("{family}, {given}")
