@@ -126,16 +126,16 @@ fn slowly(options: &Options, target: &Target, table: &Table) -> Result<()> {
     Ok(())
 }
 
-/// Requests a second, from the first to the last that came; each of the users once.
+/// Requests a second; each of the users once. Counted from when as many as can be in flight have
+/// come: they come at once, and would count for more than their share.
 fn rate(book: &Book, users: u32) -> Result<f64> {
     let pages: Vec<_> = book.tenants.values().collect();
     let [page] = pages[..] else { bail!("{} tenants sent something, not 1", pages.len()) };
-    let (Some((first, _)), Some((last, _))) = (page.arrivals.first(), page.arrivals.last()) else {
-        bail!("nothing was sent");
-    };
     let count = page.arrivals.len();
     ensure!(count == users as usize, "{count} requests for {users} users");
-    Ok(f64::from(users - 1) / (*last - *first).as_secs_f64())
+    let (first, _) = page.arrivals.get(IN_FLIGHT as usize - 1).context("too few --users")?;
+    let (last, _) = page.arrivals.last().context("nothing was sent")?;
+    Ok(f64::from(users - IN_FLIGHT) / (*last - *first).as_secs_f64())
 }
 
 fn replay(target: SocketAddr, requests: Vec<(String, Vec<u8>)>) -> Result<()> {
