@@ -24,6 +24,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -43,25 +44,23 @@ class Run:
         self.written = written
 
 
-def run(command, variables=None, folder=None, codes=(0,)):
+def run(command, variables=None, folder=None):
     environment = {**os.environ, "ROSTERD_BENCH_TOKEN": "not-a-secret", **(variables or {})}
     command = [str(word) for word in command]
-    errors = os.open("/tmp", os.O_TMPFILE | os.O_RDWR)
-    actions = [(os.POSIX_SPAWN_DUP2, NOTHING, 0), (os.POSIX_SPAWN_DUP2, NOTHING, 1),
-               (os.POSIX_SPAWN_DUP2, errors, 2)]
-    begun = time.monotonic()
-    with contextlib.chdir(folder or os.getcwd()):
+    with tempfile.TemporaryFile() as errors, contextlib.chdir(folder or os.getcwd()):
+        actions = [(os.POSIX_SPAWN_DUP2, NOTHING, 0), (os.POSIX_SPAWN_DUP2, NOTHING, 1),
+                   (os.POSIX_SPAWN_DUP2, errors.fileno(), 2)]
+        begun = time.monotonic()
         child = os.posix_spawn(command[0], command, environment, file_actions=actions)
-    # The child is over, and its account still there to be read.
-    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-    wall = time.monotonic() - begun
-    written = bytes_written(child)
-    _, status, usage = os.wait4(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    with os.fdopen(errors, "rb") as said:
-        if code not in codes:
-            said.seek(0)
-            sys.exit(f"{' '.join(command)}: exit {code}\n{said.read().decode()[-2000:]}")
+        # The child is over, and its account still there to be read.
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        wall = time.monotonic() - begun
+        written = bytes_written(child)
+        _, status, usage = os.wait4(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code != 0:
+            errors.seek(0)
+            sys.exit(f"{' '.join(command)}: exit {code}\n{errors.read().decode()[-2000:]}")
     return Run(wall, usage, written)
 
 
@@ -111,12 +110,12 @@ class Roster:
     def file(self, name):
         return self.folder / name
 
-    def rosterd(self, verb, file="day0.csv", configuration="one", state=None, codes=(0,)):
+    def rosterd(self, verb, file="day0.csv", configuration="one", state=None):
         state = state or self.state(configuration)
         variables = {"ROSTERD__SOURCES__HR__CSV__PATH": str(self.file(file))}
         command = [ROSTERD, "--config", self.file(f"{configuration}.toml"), "--state-dir", state,
                    "--log-level", "error", *verb]
-        return run(command, variables, self.folder, codes)
+        return run(command, variables, self.folder)
 
     def state(self, configuration):
         return self.folder / f"state-{configuration}"
