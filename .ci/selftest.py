@@ -124,8 +124,37 @@ def check_own_rules():
         expect(licence, "dependencies.py", [rules], given, "is not on the list")
 
 
+def check_instructions():
+    good = "quiet_night = 1000\n"
+    cases = [
+        ("the same", good, 1000, None),
+        ("less", good, 10, None),
+        ("as many as may be", good, 1150, None),
+        ("too many", good, 1151, "1,151 instructions; file has 1,000 (+15.1%): more than +15%"),
+        ("far too many", good, 10_000, "(+900.0%)"),
+        ("nothing counted", good, 0, "nothing was counted"),
+        ("no baseline", "other = 1000\n", 1000, "no figure to keep to"),
+        ("no sense", "quiet_night =\n", 1000, "no figure to keep to"),
+    ]
+    for what, text, figure, refusal in cases:
+        with_file(text, lambda path: expect(
+            what, "instructions.py", ["--figure", str(figure), "--baseline", path], "", refusal))
+
+    def accepted(path):
+        figure = ["--figure", "2000", "--baseline", path]
+        expect("more than before", "instructions.py", figure, "", "(+100.0%)")
+        expect("accepted", "instructions.py", [*figure, "--accept"], "", None)
+        expect("the same again", "instructions.py", figure, "", None)
+
+    with_file(good, accepted)
+    # The baseline that is kept refuses what it is there to refuse.
+    own = ["--figure", str(10**13)]
+    expect("a night without end", "instructions.py", own, "", "instructions.toml has ")
+
+
 check_readme()
 check_tracked()
+check_instructions()
 check_dependencies()
 check_own_rules()
 if failures:
