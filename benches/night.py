@@ -177,13 +177,13 @@ def quiet(roster, table, options):
     table.judge("a: the very same file again, x F", ratio(again, floors), None, 0.2)
 
 
-def column(roster, table, options):
-    roster.adopted("column")
+def ids(roster, table, options):
+    roster.adopted("ids")
     floors, nights = in_turn(options.runs, lambda _: roster.floor(),
-                             lambda number: roster.quiet(number, "column"))
-    table.tell("a: with ids in a column of the roster, x F", ratio(nights, floors))
+                             lambda number: roster.quiet(number, "ids"))
+    table.tell("a: with the users' ids in a file of their own, x F", ratio(nights, floors))
     table.tell("a: its peak memory, MiB", median(run.peak for run in nights))
-    shutil.rmtree(roster.state("column"))
+    shutil.rmtree(roster.state("ids"))
 
 
 def ten(roster, table, options):
@@ -279,7 +279,7 @@ def daemon(roster):
     return wait, int(resident.split()[1]) / 1024
 
 
-MEASURES = {"quiet": quiet, "column": column, "ten": ten, "busy": busy, "adopt": adopt,
+MEASURES = {"quiet": quiet, "ids": ids, "ten": ten, "busy": busy, "adopt": adopt,
             "small": small, "start": start, "large": large}
 
 

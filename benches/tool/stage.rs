@@ -16,16 +16,18 @@ pub(crate) fn nights() -> [(&'static str, String); 3] {
     let source = "[state]\ndir = \"state\"\n\n[sources.hr.csv]\npath = \"day0.csv\"\n\
                   key = \"employee_id\"\nmax_rows = 100000000\n\n[sources.hr.schedule]\n\
                   cron = \"0 0 1 1 *\"\nzone = \"Etc/UTC\"\n";
-    let tenants = |count| (0..count).map(biot).collect::<String>();
+    let column = "column = \"user_name\"";
+    let file = "file = \"ids.csv\"\nkey = \"key\"\nvalue = \"id\"";
+    let tenants = |count| (0..count).map(|number| biot(number, column)).collect::<String>();
     [
         ("one.toml", format!("{source}{}", tenants(1))),
         ("ten.toml", format!("{source}{}", tenants(10))),
-        ("column.toml", format!("{source}{WORKIVA}")),
+        ("ids.toml", format!("{source}{}", biot(0, file))),
     ]
 }
 
-/// Eight attributes, and ids from a file.
-fn biot(number: u32) -> String {
+/// Eight attributes.
+fn biot(number: u32, remote_id: &str) -> String {
     format!(
         r#"
 [tenants.t{number}]
@@ -37,9 +39,7 @@ custom = {{ jobTitle = "LABEL", department = "LABEL" }}
 [tenants.t{number}.credentials]
 token_env = "ROSTERD_BENCH_TOKEN"
 [tenants.t{number}.remote_id]
-file = "ids.csv"
-key = "key"
-value = "id"
+{remote_id}
 [tenants.t{number}.map]
 "_name.firstName" = {{ column = "given_name" }}
 "_name.lastName" = {{ column = "family_name" }}
@@ -52,27 +52,6 @@ department = {{ column = "department" }}
 "#
     )
 }
-
-/// Five attributes, and ids from a column of the roster.
-const WORKIVA: &str = r#"
-[tenants.t0]
-quota = "1000/s"
-allow_insecure_http = "loopback"
-[tenants.t0.workiva]
-base_url = "http://127.0.0.1:9/t0"
-organization_id = "6513270e-269e-4d37-b2a7-4de452e6b438"
-api_version = "2026-01-01"
-[tenants.t0.credentials]
-token_env = "ROSTERD_BENCH_TOKEN"
-[tenants.t0.remote_id]
-column = "user_name"
-[tenants.t0.map]
-givenName = { column = "given_name" }
-familyName = { column = "family_name" }
-displayName = { column = "full_name" }
-username = { column = "user_name" }
-email = { column = "email", case = "lower" }
-"#;
 
 /// Tenants that have adopted a roster and now find everybody promoted.
 pub(crate) struct Stage {
