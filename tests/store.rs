@@ -92,7 +92,7 @@ fn adopt(store: &mut Store, accounts: Vec<Adopted<'_>>) -> Imported {
 
 fn index(store: &Snapshot, view: Fingerprint) -> Index {
     let (index, results) = Index::of(vec![store.pages(view).unwrap()]);
-    results.into_iter().for_each(|result| result.unwrap());
+    results.into_iter().collect::<Result<(), _>>().unwrap();
     index
 }
 
@@ -1087,7 +1087,9 @@ proptest! {
                 entries.extend(entries_of(number, step));
             }
             for group in entries.chunks(group) {
-                group.iter().for_each(|entry| model.take(entry));
+                for entry in group {
+                    model.take(entry);
+                }
                 store.commit(group).unwrap();
             }
             check(&store, &model)?;

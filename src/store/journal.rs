@@ -102,21 +102,12 @@ impl Snapshot {
     pub fn journal(&self, filter: &JournalFilter) -> Result<Vec<JournalRow>, StoreError> {
         let JournalFilter { key, run, limit } = filter;
         self.read("read the journal", |db| {
-            // Two texts, so that a search for one user goes by the index.
-            let mut statement = db.prepare_cached(match key {
-                Some(_) => {
-                    "SELECT operation, run, at, key, remote_id, action, outcome, why, status,
-                         attempts, edits
-                     FROM journal WHERE key = ?1 AND (?2 IS NULL OR run = ?2)
-                     ORDER BY id DESC LIMIT ?3"
-                }
-                None => {
-                    "SELECT operation, run, at, key, remote_id, action, outcome, why, status,
-                         attempts, edits
-                     FROM journal WHERE ?1 IS NULL AND (?2 IS NULL OR run = ?2)
-                     ORDER BY id DESC LIMIT ?3"
-                }
-            })?;
+            let mut statement = db.prepare_cached(
+                "SELECT operation, run, at, key, remote_id, action, outcome, why, status,
+                     attempts, edits
+                 FROM journal WHERE (?1 IS NULL OR key = ?1) AND (?2 IS NULL OR run = ?2)
+                 ORDER BY id DESC LIMIT ?3",
+            )?;
             let (key, run) = (key.as_ref().map(UserKey::as_str), run.as_ref().map(RunId::as_str));
             statement.query_map(params![key, run, limit], journal_row)?.collect()
         })

@@ -38,6 +38,8 @@ pub struct Store {
     is_new: bool,
     /// The whole file was checked since it was opened.
     is_checked: bool,
+    /// A run has written down when that was.
+    is_noted: bool,
     /// Dropped last: the file is closed by then.
     _lock: File,
 }
@@ -58,7 +60,7 @@ impl Store {
         let snapshot = Snapshot::new(db, files.db.clone())?;
         let books = snapshot.read("read what is on its way", Books::of)?;
         let disk = Disk::new(snapshot, files)?;
-        Ok(Self { disk, books, is_new, is_checked, _lock: lock })
+        Ok(Self { disk, books, is_new, is_checked, is_noted: false, _lock: lock })
     }
 
     /// This very opening made the file: nobody is known, and everybody is read before written.
@@ -72,7 +74,7 @@ impl Store {
     pub fn verify(&mut self) -> Result<(), StoreError> {
         if !self.is_checked {
             self.disk.verify()?;
-            self.is_checked = true;
+            (self.is_checked, self.is_noted) = (true, false);
         }
         Ok(())
     }
@@ -161,11 +163,14 @@ impl Store {
         let age = SignedDuration::from_hours(24 * CHECK_DAYS);
         let checked = self.mark(CHECKED)?.filter(|at| *at <= now);
         if checked.is_none_or(|at| now.duration_since(at) > age) {
+            // What this opening has noted is that old.
+            self.is_checked &= !self.is_noted;
             self.verify()?;
         }
         let pending = self.disk.pending();
-        if self.is_checked {
+        if self.is_checked && !self.is_noted {
             pending.marks.insert(CHECKED.to_owned(), now);
+            self.is_noted = true;
         }
         pending.runs.push((run.clone(), verb.to_owned(), now));
         Ok(())

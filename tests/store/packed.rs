@@ -437,10 +437,13 @@ fn damage(dir: &Path) {
     let places = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"E1") && !of_row(at));
     let places: Vec<usize> = places.collect();
     assert!(!places.is_empty());
-    places.iter().for_each(|at| bytes[at + 1] = b'2');
+    for at in places {
+        bytes[at + 1] = b'2';
+    }
     fs::write(&file, &bytes).unwrap();
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what was just returned is looked at")]
 fn is_damage<T>(result: Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Damaged { .. }))
 }
