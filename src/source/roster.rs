@@ -149,6 +149,7 @@ impl FreshRows<'_> {
     ///
     /// # Errors
     /// When the file cannot be read again, or was written to meanwhile.
+    #[expect(clippy::should_implement_trait, reason = "after an error nothing comes any more")]
     pub fn next(&mut self) -> Result<Option<Batch>, Refused> {
         let batch = self.next_batch();
         batch.map_err(|refused| match self.watch {
@@ -173,7 +174,7 @@ impl FreshRows<'_> {
                 batch.unusable.push((batch.rows.len(), column));
             }
             spots.push(spot);
-            batch.rows.push(Row { row, line, at: 0, length: spot.length });
+            batch.rows.push(Row { found: row, line, at: 0, length: spot.length });
         }
         if batch.rows.is_empty() {
             self.source = Source::Done;
@@ -234,7 +235,7 @@ pub struct Batch {
 }
 
 struct Row {
-    row: Ref,
+    found: Ref,
     line: u64,
     at: usize,
     length: usize,
@@ -278,9 +279,9 @@ impl Batch {
         splitter: &mut Splitter,
         cells: &mut ByteRecord,
     ) -> Result<Arrival, Refused> {
-        let Row { row, line, at, length } = row;
+        let Row { found, line, at, length } = row;
         let text = &self.text[*at..at + length];
-        let record = self.form.record(text, (*line, row.row), unusable, (splitter, cells))?;
-        Ok(Arrival { key: row.key(), place: row.place(), record })
+        let record = self.form.record(text, (*line, found.row), unusable, (splitter, cells))?;
+        Ok(Arrival { key: found.key(), place: found.place(), record })
     }
 }
