@@ -1,8 +1,7 @@
 //! What a read yields: facts of all rows, and the fresh ones in batches, read a second time.
 
 use super::{
-    again::{Again, Form, changed},
-    cells::Splitter,
+    again::{Again, Form, Tools, changed},
     findings::{Refused, name_file},
     input::Input,
     ledger::{Fresh, Present, Spot},
@@ -13,7 +12,6 @@ use crate::{
     engine::index::{Index, Place},
     model::{Columns, Finding, Fingerprint, HeldRow, Record, SourceFacts},
 };
-use ::csv::ByteRecord;
 use encoding_rs::Encoding;
 use std::{
     fmt,
@@ -261,13 +259,13 @@ impl Batch {
     }
 
     fn arrivals(&self) -> Result<Vec<Arrival>, Refused> {
-        let (mut splitter, mut cells) = (self.form.splitter(), ByteRecord::new());
+        let mut tools = self.form.tools();
         let mut unusable = self.unusable.iter().peekable();
         let mut arrivals = Vec::with_capacity(self.rows.len());
         for (at, row) in self.rows.iter().enumerate() {
             let unusable = std::iter::from_fn(|| unusable.next_if(|(of, _)| *of == at));
             let unusable = unusable.map(|(_, column)| *column);
-            arrivals.push(self.arrival(row, unusable, &mut splitter, &mut cells)?);
+            arrivals.push(self.arrival(row, unusable, &mut tools)?);
         }
         Ok(arrivals)
     }
@@ -276,12 +274,11 @@ impl Batch {
         &self,
         row: &Row,
         unusable: impl Iterator<Item = u16>,
-        splitter: &mut Splitter,
-        cells: &mut ByteRecord,
+        tools: &mut Tools,
     ) -> Result<Arrival, Refused> {
         let Row { found, line, at, length } = row;
         let text = &self.text[*at..at + length];
-        let record = self.form.record(text, (*line, found.row), unusable, (splitter, cells))?;
+        let record = self.form.record(text, (*line, found.row), unusable, tools)?;
         Ok(Arrival { key: found.key(), place: found.place(), record })
     }
 }
