@@ -19,9 +19,7 @@ use rosterd::{
         bits::Bits,
         index::{Entry, Index, PageHead, Pages, page_of},
     },
-    model::{
-        Code, Columns, Completeness, Finding, Fingerprint, HeldRow, Record, Severity, SourceFacts,
-    },
+    model::{Code, Completeness, Finding, Fingerprint, HeldRow, Record, Severity, SourceFacts},
     source::{self, CsvSettings, Demand, FileMark, Input, Refused, key_fingerprint},
 };
 use std::{
@@ -40,7 +38,6 @@ fn plain(rows: u32) -> String {
 /// One read, and the records of all its fresh rows, sorted by key.
 #[derive(Debug)]
 struct Roster {
-    columns: Columns,
     records: Vec<Record>,
     /// Keys of everybody in the file.
     present: BTreeSet<Fingerprint>,
@@ -68,8 +65,8 @@ fn whole(mut roster: source::Roster, index: &Index) -> Result<Roster, Refused> {
     present.extend(index_keys(index).filter(|key| roster.has_key(index, *key)));
     assert!(!roster.has_key(index, Fingerprint(7)));
     records.sort_by(|a, b| a.key.cmp(&b.key));
-    let source::Roster { columns, held, findings, facts, file, .. } = roster;
-    Ok(Roster { columns, records, present, held, findings, facts, file })
+    let source::Roster { held, findings, facts, file, .. } = roster;
+    Ok(Roster { records, present, held, findings, facts, file })
 }
 
 fn index_keys(index: &Index) -> impl Iterator<Item = Fingerprint> {

@@ -1,7 +1,7 @@
 //! The second look: rows read again by where they stand.
 
 use super::{
-    cells::{Cells, Splitter},
+    cells::{Cells, Hasher, Splitter},
     codes,
     findings::{Refused, refusal},
     input,
@@ -12,7 +12,7 @@ use super::{
     rows::Judge,
     stretch::half,
 };
-use crate::model::{Fields, Fingerprint, Record, UserKey};
+use crate::model::{Fields, Record, UserKey};
 use ::csv::ByteRecord;
 use encoding_rs::Encoding;
 use std::{
@@ -57,8 +57,9 @@ impl Form {
         }
     }
 
-    pub(super) fn splitter(&self) -> Splitter {
-        Splitter::new(self.delimiter)
+    pub(super) fn tools(&self) -> Tools {
+        let splitter = Splitter::new(self.delimiter);
+        Tools { splitter, cells: ByteRecord::new(), hasher: Hasher::default() }
     }
 
     /// The key of a row that had a readable one at the first look.
@@ -82,11 +83,11 @@ impl Form {
         row: &[u8],
         (line, expected): (u64, u64),
         unusable: impl Iterator<Item = u16>,
-        (splitter, cells): (&mut Splitter, &mut ByteRecord),
+        tools: &mut Tools,
     ) -> Result<Record, Refused> {
+        let Tools { splitter, cells, hasher } = tools;
         let key = self.key(row, splitter, cells)?;
-        let demanded = self.demanded.iter().map(|at| at.map(|at| cells.text(at)));
-        let fingerprint = Fingerprint::of(std::iter::once(Some(key.as_str())).chain(demanded));
+        let fingerprint = hasher.row(key.as_str(), &self.demanded, cells, row.len());
         if half(fingerprint) != expected {
             return Err(changed());
         }
@@ -98,6 +99,13 @@ impl Form {
             unusable.filter_map(|at| self.references.get(usize::from(at)).cloned()).collect();
         Ok(Record { key, line, fields, unusable, fingerprint })
     }
+}
+
+/// What it takes to make records.
+pub(super) struct Tools {
+    splitter: Splitter,
+    cells: ByteRecord,
+    hasher: Hasher,
 }
 
 pub(super) fn changed() -> Refused {
@@ -161,12 +169,12 @@ pub(super) fn name_all(
 ) -> Result<(), Refused> {
     let mut unnamed = std::mem::take(&mut judgement.unnamed);
     unnamed.sort_by_key(|(spot, _)| *spot);
-    let (mut splitter, mut cells, mut row) = (form.splitter(), ByteRecord::new(), Vec::new());
+    let (mut tools, mut row) = (form.tools(), Vec::new());
     for alike in unnamed.chunk_by(|(a, _), (b, _)| a == b) {
         let Some((spot, _)) = alike.first() else { continue };
         row.clear();
         again.read(*spot, &mut row)?;
-        let key = form.key(&row, &mut splitter, &mut cells)?;
+        let key = form.key(&row, &mut tools.splitter, &mut tools.cells)?;
         for (_, what) in alike {
             match what {
                 Unnamed::Finding(at) => ledger.findings.set_key(*at, key.clone()),

@@ -157,14 +157,13 @@ pub(super) fn read_at(
         }
         None => None,
     };
-    let (looked, plain, file) = match spread {
-        Some(looked) => looked,
-        None => {
-            let mut hashed = from_start(&mut *input, size)?;
-            let text = input::open(&mut hashed, rules.encoding)?;
-            let plain = text.first_byte.is_some();
-            (look.in_one_go(text)?, plain, hashed.mark())
-        }
+    let (looked, plain, file) = if let Some(looked) = spread {
+        looked
+    } else {
+        let mut hashed = from_start(&mut *input, size)?;
+        let text = input::open(&mut hashed, rules.encoding)?;
+        let plain = text.first_byte.is_some();
+        (look.in_one_go(text)?, plain, hashed.mark())
     };
     finish(&look, looked, input, plain, file)
 }

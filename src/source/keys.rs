@@ -119,9 +119,12 @@ fn lookalike_script(c: char) -> Option<Script> {
 
 /// UTF-8 that was taken for Windows-1252 and encoded again: `Ã¼`, `Â°`, `â€™`.
 pub(super) fn is_double_encoded(bytes: &[u8]) -> bool {
-    let latin = |w: &[u8]| matches!(w, [0xc3, 0x82 | 0x83, 0xc2, 0x80..=0xbf]);
-    let quote = |w: &[u8]| matches!(w, [0xc3, 0xa2, 0xe2, 0x82, 0xac]);
-    bytes.windows(4).any(latin) || bytes.windows(5).any(quote)
+    memchr::memchr_iter(0xc3, bytes).any(|at| {
+        matches!(
+            bytes[at + 1..],
+            [0x82 | 0x83, 0xc2, 0x80..=0xbf, ..] | [0xa2, 0xe2, 0x82, 0xac, ..]
+        )
+    })
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ impl Ledger {
     pub(super) fn new(index: &Index, references: usize) -> Self {
         let present = Present { first_lines: vec![0; index.len()], strangers: Vec::new() };
         let edges = (0..references).map(|_| Edges::default()).collect();
-        Self { present, edges, ..Self::default() }
+        Self { edges, present, ..Self::default() }
     }
 
     /// Takes the next stretch.

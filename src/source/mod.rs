@@ -1,16 +1,23 @@
 //! The sources: who works here, as records, with facts about the whole read.
 //!
-//! One source so far, the CSV file. It is read once and in a stream, for all tenants together:
+//! One source so far, the CSV file, which is looked at twice, for all tenants together:
 //!
 //! ```text
-//! file ─► input ─────► guard ───────► csv ────► rows ─────────────► Roster
-//!         gunzip,      whole, sound   cells     keys, duplicates,   or Refused
-//!         decode       rows only                references, facts
+//! first look   file ─► input ───► cut ────► block ──────► ledger ─────► Roster
+//!                      gunzip,    pieces    rows, keys,   duplicates,   or Refused
+//!                      decode     of text   settled?      references
+//! second look  fresh rows ─► FreshRows ─► Batch ─► Record
 //! ```
 //!
-//! Memory grows with the rows that the caller keeps, plus some 70 bytes a user to know who is
-//! present and who is there twice (and 32 for each reference), never with the file: a cell is held
-//! to 64 KiB and a row to 1 MiB.
+//! The first look judges all rows and keeps nothing of one that every tenant has settled, but the
+//! line of its user; the second reads only the fresh rows. Blocks are judged side by side, and most
+//! rows [at a glance](plain). Whatever is not plain goes through [`scan`] and the `csv` crate, and a
+//! file of which a block does not end with a row is read once more, in [one go](look), by the
+//! [`guard`]: that is the reference, and the tests hold the fast way to it.
+//!
+//! Memory grows by 4 bytes for each user that is known, 40 for each fresh row, 8 for each user that
+//! is not known, and 32 for each reference, never with the file: a cell is held to 64 KiB and a row
+//! to 1 MiB.
 //!
 //! What decides the shape of it:
 //!

@@ -216,16 +216,16 @@ impl Marks {
     fn load(&mut self, text: &[u8], base: usize) {
         self.base = base;
         let rest = text.get(base..).unwrap_or_default();
-        self.bits = match rest.first_chunk::<64>() {
-            Some(chunk) => self.look(chunk),
-            None => {
-                let mut chunk = [b' '; 64];
-                chunk[..rest.len()].copy_from_slice(rest);
-                self.look(&chunk)
-            }
+        self.bits = if let Some(chunk) = rest.first_chunk::<64>() {
+            self.look(chunk)
+        } else {
+            let mut chunk = [b' '; 64];
+            chunk[..rest.len()].copy_from_slice(rest);
+            self.look(&chunk)
         };
     }
 
+    #[expect(clippy::needless_bitwise_bool, reason = "a branch would keep it from being a vector")]
     #[inline]
     fn look(&self, chunk: &[u8; 64]) -> u64 {
         let mut marks = [0_u8; 64];

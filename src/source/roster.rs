@@ -1,8 +1,7 @@
 //! What a read yields: facts of all rows, and the fresh ones in batches, read a second time.
 
 use super::{
-    again::{Again, Form, changed},
-    cells::Splitter,
+    again::{Again, Form, Tools, changed},
     findings::{Refused, name_file},
     input::Input,
     ledger::{Fresh, Present, Spot},
@@ -14,7 +13,6 @@ use crate::{
     engine::index::{Index, Place},
     model::{Columns, Finding, Fingerprint, HeldRow, Record, SourceFacts},
 };
-use ::csv::ByteRecord;
 use encoding_rs::Encoding;
 use std::{
     fmt,
@@ -150,6 +148,7 @@ impl FreshRows<'_> {
     ///
     /// # Errors
     /// When the file cannot be read again, or was written to meanwhile.
+    #[expect(clippy::should_implement_trait, reason = "after an error nothing comes any more")]
     pub fn next(&mut self) -> Result<Option<Batch>, Refused> {
         let batch = self.next_batch();
         batch.map_err(|refused| match self.watch {
@@ -174,7 +173,7 @@ impl FreshRows<'_> {
                 batch.unusable.push((batch.rows.len(), column));
             }
             spots.push(spot);
-            batch.rows.push(Row { row, line, at: 0, length: spot.length });
+            batch.rows.push(Row { found: row, line, at: 0, length: spot.length });
         }
         if batch.rows.is_empty() {
             self.source = Source::Done;
@@ -235,7 +234,7 @@ pub struct Batch {
 }
 
 struct Row {
-    row: Ref,
+    found: Ref,
     line: u64,
     at: usize,
     length: usize,
@@ -261,13 +260,13 @@ impl Batch {
     }
 
     fn arrivals(&self) -> Result<Vec<Arrival>, Refused> {
-        let (mut splitter, mut cells) = (self.form.splitter(), ByteRecord::new());
+        let mut tools = self.form.tools();
         let mut unusable = self.unusable.iter().peekable();
         let mut arrivals = Vec::with_capacity(self.rows.len());
         for (at, row) in self.rows.iter().enumerate() {
             let unusable = std::iter::from_fn(|| unusable.next_if(|(of, _)| *of == at));
             let unusable = unusable.map(|(_, column)| *column);
-            arrivals.push(self.arrival(row, unusable, &mut splitter, &mut cells)?);
+            arrivals.push(self.arrival(row, unusable, &mut tools)?);
         }
         Ok(arrivals)
     }
@@ -276,12 +275,11 @@ impl Batch {
         &self,
         row: &Row,
         unusable: impl Iterator<Item = u16>,
-        splitter: &mut Splitter,
-        cells: &mut ByteRecord,
+        tools: &mut Tools,
     ) -> Result<Arrival, Refused> {
-        let Row { row, line, at, length } = row;
+        let Row { found, line, at, length } = row;
         let text = &self.text[*at..at + length];
-        let record = self.form.record(text, (*line, row.row), unusable, (splitter, cells))?;
-        Ok(Arrival { key: row.key(), place: row.place(), record })
+        let record = self.form.record(text, (*line, found.row), unusable, tools)?;
+        Ok(Arrival { key: found.key(), place: found.place(), record })
     }
 }
