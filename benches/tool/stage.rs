@@ -16,42 +16,63 @@ pub(crate) fn nights() -> [(&'static str, String); 3] {
     let source = "[state]\ndir = \"state\"\n\n[sources.hr.csv]\npath = \"day0.csv\"\n\
                   key = \"employee_id\"\nmax_rows = 100000000\n\n[sources.hr.schedule]\n\
                   cron = \"0 0 1 1 *\"\nzone = \"Etc/UTC\"\n";
-    let column = "column = \"user_name\"";
-    let file = "file = \"ids.csv\"\nkey = \"key\"\nvalue = \"id\"";
-    let tenants = |count| (0..count).map(|number| biot(number, column)).collect::<String>();
+    let tenants = |count| (0..count).map(workiva).collect::<String>();
     [
         ("one.toml", format!("{source}{}", tenants(1))),
         ("ten.toml", format!("{source}{}", tenants(10))),
-        ("ids.toml", format!("{source}{}", biot(0, file))),
+        ("ids.toml", format!("{source}{BIOT}")),
     ]
 }
 
-/// Eight attributes.
-fn biot(number: u32, remote_id: &str) -> String {
+/// Five attributes, and ids in a column of the roster.
+fn workiva(number: u32) -> String {
     format!(
         r#"
 [tenants.t{number}]
 quota = "1000/s"
 allow_insecure_http = "loopback"
-[tenants.t{number}.biot]
+[tenants.t{number}.workiva]
 base_url = "http://127.0.0.1:9/t{number}"
-custom = {{ jobTitle = "LABEL", department = "LABEL" }}
+organization_id = "6513270e-269e-4d37-b2a7-4de452e6b438"
+api_version = "2026-01-01"
 [tenants.t{number}.credentials]
 token_env = "ROSTERD_BENCH_TOKEN"
 [tenants.t{number}.remote_id]
-{remote_id}
+column = "user_name"
 [tenants.t{number}.map]
-"_name.firstName" = {{ column = "given_name" }}
-"_name.lastName" = {{ column = "family_name" }}
-_email = {{ column = "email", case = "lower" }}
-_phone = {{ column = "phone" }}
-_locale = {{ column = "locale" }}
-"_address.countryCode" = {{ column = "country" }}
-jobTitle = {{ column = "job_title" }}
-department = {{ column = "department" }}
+givenName = {{ column = "given_name" }}
+familyName = {{ column = "family_name" }}
+displayName = {{ column = "full_name" }}
+username = {{ column = "user_name" }}
+email = {{ column = "email", case = "lower" }}
 "#
     )
 }
+
+/// Eight attributes, and ids in a file of their own.
+const BIOT: &str = r#"
+[tenants.t0]
+quota = "1000/s"
+allow_insecure_http = "loopback"
+[tenants.t0.biot]
+base_url = "http://127.0.0.1:9/t0"
+custom = { jobTitle = "LABEL", department = "LABEL" }
+[tenants.t0.credentials]
+token_env = "ROSTERD_BENCH_TOKEN"
+[tenants.t0.remote_id]
+file = "ids.csv"
+key = "key"
+value = "id"
+[tenants.t0.map]
+"_name.firstName" = { column = "given_name" }
+"_name.lastName" = { column = "family_name" }
+_email = { column = "email", case = "lower" }
+_phone = { column = "phone" }
+_locale = { column = "locale" }
+"_address.countryCode" = { column = "country" }
+jobTitle = { column = "job_title" }
+department = { column = "department" }
+"#;
 
 /// Tenants that have adopted a roster and now find everybody promoted.
 pub(crate) struct Stage {
