@@ -3,6 +3,7 @@
 use super::{
     cells::Splitter,
     guard::{ROW_BYTES_MAX, Row},
+    keys::is_double_encoded,
     plain::{Marks, PlainRow},
     rows::Judge,
     scan::{Scan, Scanned},
@@ -86,6 +87,7 @@ impl<'a> Worker<'a> {
             literal_quote: None,
             control: self.plain.control,
             not_ascii,
+            double_encoded: not_ascii && is_double_encoded(bytes),
             terminated: true,
             raw: Fingerprint::default(),
         };

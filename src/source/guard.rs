@@ -8,6 +8,7 @@
 
 use super::{
     grammar::{Fault, FaultKind, Grammar},
+    keys::is_double_encoded,
     scan::{Scan, Scanned},
 };
 use crate::model::Fingerprint;
@@ -25,6 +26,7 @@ const PLACEHOLDER: &[u8] = b"-\n";
 
 /// What the guard saw of one row.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing of the row")]
 pub(super) struct Row {
     /// Its first physical line, from 1.
     pub(super) line: u64,
@@ -39,6 +41,8 @@ pub(super) struct Row {
     pub(super) literal_quote: Option<(u64, usize)>,
     pub(super) control: bool,
     pub(super) not_ascii: bool,
+    /// Some cell looks like text that was encoded twice.
+    pub(super) double_encoded: bool,
     /// A line end follows.
     pub(super) terminated: bool,
     /// Stands for the row's bytes where its cells cannot be read.
@@ -64,6 +68,7 @@ impl Row {
             literal_quote: scan.literal_quote.map(|(lines, field)| (line + lines, field)),
             control: scan.control,
             not_ascii: scan.not_ascii,
+            double_encoded: scan.not_ascii && is_double_encoded(bytes),
             terminated: true,
             raw,
         }

@@ -39,7 +39,6 @@ pub mod codes;
 mod csv;
 mod cut;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by it")]
 mod equal;
 mod fault;
 mod findings;

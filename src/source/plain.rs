@@ -82,11 +82,13 @@ impl PlainRow {
         let mut from = start;
         loop {
             let at = marks.next(text)?;
+            // Nearly all of them are.
+            if text[at] == marks.delimiter {
+                self.cells.push(span(from, at));
+                from = at + 1;
+                continue;
+            }
             match grammar.class(text[at]) {
-                Class::Delimiter => {
-                    self.cells.push(span(from, at));
-                    from = at + 1;
-                }
                 Class::Cr | Class::Lf => {
                     self.cells.push(span(from, at));
                     break self.judged(start, at, columns);
@@ -100,7 +102,7 @@ impl PlainRow {
                 }
                 Class::Quote => return None,
                 Class::Control => self.control = true,
-                Class::Plain | Class::NotAscii => {}
+                Class::Delimiter | Class::Plain | Class::NotAscii => {}
             }
         }
     }

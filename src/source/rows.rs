@@ -174,10 +174,11 @@ impl<'a> Judge<'a> {
 
     /// A04, A14: only rows that are not ASCII can have either.
     fn look_at_letters(&self, row: &Row, key: &str, cells: &impl Cells, stretch: &mut Stretch) {
-        for at in self.demanded.iter().flatten() {
-            stretch.chunk.cells += 1;
-            let twice = keys::is_double_encoded(cells.bytes(*at));
-            stretch.chunk.double_encoded += u64::from(twice);
+        stretch.chunk.cells += self.demanded.iter().flatten().count() as u64;
+        if row.double_encoded {
+            let demanded = self.demanded.iter().flatten();
+            let twice = demanded.filter(|at| keys::is_double_encoded(cells.bytes(**at)));
+            stretch.chunk.double_encoded += twice.count() as u64;
         }
         if keys::is_mixed_script(key) {
             let message = "the key mixes letters of scripts that look alike";
