@@ -16,13 +16,22 @@ const THREADS_MAX: usize = 4;
 /// # Errors
 /// The first error of any of the three, in the order of the items.
 pub(super) fn in_order<I: Send, T: Send, E: Send>(
+    next: impl FnMut() -> Result<Option<I>, E>,
+    work: impl Fn(I) -> Result<T, E> + Sync,
+    take: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
+    in_order_on(threads, next, work, take)
+}
+
+fn in_order_on<I: Send, T: Send, E: Send>(
+    threads: usize,
     mut next: impl FnMut() -> Result<Option<I>, E>,
     work: impl Fn(I) -> Result<T, E> + Sync,
     mut take: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
     let Some(first) = next()? else { return Ok(()) };
     let Some(second) = next()? else { return work(first).and_then(take) };
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
     let (jobs, queue) = mpsc::channel::<(u64, I)>();
     let (done, results) = mpsc::channel();
     let queue = Mutex::new(queue);
@@ -44,7 +53,7 @@ pub(super) fn in_order<I: Send, T: Send, E: Send>(
         let mut waiting = [first, second].into_iter();
         let (mut sent, mut taken, mut early) = (0, 0, BTreeMap::new());
         let mut more = true;
-        while more || taken < sent {
+        loop {
             while more && sent - taken < 2 * threads as u64 {
                 let item = waiting.next().map_or_else(&mut next, |item| Ok(Some(item)))?;
                 more = item.is_some();
@@ -55,6 +64,10 @@ pub(super) fn in_order<I: Send, T: Send, E: Send>(
                     sent += 1;
                 }
             }
+            // Nothing more will come of what is not under way.
+            if taken == sent {
+                return Ok(());
+            }
             let Ok((number, result)) = results.recv() else { return Ok(()) };
             early.insert(number, result);
             while let Some(result) = early.remove(&taken) {
@@ -62,7 +75,6 @@ pub(super) fn in_order<I: Send, T: Send, E: Send>(
                 take(result?)?;
             }
         }
-        Ok(())
     })
 }
 
@@ -86,6 +98,22 @@ mod tests {
         for count in [0, 1, 2, 3, 1000] {
             assert_eq!(squares(count, None), Ok((0..count).map(|item| item * item).collect()));
         }
+    }
+
+    #[test]
+    fn the_work_ends_when_the_last_results_come_all_at_once() {
+        let mut items = 0..4;
+        let (told, others) = mpsc::channel();
+        let others = Mutex::new(others);
+        let work = |item| {
+            if item > 0 {
+                told.send(()).map_err(drop)
+            } else {
+                (0..3).try_for_each(|_| others.lock().unwrap().recv().map_err(drop))
+            }
+        };
+        // As many items as may be under way: the end is asked for only then.
+        assert_eq!(in_order_on(2, || Ok(items.next()), work, Ok), Ok(()));
     }
 
     #[test]
