@@ -91,6 +91,30 @@ impl Disk {
         checked.map_err(|error| self.latch(error))
     }
 
+    /// See [`sqlite::widen_cache`].
+    pub(super) fn widen_cache(&mut self) -> Result<(), StoreError> {
+        let widened = sqlite::widen_cache(&self.snapshot.db);
+        widened.map_err(|e| self.latch(StoreError::sql("prepare to write", &self.files.db, e)))
+    }
+
+    /// Writes without the log, where nobody else has the file open; see [`sqlite::leave_log`].
+    pub(super) fn leave_log(&mut self) -> Result<(), StoreError> {
+        self.check_usable()?;
+        match sqlite::leave_log(&self.snapshot.db) {
+            Ok(_) => Ok(()),
+            Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(()),
+            Err(e) => {
+                let what = "write without the log of writes";
+                Err(self.latch(StoreError::sql(what, &self.files.db, e)))
+            }
+        }
+    }
+
+    pub(super) fn take_up_log(&mut self) -> Result<(), StoreError> {
+        let taken_up = sqlite::take_up_log(&self.snapshot.db, &self.files.db);
+        taken_up.map_err(|error| self.latch(error))
+    }
+
     /// Brings the log of writes back into the file and empties it.
     pub(super) fn empty_log(&mut self) -> Result<(), StoreError> {
         self.tidy("empty the log of writes", "PRAGMA wal_checkpoint(TRUNCATE)")

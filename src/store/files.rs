@@ -31,13 +31,21 @@ pub(super) struct Files {
     pub(super) db: PathBuf,
     pub(super) wal: PathBuf,
     pub(super) shm: PathBuf,
+    /// Only there while a first import is under way, or after one that was killed.
+    pub(super) journal: PathBuf,
     pub(super) lock: PathBuf,
 }
 
 impl Files {
     pub(super) fn of(dir: &Path, tenant: &TenantId) -> Self {
         let file = |ending: &str| dir.join(format!("{tenant}{ending}"));
-        Self { db: file(".db"), wal: file(".db-wal"), shm: file(".db-shm"), lock: file(".lock") }
+        Self {
+            db: file(".db"),
+            wal: file(".db-wal"),
+            shm: file(".db-shm"),
+            journal: file(".db-journal"),
+            lock: file(".lock"),
+        }
     }
 
     /// Makes sure that the database file is there and that only its owner may read it. `SQLite` gives
@@ -54,13 +62,18 @@ impl Files {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             Err(e) => return Err(StoreError::io("create the state file", &self.db, e)),
         }
-        [&self.db, &self.wal, &self.shm].into_iter().try_for_each(|path| {
+        [&self.db, &self.wal, &self.shm, &self.journal].into_iter().try_for_each(|path| {
             restrict(path, 0o600).map_err(|e| StoreError::io("protect a state file", path, e))
         })
     }
 
     pub(super) fn has_wal(&self) -> bool {
         fs::metadata(&self.wal).is_ok_and(|wal| wal.len() > 0)
+    }
+
+    /// Half of a first import may stand in the file: what it replaced is in here.
+    pub(super) fn has_journal(&self) -> bool {
+        fs::metadata(&self.journal).is_ok_and(|journal| journal.len() > 0)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -20,7 +20,7 @@ pub struct ReadStore {
 }
 
 impl ReadStore {
-    /// `None`: there is no state of that tenant yet.
+    /// `None`: there is no state of that tenant yet, or its first import is not done.
     pub fn open(dir: &Path, tenant: &TenantId) -> Result<Option<Self>, StoreError> {
         let files = Files::of(dir, tenant);
         match std::fs::metadata(&files.db) {
@@ -28,7 +28,12 @@ impl ReadStore {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(StoreError::io("find the state file", &files.db, e)),
         }
-        let (look, held) = match lock_for_reading(&files.lock)? {
+        let lock = lock_for_reading(&files.lock)?;
+        if files.has_journal() {
+            // Nobody was known before that import, and nobody is until it is done.
+            return Ok(None);
+        }
+        let (look, held) = match lock {
             ReadLock::WriterAlive => (Look::Beside, None),
             ReadLock::Quiet(lock) if files.has_wal() => (Look::Leftover, lock),
             ReadLock::Quiet(lock) => (Look::Still, lock),

@@ -166,6 +166,10 @@ impl Snapshot {
         self.meta("SELECT lineage FROM meta")
     }
 
+    pub(super) fn knows_anybody(&self) -> Result<bool, StoreError> {
+        self.meta("SELECT EXISTS (SELECT 1 FROM user)")
+    }
+
     /// Users of whom something is known, or a request is on its way.
     pub fn users(&self) -> Result<u64, StoreError> {
         self.meta(

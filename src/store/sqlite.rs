@@ -29,7 +29,7 @@ const PRAGMAS: &[(&str, &str, &str)] = &[
     // Two syncs for 16 MB of log.
     ("wal_autocheckpoint", "4000", "4000"),
     // 8 MB: what a group of outcomes needs of the keys of some hundred thousand users.
-    ("cache_size", "-8000", "-8000"),
+    ("cache_size", "-1000", "-1000"),
 ];
 
 /// A file that the writer may use.
@@ -47,8 +47,9 @@ pub(super) fn open_writer(files: &Files, tenant: &TenantId) -> Result<Opened, St
     check_version()?;
     let path = &files.db;
     let failed = |e| StoreError::sql("open the state file", path, e);
-    let (is_new, was_cut_off) = (files.is_empty(), files.has_wal());
-    if is_new && was_cut_off {
+    let (is_new, has_log) = (files.is_empty(), files.has_wal());
+    let was_cut_off = has_log || files.has_journal();
+    if is_new && has_log {
         let what = "it is empty, and its `-wal` file is not".to_owned();
         return Err(StoreError::Damaged { path: path.clone(), what });
     }
@@ -73,6 +74,25 @@ pub(super) fn open_writer(files: &Files, tenant: &TenantId) -> Result<Opened, St
     check_tenant(&db, path, tenant)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(failed)?;
     Ok(Opened { db, is_new: found == 0, is_checked })
+}
+
+/// For a writer with much to write, at the cost of memory.
+pub(super) fn widen_cache(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "cache_size", -8000)
+}
+
+/// Whether the file goes without a log of writes from now on. Pages that are new to a file are then
+/// written once and not twice; what they replace is kept beside them until the commit.
+pub(super) fn leave_log(db: &Connection) -> rusqlite::Result<bool> {
+    set_journal(db, "DELETE").map(|mode| mode == "delete")
+}
+
+pub(super) fn take_up_log(db: &Connection, path: &Path) -> Result<(), StoreError> {
+    tell(db, path, "journal_mode", "WAL", "wal")
+}
+
+fn set_journal(db: &Connection, mode: &str) -> rusqlite::Result<String> {
+    db.pragma_update_and_check(None, "journal_mode", mode, |row| row.get(0))
 }
 
 /// How a reader may look at the file.

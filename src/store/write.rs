@@ -74,6 +74,7 @@ impl Store {
     pub fn verify(&mut self) -> Result<(), StoreError> {
         if !self.is_checked {
             self.disk.verify()?;
+            self.disk.widen_cache()?;
             (self.is_checked, self.is_noted) = (true, false);
         }
         Ok(())
@@ -130,7 +131,16 @@ impl Store {
         view: Fingerprint,
         run: impl FnOnce(&mut Import<'_>) -> Result<T, E>,
     ) -> Result<(T, Imported), E> {
-        let (done, imported) = import::import(&mut self.disk, &mut self.books, view, run)?;
+        let is_first = !self.disk.snapshot().knows_anybody()?;
+        self.disk.widen_cache()?;
+        if is_first {
+            self.disk.leave_log()?;
+        }
+        let imported = import::import(&mut self.disk, &mut self.books, view, run);
+        if is_first && self.disk.check_usable().is_ok() {
+            self.disk.take_up_log()?;
+        }
+        let (done, imported) = imported?;
         self.disk.empty_log()?;
         Ok((done, imported))
     }

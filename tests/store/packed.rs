@@ -486,3 +486,41 @@ fn e07_damage_is_found_at_once_after_a_use_that_was_cut_off() {
     damage(dir.path());
     assert!(is_damage(Store::open(dir.path(), &tenant(), &holder())), "a run has no end");
 }
+
+#[test]
+fn e01_a_first_import_that_is_killed_leaves_nobody_known_and_is_simply_done_again() {
+    let (dir, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let users = 0..30_000;
+    let title = "C".repeat(400);
+    let account = |number: &u32| {
+        let known = attributes(&[("title", Some(&title))]);
+        Account::new(key(&format!("E{number}")), remote(&format!("r{number}")), &known)
+    };
+    let mut store = open(dir.path());
+    let imported = store.import(VIEW, |import| {
+        for number in users.clone() {
+            import.add(account(&number), None)?;
+        }
+        // What the disk holds when the process is killed here.
+        for file in std::fs::read_dir(dir.path()).unwrap().map(Result::unwrap) {
+            std::fs::copy(file.path(), killed.path().join(file.file_name())).unwrap();
+        }
+        assert!(ReadStore::open(dir.path(), &tenant()).unwrap().is_none());
+        Ok::<_, StoreError>(())
+    });
+    assert_eq!(imported.unwrap().1.adopted, 30_000);
+    assert_eq!(ReadStore::open(dir.path(), &tenant()).unwrap().unwrap().users().unwrap(), 30_000);
+
+    let half = std::fs::metadata(killed.path().join("acme.db")).unwrap().len();
+    assert!(half > 4_000_000, "{half} bytes were written before the kill");
+    assert!(killed.path().join("acme.db-journal").exists());
+    assert!(ReadStore::open(killed.path(), &tenant()).unwrap().is_none());
+    let mut store = open(killed.path());
+    store.verify().unwrap();
+    assert_eq!(store.users().unwrap(), 0);
+    let again =
+        adopt(&mut store, vec![("E1", "r1", attributes(&[("title", Some("Chief"))]), None)]);
+    assert_eq!(again.adopted, 1);
+    drop(store);
+    assert!(!killed.path().join("acme.db-journal").exists());
+}
