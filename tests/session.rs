@@ -5,7 +5,9 @@
 use jiff::Timestamp;
 use rosterd::{
     config::{Config, Surroundings, load},
-    cycle::{Exit, Options, Progress, Session, Silent, WHOLE_RUN, adopt, preview},
+    cycle::{
+        CycleReport, Exit, Options, Progress, Session, Silent, TenantEnd, WHOLE_RUN, adopt, preview,
+    },
     daemon::{holder, new_run},
     engine::index::{Pages, UNSETTLED},
     model::{Fingerprint, HeldReason, SourceId, TenantId, UserKey},
@@ -28,6 +30,8 @@ struct World {
     sandbox: Sandbox,
     /// Further keys of the source.
     source: &'static str,
+    /// Further keys of the tenant.
+    tenant: &'static str,
     quota: &'static str,
     stop: watch::Sender<bool>,
 }
@@ -48,6 +52,7 @@ impl World {
             folder: tempfile::tempdir().unwrap(),
             sandbox,
             source: "",
+            tenant: "",
             quota: "1000/s",
             stop: watch::channel(false).0,
         }
@@ -76,7 +81,7 @@ impl World {
         let text = format!(
             "[state]\ndir = \"state\"\n\
              [sources.people.csv]\npath = \"roster.csv\"\nkey = \"key\"\n{}\n\
-             [tenants.dog]\nquota = \"{}\"\nallow_insecure_http = \"loopback\"\n\
+             [tenants.dog]\nquota = \"{}\"\nallow_insecure_http = \"loopback\"\n{}\n\
              [tenants.dog.datadog]\nbase_url = \"{}\"\n\
              [tenants.dog.credentials]\ntoken_env = \"TOKEN\"\n\
              [tenants.dog.remote_id]\ncolumn = \"id\"\n\
@@ -84,6 +89,7 @@ impl World {
              \"name.formatted\" = {{ column = \"boss\", optional = true }}\n",
             self.source,
             self.quota,
+            self.tenant,
             self.sandbox.base_url("dog"),
         );
         let path = self.path().join("rosterd.toml");
@@ -294,4 +300,94 @@ async fn f02_a_snapshot_is_not_used_for_another_target_than_the_one_it_is_of() {
     session.send(&silent()).await;
     assert_eq!(session.finish(night(2)).exit(), Exit::Done);
     assert_eq!(world.sandbox.account("dog", &uuid(1)).unwrap()["title"], "Director");
+}
+
+impl World {
+    async fn night(&self, number: i64) -> CycleReport {
+        let mut session = self.open(self.options("run", night(number)));
+        session.carry_out(&silent()).await;
+        session.finish(night(number))
+    }
+
+    fn requests(&self) -> usize {
+        self.sandbox.requests("dog").len()
+    }
+}
+
+#[tokio::test]
+async fn the_very_same_file_is_said_again_and_not_read_until_something_else_has_changed() {
+    let mut world = World::of(3).await;
+    let titles = |boss| [("E1", 1, "Engineer"), ("E2", 2, "Engineer"), ("E3", 3, boss)];
+    world.roster(&titles("Engineer"));
+    let first = world.night(0).await;
+    assert_eq!((first.exit(), world.requests()), (Exit::Done, 3));
+    assert!(world.store().last_answer().unwrap().is_none(), "somebody was read");
+
+    let second = world.night(1).await;
+    let answer = world.store().last_answer().unwrap().expect("nothing was left to do");
+    assert_eq!(answer.size, std::fs::metadata(world.path().join("roster.csv")).unwrap().len());
+    let third = world.night(2).await;
+    for report in [&second, &third] {
+        assert_eq!(report.facts, first.facts);
+        assert_eq!(report.findings, first.findings);
+        let plan = report.tenants[0].plan.as_ref().unwrap();
+        assert_eq!((plan.users, plan.unchanged, plan.operations.len()), (3, 3, 0));
+        assert_eq!(report.tenants[0].end, TenantEnd::Done);
+    }
+    let looked = preview(&world.config(), &source(), &world.options("plan", night(3)));
+    assert_eq!((looked.exit(), looked.facts), (Exit::Done, first.facts));
+    assert_eq!(world.requests(), 3);
+    assert!(world.store().mark(WHOLE_RUN).unwrap() == Some(night(2)));
+
+    // Away and back: the file is the one of the quiet night, and its answer is not.
+    world.roster(&titles("Chief"));
+    assert_eq!(world.night(4).await.tenants[0].results.settled, 1);
+    world.roster(&titles("Engineer"));
+    assert_eq!(world.night(5).await.tenants[0].results.settled, 1);
+    let _ = world.night(6).await;
+    assert_eq!(world.requests(), 5);
+
+    // The same file under another setting is read.
+    world.source = "key_pattern = \"X.*\"";
+    assert_eq!(world.night(7).await.exit(), Exit::Source);
+    assert_eq!(world.requests(), 5);
+}
+
+#[tokio::test]
+async fn what_is_told_every_night_is_told_of_the_very_same_file_too() {
+    let guards = "guards = { max_source_shrink = 1 }";
+    let world = World { tenant: guards, ..World::of(3).await };
+    let rows = [("E1", 1, "Engineer"), ("E2", 2, "Engineer"), ("E3", 3, "Engineer")];
+    world.roster(&rows);
+    let _ = world.night(0).await;
+    world.roster(&rows[..2]);
+    for number in 1..4 {
+        let report = world.night(number).await;
+        let plan = report.tenants[0].plan.as_ref().unwrap();
+        assert_eq!((report.exit(), plan.leavers.len(), plan.users), (Exit::Done, 1, 2));
+    }
+    assert!(world.store().last_answer().unwrap().is_none());
+    assert_eq!(world.requests(), 3);
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_the_tenants_is_settled_too_until_it_moves_into_its_scope() {
+    let world = World { tenant: "scope = \"title != 'Guest'\"", ..World::of(4).await };
+    let rows = |last| [("E1", 1, "Engineer"), ("E2", 2, "Guest"), ("E3", 3, last)];
+    world.roster(&rows("Guest"));
+    let _ = world.night(0).await;
+    let quiet = world.night(1).await;
+    let plan = quiet.tenants[0].plan.as_ref().unwrap();
+    assert_eq!((plan.users, plan.leavers.len(), world.requests()), (1, 0, 1));
+    // Nothing of the guests was fresh, else this night were not remembered as a quiet one.
+    assert!(world.store().last_answer().unwrap().is_some());
+    assert_eq!(world.store().users().unwrap(), 1);
+
+    world.roster(&rows("Engineer"));
+    let joined = world.night(2).await;
+    assert_eq!((joined.tenants[0].results.read, world.requests()), (1, 2));
+    world.roster(&rows("Guest"));
+    let left = world.night(3).await;
+    assert_eq!(left.tenants[0].plan.as_ref().unwrap().leavers.len(), 1);
+    assert_eq!(world.requests(), 2);
 }

@@ -41,7 +41,7 @@ impl Pace {
     /// one that reads.
     pub(super) fn of_machine() -> Self {
         let workers = thread::available_parallelism().map_or(1, usize::from).min(4);
-        Self { bytes: 256 << 10, workers }
+        Self { bytes: 128 << 10, workers }
     }
 }
 
