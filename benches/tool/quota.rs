@@ -28,6 +28,12 @@ pub(crate) struct Options {
     /// Only the quotas of one tenant, not those of a hundred
     #[arg(long)]
     single: bool,
+    /// Only the quotas of a hundred tenants
+    #[arg(long, conflicts_with_all = ["single", "silence"])]
+    hundred: bool,
+    /// Only what follows a 429
+    #[arg(long, conflicts_with = "single")]
+    silence: bool,
     /// Exit with 1 when a figure is beyond its gate
     #[arg(long)]
     gate: bool,
@@ -36,12 +42,17 @@ pub(crate) struct Options {
 pub(crate) fn measure(options: &Options) -> Result<()> {
     let target = Target::start()?;
     let table = Table::begin();
-    use_of(options, &target, &table, 50, 1)?;
-    use_of(options, &target, &table, 500, 1)?;
-    if !options.single {
+    let Options { single, hundred, silence, .. } = *options;
+    if !hundred && !silence {
+        use_of(options, &target, &table, 50, 1)?;
+        use_of(options, &target, &table, 500, 1)?;
+    }
+    if !single && !silence {
         use_of(options, &target, &table, 50, 100)?;
     }
-    after_silence(options, &target, &table)?;
+    if !hundred {
+        after_silence(options, &target, &table)?;
+    }
     ensure!(!options.gate || table.held(), "a figure is beyond its gate");
     Ok(())
 }

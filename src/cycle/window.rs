@@ -3,7 +3,7 @@
 use crate::{
     config::TenantConfig,
     engine::retry::moment_after,
-    sender::{Clock, Pacer},
+    sender::{Clock, Pacer, RECORD_AGE_MAX},
     store::{Store, StoreError},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +17,8 @@ pub(super) fn pacer(
     clock: &Clock,
     now: Instant,
 ) -> Result<Pacer, StoreError> {
-    let (wall, timeout) = (clock.now(), config.request_timeout);
+    // From the record to the departure, and from there to the answer.
+    let (wall, timeout) = (clock.now(), RECORD_AGE_MAX + config.request_timeout);
     let sends = store.sends_since(before(wall, config.quota.per + timeout))?;
     let previous = store.runs(2)?.into_iter().nth(1);
     let ended = previous.map_or(Some(Timestamp::MIN), |run| run.ended);
@@ -31,7 +32,7 @@ pub(super) fn pacer(
 }
 
 /// When a recorded request can have reached the target at the latest: before it was given up, and
-/// before its run ended. A run that was killed (`ended` is `None`) may have sent what it had
+/// before its run ended, unless the clock was set back in between. A run that was killed (`ended` is `None`) may have sent what it had
 /// recorded at any time since.
 fn latest_arrival(
     recorded: Timestamp,
@@ -41,7 +42,8 @@ fn latest_arrival(
 ) -> Timestamp {
     match ended {
         None => now,
-        Some(ended) => moment_after(recorded, timeout).min(ended).max(recorded),
+        Some(ended) if ended < recorded => moment_after(recorded, RECORD_AGE_MAX),
+        Some(ended) => moment_after(recorded, timeout).min(ended),
     }
 }
 
@@ -63,6 +65,6 @@ mod tests {
         assert_eq!(arrival(Some(5)), at(5), "the run ended before the request would have");
         assert_eq!(arrival(Some(300)), at(60), "nobody waits longer for an answer");
         assert_eq!(arrival(None), at(500), "the run was killed");
-        assert_eq!(arrival(Some(-9)), at(0), "recorded after that run");
+        assert_eq!(arrival(Some(-9)), at(1), "the clock was set back");
     }
 }

@@ -19,6 +19,11 @@ const THROTTLE_FIRST: Duration = Duration::from_secs(2);
 const THROTTLE_MAX: Duration = Duration::from_mins(2);
 /// Least wait after any throttling: a target that says 0 still said "too many".
 const THROTTLE_FLOOR: Duration = Duration::from_secs(1);
+/// Added at most to a wait that the target named. Jitter keeps many clients from coming back at one
+/// moment that each of them worked out alike; here the target worked it out, for one tenant whose
+/// requests leave one after another. So only as much as keeps tenants of one target apart, and never
+/// less than was asked.
+const ASKED_SPREAD: Duration = Duration::from_millis(20);
 /// Least wait when the target named a time that cannot be read: neither an error nor zero.
 const INVALID_FLOOR: Duration = Duration::from_mins(1);
 /// Longest wait that a run sits out; after a longer one the tenant's run ends, and the time is
@@ -58,10 +63,7 @@ pub fn throttled(asked: RetryAfter, n: u32, now: Instant, dice: Dice) -> Duratio
         RetryAfter::Absent => backed_off(),
         RetryAfter::Invalid => INVALID_FLOOR.max(backed_off()),
         RetryAfter::Wait(wait) if wait.is_zero() => backed_off(),
-        RetryAfter::Wait(wait) => {
-            let spread = (wait / 10).clamp(Duration::from_secs(1), Duration::from_secs(30));
-            wait.saturating_add(dice.of(spread))
-        }
+        RetryAfter::Wait(wait) => wait.max(THROTTLE_FLOOR).saturating_add(dice.of(ASKED_SPREAD)),
     }
 }
 
@@ -224,6 +226,19 @@ mod tests {
         assert_eq!(asked(&[("retry-after", "Sat, 21 Nov 2026 11:00:00 GMT")]), wait(0));
         let least = throttled(wait(0), 0, instant(), Dice::new(0.0));
         assert_eq!(least, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn d02_a_time_that_was_named_is_kept_to_the_hundredth_and_never_undercut() {
+        for seconds in [1, 3, 600] {
+            let asked = Duration::from_secs(seconds);
+            for dice in [0.0, 0.5, 1.0] {
+                let waits = throttled(wait(seconds), 7, instant(), Dice::new(dice));
+                assert!(waits >= asked && waits <= asked + Duration::from_millis(20), "{waits:?}");
+            }
+        }
+        let unnamed = |dice| throttled(RetryAfter::Absent, 3, instant(), Dice::new(dice));
+        assert_eq!(unnamed(1.0), unnamed(0.0) + Duration::from_secs(16), "full jitter");
     }
 
     #[test]

@@ -293,12 +293,16 @@ impl Lane {
         asked: RetryAfter,
         recorder: &R,
     ) -> Result<(), String> {
-        let n = self.count_throttle(true);
         let now = Instant::now();
+        // What was under way when the gate closed brings the same silence, not a second one.
+        let n = if self.pacer.distrust(now) {
+            self.count_throttle(true)
+        } else {
+            self.shared().throttles_in_a_row.saturating_sub(1)
+        };
         let wait = retry::throttled(asked, n, now.into_std(), dice());
         tracing::info!(tenant = %self.tenant, wait_s = wait.as_secs(), "throttled");
         // Everybody stops at once; the record follows.
-        self.pacer.distrust();
         let within_run = wait.min(WAIT_IN_RUN_MAX);
         self.pacer.pause_until(now + within_run);
         let until = retry::moment_after(self.clock.now(), wait);

@@ -10,6 +10,7 @@ pub mod lane;
 pub mod pacer;
 mod secrets;
 
+pub(crate) use carrier::RECORD_AGE_MAX;
 pub use clock::Clock;
 pub use http::{Http, SetupError, Timeouts};
 pub use lane::{Delivered, End, Ended, Lane, Recorder, Tally};

@@ -1,16 +1,25 @@
 //! One tenant's quota, as a promise about every window.
 //!
-//! Three parts: governor hands out evenly spaced slots, one at a time and never two at once; a log
-//! of the last window stands guard over what really left; a gate holds everybody while the target
-//! has asked for silence. A slot that the scheduler woke up for too late is made good within
-//! 10 ms, so that timers do not eat the quota, and the guard still counts it.
+//! Four parts: governor hands out evenly spaced slots, one at a time and never two at once; each of
+//! them is a moment to leave at, given some time before, so that several requests are recorded in
+//! one go; a log of the last window stands guard over what really left; a gate holds everybody while
+//! the target has asked for silence. What comes too late for its moment is made good, at no more
+//! than twice the pace, so that timers and disks do not eat the quota, and the guard still counts it.
 //!
 //! The guard counts by arrival, which is what the target counts. Nobody here sees an arrival, but it
 //! lies between departure and answer. So a request under way counts until it is answered, and then
 //! as if it had arrived only then. That is certain, and costs a share of the quota as large as the
 //! answer's time is in the window. Once enough answers have been seen, what the quickest of them took
-//! is taken for the target's own time, and a request counts as arrived that much before its answer;
-//! a target that throttles all the same ends that trust for the run.
+//! is taken for the target's own time, and a request counts as arrived that much before its answer.
+//! What of that time was spent on the way there is no error as long as the next request takes it too.
+//! So the fewer answers have been seen, and the more unlike they are, the less is trusted.
+//!
+//! A target that throttles all the same may have shown that trust wrong, or have a reason of its own,
+//! and nobody can tell which from one answer. So what was learnt is forgotten, also because a refusal
+//! is answered quicker than anything else, and learnt anew from as many answers as at first: certain
+//! again for a second or two, at a few per cent of the pace. If it throttles again soon after, twice
+//! as many are needed, and so on: who is throttled for trusting stops trusting, and one odd refusal
+//! in a night costs nothing that could be measured. Refusals of one silence are one.
 
 use crate::model::Rate;
 use governor::{
@@ -22,7 +31,7 @@ use governor::{
 };
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BinaryHeap, VecDeque},
     num::NonZeroU32,
     ops::Add,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -33,16 +42,24 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Share of the quota that the even spacing uses. The rest takes up the difference between when a
-/// request leaves and when it arrives.
-const SHARE: f64 = 0.99;
+/// Share of the quota that the even spacing uses. The guard alone would keep the promise; what is
+/// left free keeps it from holding up requests that are recorded already.
+const SHARE: f64 = 0.996;
 /// A late slot is made good up to here, and what is later is lost.
-const LATE_MAX: Duration = Duration::from_millis(10);
-/// Added to the window, for what the quickest request spent on its way.
-const MARGIN: Duration = Duration::from_millis(2);
+const LATE_MAX: Duration = Duration::from_millis(100);
+/// Slots are given so long before their moment, which is time to record what is to leave then.
+const LEAD: Duration = Duration::from_millis(20);
+/// And with the first of them all others that are due within so much more.
+const BUNDLE: Duration = Duration::from_millis(200);
+/// A departure that is late through a timer leaves the next one where it was.
+const TIMER: Duration = Duration::from_millis(10);
+/// Added to the window, for clocks and timers.
+const MARGIN: Duration = Duration::from_millis(3);
 
 /// Answers of which the quickest tells the target's own time. The first ones wait for connections.
 const ANSWERS_LEAST: u32 = 64;
+/// As many as that are never needed, however often the target throttles.
+const ANSWERS_MOST: u32 = 1 << 16;
 
 /// The quota of one tenant. Shared by all that send to it, retries and reads included.
 #[derive(Debug)]
@@ -51,6 +68,7 @@ pub struct Pacer {
     /// Whoever holds it has the next turn; fair, so first come, first served.
     turn: tokio::sync::Mutex<Slots>,
     log: Mutex<Log>,
+    leaving: Mutex<Leaving>,
     /// Told when a request that was under way has been answered.
     answered: Notify,
     gate: watch::Sender<Instant>,
@@ -68,43 +86,67 @@ impl Pacer {
         Self {
             quota,
             turn: tokio::sync::Mutex::new(Slots::new(quota, last, now)),
-            log: Mutex::new(Log { under_way: 0, arrivals, answers: 0, quickest: Duration::MAX }),
+            log: Mutex::new(Log { under_way: 0, arrivals, trust: Trust::new() }),
+            leaving: Mutex::new(Leaving { dues: VecDeque::new(), last: None }),
             answered: Notify::new(),
             gate: watch::channel(now).0,
         }
     }
 
     /// Waits for a slot. What is to be recorded before the request leaves is recorded after this
-    /// and before [`Self::depart`].
+    /// and before [`Self::depart`], which waits for the moment of the slot.
     pub async fn slot(&self) {
         let mut turn = self.turn.lock().await;
         loop {
             self.open().await;
-            let due = turn.next(Instant::now());
-            match due {
-                None => return,
-                Some(due) => self.wait(due).await,
+            let now = Instant::now();
+            let due = turn.due(now, self.paused_until());
+            if due <= turn.given_until {
+                turn.take();
+                self.leaving().dues.push_back(due);
+                return;
+            }
+            let given = due.checked_sub(LEAD).unwrap_or(due);
+            if given <= now {
+                turn.given_until = due.max(now) + BUNDLE;
+            } else {
+                self.wait(given).await;
             }
         }
     }
 
-    /// Waits until one more request may arrive within the window, and counts it as under way until
-    /// the departure is dropped.
+    /// Waits for the moment of the oldest slot, and until one more request may arrive within the
+    /// window; counts it as under way until the departure is dropped.
     pub async fn depart(&self) -> Departure<'_> {
         loop {
             self.open().await;
+            let moment = self.leaving().next(Instant::now(), self.quota.interval() / 2);
+            // A pause in between makes all moments void.
+            if !self.wait(moment).await {
+                continue;
+            }
+            if let Some(departure) = self.join_window().await {
+                return departure;
+            }
+        }
+    }
+
+    /// `None` when the gate closed before there was room.
+    async fn join_window(&self) -> Option<Departure<'_>> {
+        while self.paused_until() <= Instant::now() {
             // Listened to before the look, so that no answer in between is missed.
             let answered = self.answered.notified();
             let full = self.count(Instant::now());
             match full {
-                None => return Departure { pacer: self, left: Instant::now() },
+                None => return Some(Departure { pacer: self, left: Instant::now() }),
                 Some(Full::Until(free)) => tokio::select! {
-                    () = self.wait(free) => {}
+                    _ = self.wait(free) => {}
                     () = answered => {}
                 },
                 Some(Full::UntilAnswered) => answered.await,
             }
         }
+        None
     }
 
     /// Nobody of this tenant sends before that moment. Never shortens an earlier pause.
@@ -118,9 +160,13 @@ impl Pacer {
         });
     }
 
-    /// The target throttled: from now on a request counts until it is answered.
-    pub fn distrust(&self) {
-        self.log().quickest = Duration::ZERO;
+    /// The target throttled: a request counts until it is answered, until enough was learnt anew.
+    /// Called before the pause that it brings; says whether that is a new silence, which it is not
+    /// for what was under way when the gate closed.
+    pub fn distrust(&self, now: Instant) -> bool {
+        let is_new = self.paused_until() <= now;
+        self.log().trust.forget(is_new);
+        is_new
     }
 
     /// Until when the gate is closed.
@@ -143,12 +189,15 @@ impl Pacer {
         }
     }
 
-    /// Sleeps, but comes back early when the gate closes, so that no slot is taken out of turn.
-    async fn wait(&self, until: Instant) {
+    /// Sleeps, but comes back early when the gate closes; false then.
+    async fn wait(&self, until: Instant) -> bool {
+        if until <= Instant::now() {
+            return true;
+        }
         let mut gate = self.gate.subscribe();
         tokio::select! {
-            () = sleep_until(until) => {}
-            _ = gate.changed() => {}
+            () = sleep_until(until) => true,
+            _ = gate.changed() => false,
         }
     }
 
@@ -171,13 +220,15 @@ impl Pacer {
         let took = left.elapsed();
         {
             let mut log = self.log();
-            log.quickest = log.quickest.min(took);
-            log.answers = log.answers.saturating_add(1);
-            let at_target = if log.answers > ANSWERS_LEAST { log.quickest } else { Duration::ZERO };
+            let at_target = log.trust.learn(took);
             log.under_way = log.under_way.saturating_sub(1);
             log.arrivals.push(Reverse(left + took.saturating_sub(at_target)));
         }
         self.answered.notify_waiters();
+    }
+
+    fn leaving(&self) -> MutexGuard<'_, Leaving> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
@@ -206,9 +257,70 @@ struct Log {
     under_way: usize,
     /// When the answered ones arrived at the latest, earliest first.
     arrivals: BinaryHeap<Reverse<Instant>>,
+    trust: Trust,
+}
+
+/// What is known of the time that the target itself takes.
+#[derive(Debug)]
+struct Trust {
+    /// Since the target throttled.
     answers: u32,
-    /// Shortest time from departure to answer; zero once the target has throttled.
+    needed: u32,
     quickest: Duration,
+    /// By how much answers are slower than that, on average over some of them.
+    spread: Duration,
+}
+
+impl Trust {
+    fn new() -> Self {
+        Self { answers: 0, needed: ANSWERS_LEAST, quickest: Duration::MAX, spread: Duration::ZERO }
+    }
+
+    /// Takes in an answer; how long before it the request arrived at the latest.
+    fn learn(&mut self, took: Duration) -> Duration {
+        self.quickest = self.quickest.min(took);
+        self.answers = self.answers.saturating_add(1);
+        let slower = took.saturating_sub(self.quickest);
+        self.spread = self.spread * 15 / 16 + slower / 16;
+        if self.answers <= self.needed {
+            return Duration::ZERO;
+        }
+        let unseen = f64::from(self.needed) / f64::from(self.answers) / 4.0;
+        self.quickest.saturating_sub(self.quickest.mul_f64(unseen) + self.spread / 4)
+    }
+
+    fn forget(&mut self, is_new: bool) {
+        let again = self.answers < self.needed.saturating_mul(2);
+        let needed = match (is_new, again) {
+            (false, _) => self.needed,
+            (true, true) => self.needed.saturating_mul(2).min(ANSWERS_MOST),
+            (true, false) => ANSWERS_LEAST,
+        };
+        *self = Self { needed, ..Self::new() };
+    }
+}
+
+/// When those leave that have a slot.
+#[derive(Debug)]
+struct Leaving {
+    /// Moments of the slots whose requests have not asked to leave yet.
+    dues: VecDeque<Instant>,
+    /// The moment that was given last.
+    last: Option<Instant>,
+}
+
+impl Leaving {
+    /// A moment that is long past is void: its request is late, or will never leave.
+    fn next(&mut self, now: Instant, apart: Duration) -> Instant {
+        while self.dues.front().is_some_and(|due| *due + LATE_MAX < now) {
+            self.dues.pop_front();
+        }
+        let recent = now.checked_sub(TIMER).unwrap_or(now);
+        let due = self.dues.pop_front().unwrap_or(now).max(recent);
+        let moment = self.last.map_or(due, |last| due.max(last + apart));
+        self.last = Some(moment);
+        moment
+    }
 }
 
 enum Full {
@@ -223,6 +335,8 @@ struct Slots {
     clock: AskedAt,
     /// When the next slot was promised; the past, when it is free.
     due: Instant,
+    /// Slots that are due until then are given at once.
+    given_until: Instant,
 }
 
 impl Slots {
@@ -234,27 +348,28 @@ impl Slots {
             .unwrap_or_else(|| Quota::per_second(quota.requests))
             .allow_burst(NonZeroU32::MIN);
         let limiter = RateLimiter::direct_with_clock(spaced, clock.clone());
+        let mut slots = Self { limiter, clock, due: start, given_until: start };
         if last.is_some() {
             // The slot of the last request of the run before.
-            let _ = limiter.check();
+            slots.take();
         }
-        Self { limiter, clock, due: start }
+        slots
     }
 
-    /// Takes the slot if it is there, else says when it will be.
-    fn next(&mut self, now: Instant) -> Option<Instant> {
-        let asked = self.due.max(now.checked_sub(LATE_MAX).unwrap_or(now)).min(now);
-        self.clock.set(asked);
-        match self.limiter.check() {
-            Ok(()) => {
-                self.due = asked;
-                None
-            }
-            Err(not_until) => {
-                self.due = asked + not_until.wait_time_from(Moment(asked));
-                // A slot that is due by now is taken at its own moment, and so made good.
-                if self.due <= now { self.next(now) } else { Some(self.due) }
-            }
+    /// When the next slot is due: at most [`LATE_MAX`] ago, and not while nobody was to send.
+    fn due(&mut self, now: Instant, opened: Instant) -> Instant {
+        let earliest = now.checked_sub(LATE_MAX).unwrap_or(now).max(opened.min(now));
+        self.due = self.due.max(earliest);
+        self.due
+    }
+
+    /// Takes the slot that is due, and asks when the next one will be.
+    fn take(&mut self) {
+        // Found to be free when it was made the next one.
+        self.clock.set(self.due);
+        let _ = self.limiter.check();
+        if let Err(not_until) = self.limiter.check() {
+            self.due += not_until.wait_time_from(Moment(self.due));
         }
     }
 }
@@ -383,6 +498,104 @@ mod tests {
         assert!(start.elapsed() >= Duration::from_secs(3));
     }
 
+    /// Has requests leave, each answered 50 ms later, for so many seconds from now; when they reached
+    /// the target, in ms from `start`.
+    async fn send_for(pacer: &Arc<Pacer>, start: Instant, seconds: u64) -> Vec<u128> {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        let mut tasks = JoinSet::new();
+        for _ in 0..16 {
+            let pacer = pacer.clone();
+            tasks.spawn(async move {
+                let mut left = Vec::new();
+                while Instant::now() < end {
+                    pacer.slot().await;
+                    sleep(Duration::from_millis(5)).await;
+                    let departure = pacer.depart().await;
+                    left.push(start.elapsed().as_millis());
+                    sleep(Duration::from_millis(50)).await;
+                    drop(departure);
+                }
+                left
+            });
+        }
+        let mut left = tasks.join_all().await.concat();
+        left.sort_unstable();
+        left
+    }
+
+    fn throttled(pacer: &Pacer, seconds: u64) -> bool {
+        let now = Instant::now();
+        let is_new = pacer.distrust(now);
+        pacer.pause_until(now + Duration::from_secs(seconds));
+        is_new
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_throttling_costs_the_pace_for_two_seconds_at_most() {
+        let pacer = Arc::new(Pacer::new(rate("50/s"), &[], Instant::now()));
+        let start = Instant::now();
+        let mut left = send_for(&pacer, start, 8).await;
+        assert!(throttled(&pacer, 3));
+        assert!(!throttled(&pacer, 3), "of the same silence");
+        let end = (Instant::now() + Duration::from_secs(3) - start).as_millis();
+        left.extend(send_for(&pacer, start, 25).await);
+        assert!(most_in_any_window(&left, 1000) <= 50);
+        let used = left.iter().filter(|ms| (end + 2_000..end + 17_000).contains(ms)).count();
+        assert!(used * 100 >= 15 * 50 * 98, "{used} of 750");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_throttled_again_and_again_counts_until_the_answer_for_longer_each_time() {
+        let pacer = Arc::new(Pacer::new(rate("50/s"), &[], Instant::now()));
+        let start = Instant::now();
+        for needed in [2, 4, 8, 16] {
+            assert!(throttled(&pacer, 1));
+            assert_eq!(pacer.log().trust.needed, needed * ANSWERS_LEAST);
+            sleep(Duration::from_secs(2)).await;
+        }
+        let began = start.elapsed().as_millis();
+        let left = send_for(&pacer, start, 10).await;
+        let cautious = left.iter().filter(|ms| (began + 1_000..began + 9_000).contains(ms)).count();
+        assert!((370..390).contains(&cautious), "{cautious}");
+        // Until twice as many answers were clean.
+        send_for(&pacer, start, 40).await;
+        assert!(throttled(&pacer, 1));
+        assert_eq!(pacer.log().trust.needed, ANSWERS_LEAST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slots_given_before_a_pause_bring_no_burst_after_it() {
+        let pacer = Arc::new(Pacer::new(rate("50/s"), &[], Instant::now()));
+        let start = Instant::now();
+        for _ in 0..8 {
+            pacer.slot().await;
+        }
+        assert!(start.elapsed() <= Duration::from_millis(1), "given in one go");
+        pacer.pause_until(start + Duration::from_secs(3));
+        let left = send_for(&pacer, start, 4).await;
+        assert!(left[0] >= 3_000);
+        assert!(most_in_any_window(&left, 100) <= 11, "{left:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_busy_disk_held_up_is_made_good() {
+        let pacer = Arc::new(Pacer::new(rate("50/s"), &[], Instant::now()));
+        let start = Instant::now();
+        let busy = async {
+            loop {
+                sleep(Duration::from_millis(700)).await;
+                let _turn = pacer.turn.lock().await;
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let left = tokio::select! {
+            left = send_for(&pacer, start, 20) => left,
+            () = busy => Vec::new(),
+        };
+        assert!(most_in_any_window(&left, 1000) <= 50);
+        assert!(left.len() >= 980, "{}", left.len());
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
@@ -395,7 +608,7 @@ mod tests {
                 .enable_time().start_paused(true).build().unwrap();
             let arrivals = runtime.block_on(async {
                 let pacer = Arc::new(Pacer::new(quota, &[], Instant::now()));
-                pacer.distrust();
+                pacer.distrust(Instant::now());
                 let start = Instant::now();
                 let mut tasks = JoinSet::new();
                 for (before, way) in ways {

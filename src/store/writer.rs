@@ -8,6 +8,7 @@ use std::{
         mpsc::{self, Receiver, Sender},
     },
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 /// Told once the entries are on the disk, or will not be. Runs on the writer's thread: it should
@@ -16,6 +17,11 @@ pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// Most submissions that share one commit, so that the first of them does not wait for long.
 const GROUP_MAX: usize = 512;
+/// Nothing leaves because of an outcome, so outcomes wait for company: so many times what the last
+/// commit took, which is next to nothing on a disk at rest, and leaves it to others where many
+/// tenants share it.
+const PATIENCE: u32 = 4;
+const PATIENCE_MAX: Duration = Duration::from_millis(50);
 
 /// Commits what is submitted in the order of submission, as much as has come in at a time. Under
 /// load many outcomes share one sync of the disk. The queue is as long as there are submissions
@@ -65,16 +71,28 @@ impl Writer {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "how long a commit takes is known to nobody else")]
 fn write_all(mut store: Store, submissions: &Receiver<Submission>, commits: &AtomicU64) -> Store {
+    let mut patience = Duration::ZERO;
     while let Ok(first) = submissions.recv() {
+        let deadline = Instant::now() + patience;
+        let mut can_wait = first.can_wait();
         let mut entries = first.entries;
         let mut waiting = vec![first.done];
         while waiting.len() < GROUP_MAX {
-            let Ok(next) = submissions.try_recv() else { break };
+            let left = if can_wait {
+                deadline.saturating_duration_since(Instant::now())
+            } else {
+                Duration::ZERO
+            };
+            let Some(next) = next_within(submissions, left) else { break };
+            can_wait &= next.can_wait();
             entries.extend(next.entries);
             waiting.push(next.done);
         }
+        let began = Instant::now();
         let result = store.commit(&entries);
+        patience = (began.elapsed() * PATIENCE).min(PATIENCE_MAX);
         if result.is_ok() {
             commits.fetch_add(1, Ordering::Relaxed);
         }
@@ -83,4 +101,19 @@ fn write_all(mut store: Store, submissions: &Receiver<Submission>, commits: &Ato
         }
     }
     store
+}
+
+fn next_within(submissions: &Receiver<Submission>, time: Duration) -> Option<Submission> {
+    let there = submissions.try_recv();
+    if time.is_zero() { there.ok() } else { there.or_else(|_| submissions.recv_timeout(time)).ok() }
+}
+
+impl Submission {
+    /// Nobody waits for these before something leaves.
+    fn can_wait(&self) -> bool {
+        self.entries.iter().all(|entry| match entry {
+            Entry::Outcome(_) => true,
+            Entry::Intent(_) | Entry::Sent { .. } | Entry::Pause { .. } => false,
+        })
+    }
 }
