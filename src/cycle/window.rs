@@ -32,8 +32,8 @@ pub(super) fn pacer(
 }
 
 /// When a recorded request can have reached the target at the latest: before it was given up, and
-/// before its run ended, unless the clock was set back in between. A run that was killed (`ended` is `None`) may have sent what it had
-/// recorded at any time since.
+/// before its run ended, unless the clock was set back in between. A run that was killed (`ended` is
+/// `None`) may have sent what it had recorded at any time since.
 fn latest_arrival(
     recorded: Timestamp,
     ended: Option<Timestamp>,
