@@ -103,17 +103,53 @@ impl Journal {
         Ok((writer.finish()?, results))
     }
 
-    async fn write(&self, entry: Entry) -> Result<(), String> {
+    async fn write(&self, entries: Vec<Entry>) -> Result<(), String> {
         let (done, written) = oneshot::channel();
         let done = Box::new(move |result| {
             // Nobody listens any more only when the task was torn down with the process.
             let _ = done.send(result);
         });
-        self.writer.submit(vec![entry], done);
+        self.writer.submit(entries, done);
         match written.await {
             Ok(result) => result.map_err(|error| error.to_string()),
             Err(_) => Err("the state is no longer written".to_owned()),
         }
+    }
+
+    fn intent(&self, operation: &Operation, at: Timestamp) -> (u64, Entry) {
+        let operation_id = self.next_operation.fetch_add(1, Ordering::Relaxed);
+        let Operation { key, remote_id, action } = operation;
+        let intent = Intent {
+            operation_id,
+            run: self.run.clone(),
+            key: key.clone(),
+            remote_id: remote_id.clone(),
+            action: action.into(),
+            edits: edits_of(operation).to_vec(),
+            at,
+        };
+        (operation_id, Entry::Intent(intent))
+    }
+
+    fn outcome(&self, operation_id: u64, operation: &Operation, end: End) -> Entry {
+        let wishes = self.wishes.get(&operation.key);
+        let learned = wishes.map(|wishes| learn(wishes, operation, &end.outcome));
+        let Learned { fingerprint, refused } = learned.unwrap_or_default();
+        self.count(operation, &end);
+        let End { outcome, status, requests, at } = end;
+        Entry::Outcome(Box::new(Conclusion {
+            operation_id,
+            key: operation.key.clone(),
+            remote_id: operation.remote_id.clone(),
+            outcome,
+            edits: edits_of(operation).to_vec(),
+            status,
+            attempts: requests,
+            at,
+            fingerprint,
+            refused,
+            keep: self.keep.clone(),
+        }))
     }
 
     fn results(&self) -> MutexGuard<'_, Results> {
@@ -208,23 +244,13 @@ fn edits_of(operation: &Operation) -> &[Edit] {
 
 impl Recorder for Journal {
     async fn intend(&self, operation: &Operation, at: Timestamp) -> Result<u64, String> {
-        let operation_id = self.next_operation.fetch_add(1, Ordering::Relaxed);
-        let Operation { key, remote_id, action } = operation;
-        let intent = Intent {
-            operation_id,
-            run: self.run.clone(),
-            key: key.clone(),
-            remote_id: remote_id.clone(),
-            action: action.into(),
-            edits: edits_of(operation).to_vec(),
-            at,
-        };
-        self.write(Entry::Intent(intent)).await?;
+        let (operation_id, intent) = self.intent(operation, at);
+        self.write(vec![intent]).await?;
         Ok(operation_id)
     }
 
     async fn again(&self, operation_id: u64, at: Timestamp) -> Result<(), String> {
-        self.write(Entry::Sent { operation_id, at }).await
+        self.write(vec![Entry::Sent { operation_id, at }]).await
     }
 
     async fn settle(
@@ -233,29 +259,25 @@ impl Recorder for Journal {
         operation: &Operation,
         end: End,
     ) -> Result<(), String> {
-        let wishes = self.wishes.get(&operation.key);
-        let learned = wishes.map(|wishes| learn(wishes, operation, &end.outcome));
-        let Learned { fingerprint, refused } = learned.unwrap_or_default();
-        self.count(operation, &end);
-        let End { outcome, status, requests, at } = end;
-        let conclusion = Conclusion {
-            operation_id,
-            key: operation.key.clone(),
-            remote_id: operation.remote_id.clone(),
-            outcome,
-            edits: edits_of(operation).to_vec(),
-            status,
-            attempts: requests,
-            at,
-            fingerprint,
-            refused,
-            keep: self.keep.clone(),
-        };
-        self.write(Entry::Outcome(Box::new(conclusion))).await
+        self.write(vec![self.outcome(operation_id, operation, end)]).await
+    }
+
+    async fn settle_and_intend(
+        &self,
+        operation_id: u64,
+        operation: &Operation,
+        end: End,
+        next: &Operation,
+        at: Timestamp,
+    ) -> Result<u64, String> {
+        let outcome = self.outcome(operation_id, operation, end);
+        let (next_id, intent) = self.intent(next, at);
+        self.write(vec![outcome, intent]).await?;
+        Ok(next_id)
     }
 
     async fn pause(&self, until: Timestamp, why: String) -> Result<(), String> {
-        self.write(Entry::Pause { until, why }).await
+        self.write(vec![Entry::Pause { until, why }]).await
     }
 }
 
