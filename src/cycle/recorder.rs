@@ -84,13 +84,14 @@ struct Learned {
 
 impl Journal {
     pub(super) fn new(
-        store: Store,
+        mut store: Store,
         run: RunId,
         wishes: BTreeMap<UserKey, Wishes>,
         keep: BTreeSet<AttrPath>,
         results: Results,
     ) -> Result<Self, StoreError> {
         let next_operation = AtomicU64::new(store.last_operation()? + 1);
+        store.make_ready(wishes.len())?;
         let writer = Writer::spawn(store);
         let results = Mutex::new(results);
         Ok(Self { writer, run, next_operation, wishes, keep, results })
@@ -284,7 +285,10 @@ impl Recorder for Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{RemoteId, Value};
+    use crate::{
+        model::{RemoteId, TenantId, Value},
+        store::{Holder, JournalFilter},
+    };
 
     fn attributes(pairs: &[(&str, &str)]) -> Attributes {
         pairs.iter().map(|(path, text)| (AttrPath::new(path), Some(Value::from(*text)))).collect()
@@ -332,5 +336,43 @@ mod tests {
         let rewritten = learned(&[("givenName", "Ann")], &[("givenName", "ANN")]);
         assert_eq!(rewritten.fingerprint, Some(Fingerprint(7)));
         assert!(rewritten.refused.unwrap() == attributes(&[("givenName", "Ann")]));
+    }
+
+    fn read_of(user: &str) -> Operation {
+        let (key, remote_id) = (UserKey::parse(user).unwrap(), RemoteId::parse(user).unwrap());
+        Operation { key, remote_id, action: Action::Read }
+    }
+
+    #[tokio::test]
+    async fn inv2_an_outcome_and_the_next_intent_are_on_the_disk_together_when_a_kill_comes() {
+        let (here, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let tenant = TenantId::parse("acme").unwrap();
+        let at = Timestamp::UNIX_EPOCH;
+        let open = |dir: &tempfile::TempDir| {
+            let holder = Holder { pid: 1, host: "hr-01".to_owned(), since: at };
+            Store::open(dir.path(), &tenant, &holder).unwrap()
+        };
+        let run = RunId::parse("0192f0c1-2a3b-7c4d-8e5f-001122334455").unwrap();
+        let (wishes, keep) = (BTreeMap::new(), BTreeSet::new());
+        let journal = Journal::new(open(&here), run, wishes, keep, Results::default()).unwrap();
+        let (first, next) = (read_of("E1"), read_of("E2"));
+        let intent = journal.intend(&first, at).await.unwrap();
+        let shown = attributes(&[("title", "Clerk")]);
+        let outcome = Outcome::Settled { shown, unverified: false };
+        let end = End { outcome, status: Some(200), requests: 1, at };
+        let next_intent = journal.settle_and_intend(intent, &first, end, &next, at).await.unwrap();
+        assert_eq!(journal.writer.commits(), 2);
+        // What a kill leaves behind.
+        for ending in ["db", "db-wal"] {
+            let name = format!("acme.{ending}");
+            std::fs::copy(here.path().join(&name), copied.path().join(&name)).unwrap();
+        }
+        let store = open(&copied);
+        let filter = JournalFilter { key: None, run: None, limit: 9 };
+        let ended: Vec<u64> =
+            store.journal(&filter).unwrap().iter().map(|row| row.operation_id).collect();
+        let open: Vec<u64> =
+            store.open_intents().unwrap().iter().map(|intent| intent.operation_id).collect();
+        assert_eq!((ended, open), (vec![intent], vec![next_intent]));
     }
 }

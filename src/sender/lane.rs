@@ -452,6 +452,14 @@ mod tests {
         }
     }
 
+    fn read_of(user: &str) -> Operation {
+        Operation {
+            key: UserKey::parse(user).unwrap(),
+            remote_id: RemoteId::parse("3fa85f64-5717-4562-b3fc-000000000001").unwrap(),
+            action: Action::Read,
+        }
+    }
+
     /// A lane to a port where nobody listens.
     fn lane(quota: &str, stop: watch::Receiver<bool>) -> Arc<Lane> {
         let table = serde_json::json!({ "base_url": "http://127.0.0.1:9" });
@@ -478,11 +486,7 @@ mod tests {
     async fn inv7_a_request_that_is_held_up_before_it_leaves_is_recorded_once_more() {
         let (_stop, stopped) = watch::channel(false);
         let lane = lane("1/10s", stopped);
-        let operation = Operation {
-            key: UserKey::parse("E1").unwrap(),
-            remote_id: RemoteId::parse("3fa85f64-5717-4562-b3fc-000000000001").unwrap(),
-            action: Action::Read,
-        };
+        let operation = read_of("E1");
         let times = Arc::new(Times::default());
         let under_way = lane.pacer.depart().await;
         let answer = async {
@@ -493,5 +497,54 @@ mod tests {
         let _ = tokio::join!(deliver, answer);
         let times = times.0.lock().unwrap();
         assert_eq!(times[..2], [0, 15], "{times:?}");
+    }
+
+    /// Takes the first outcome and is killed before it has written it.
+    struct Killed;
+
+    impl Recorder for Killed {
+        async fn intend(&self, _: &Operation, _: Timestamp) -> Result<u64, String> {
+            Ok(1)
+        }
+
+        async fn again(&self, intent: u64, _: Timestamp) -> Result<(), String> {
+            assert_eq!(intent, 1);
+            Ok(())
+        }
+
+        async fn settle(&self, _: u64, _: &Operation, _: End) -> Result<(), String> {
+            std::future::pending().await
+        }
+
+        async fn settle_and_intend(
+            &self,
+            _: u64,
+            _: &Operation,
+            _: End,
+            _: &Operation,
+            _: Timestamp,
+        ) -> Result<u64, String> {
+            std::future::pending().await
+        }
+
+        async fn pause(&self, _: Timestamp, _: String) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn inv1_nothing_leaves_while_the_outcome_before_it_and_its_intent_are_being_written() {
+        for quota in ["1000/s", "1/20s"] {
+            let (_stop, stopped) = watch::channel(false);
+            let lane = lane(quota, stopped);
+            let operations = vec![read_of("E1"), read_of("E2")];
+            let killed = Arc::new(Killed);
+            let deliver = lane.deliver(operations, &killed, Arc::new(|_| ()));
+            let waited = tokio::time::timeout(Duration::from_mins(30), deliver).await;
+            assert!(waited.is_err());
+            let reads = lane.shared().tally.reads;
+            let attempts = u64::from(retry::ATTEMPTS_MAX);
+            assert_eq!(reads, attempts, "{quota}");
+        }
     }
 }

@@ -7,8 +7,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc::{self, Receiver, Sender},
     },
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    thread::JoinHandle,
 };
 
 /// Told once the entries are on the disk, or will not be. Runs on the writer's thread: it should
@@ -17,11 +16,6 @@ pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// Most submissions that share one commit, so that the first of them does not wait for long.
 const GROUP_MAX: usize = 512;
-
-/// Longest wait for more submissions to share a commit with.
-const PATIENCE_MAX: Duration = Duration::from_millis(1);
-/// How often it is looked meanwhile.
-const NAPS: u32 = 4;
 
 /// Commits what is submitted in the order of submission, as much as has come in at a time. Under
 /// load many outcomes share one sync of the disk. The queue is as long as there are submissions
@@ -43,7 +37,7 @@ impl Writer {
         let (queue, submissions) = mpsc::channel();
         let commits = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&commits);
-        let thread = thread::spawn(move || write_all(store, &submissions, &counter));
+        let thread = std::thread::spawn(move || write_all(store, &submissions, &counter));
         Self { queue, commits, thread }
     }
 
@@ -72,18 +66,15 @@ impl Writer {
 }
 
 fn write_all(mut store: Store, submissions: &Receiver<Submission>, commits: &AtomicU64) -> Store {
-    let mut last = Last { submissions: 0, took: Duration::ZERO };
     while let Ok(first) = submissions.recv() {
         let mut entries = first.entries;
         let mut waiting = vec![first.done];
-        gather(submissions, &last, |next| {
+        while waiting.len() < GROUP_MAX {
+            let Ok(next) = submissions.try_recv() else { break };
             entries.extend(next.entries);
             waiting.push(next.done);
-            waiting.len()
-        });
-        let begun = Instant::now();
+        }
         let result = store.commit(&entries);
-        last = Last { submissions: waiting.len(), took: begun.elapsed() };
         if result.is_ok() {
             commits.fetch_add(1, Ordering::Relaxed);
         }
@@ -92,33 +83,4 @@ fn write_all(mut store: Store, submissions: &Receiver<Submission>, commits: &Ato
         }
     }
     store
-}
-
-/// What the last commit was like.
-struct Last {
-    submissions: usize,
-    took: Duration,
-}
-
-/// Takes what has come in. When that is less than last time, more is on its way, most likely: then
-/// it waits, but never for longer than a commit takes.
-fn gather(
-    submissions: &Receiver<Submission>,
-    last: &Last,
-    mut take: impl FnMut(Submission) -> usize,
-) {
-    let patience = last.took.min(PATIENCE_MAX);
-    let begun = Instant::now();
-    let mut gathered = 1;
-    loop {
-        while gathered < GROUP_MAX {
-            let Ok(next) = submissions.try_recv() else { break };
-            gathered = take(next);
-        }
-        if gathered >= last.submissions.min(GROUP_MAX) || begun.elapsed() >= patience {
-            return;
-        }
-        // Not woken up by each that comes.
-        thread::sleep(patience / NAPS);
-    }
 }
