@@ -824,6 +824,29 @@ fn g01_a_tag_names_a_user_within_one_file_only() {
     assert_eq!(tag, open(here.path()).tag(&key("E1")));
 }
 
+#[test]
+fn e05_what_a_log_was_prepared_with_means_nothing_after_a_kill() {
+    let (here, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let length = || fs::metadata(here.path().join("acme.db-wal")).unwrap().len();
+    let mut store = store_with_e1(here.path());
+    store.make_ready(999).unwrap();
+    assert_eq!(length(), 0, "not for a few operations");
+    store.make_ready(1000).unwrap();
+    let prepared = length();
+    assert!(prepared > 4_000_000);
+    store.commit(&[intent(1, "E1", vec![])]).unwrap();
+    assert_eq!(length(), prepared);
+    for name in ["acme.db", "acme.db-wal"] {
+        fs::copy(here.path().join(name), copied.path().join(name)).unwrap();
+    }
+    assert_eq!(open(copied.path()).open_intents().unwrap().len(), 1);
+    store.end_run(&run(), "{}", at(1)).unwrap();
+    assert_eq!(length(), 0);
+    store.make_ready(1000).unwrap();
+    drop(store);
+    assert_eq!(open(here.path()).open_intents().unwrap().len(), 1);
+}
+
 // ---- the writer
 
 #[test]

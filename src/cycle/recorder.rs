@@ -84,13 +84,14 @@ struct Learned {
 
 impl Journal {
     pub(super) fn new(
-        store: Store,
+        mut store: Store,
         run: RunId,
         wishes: BTreeMap<UserKey, Wishes>,
         keep: BTreeSet<AttrPath>,
         results: Results,
     ) -> Result<Self, StoreError> {
         let next_operation = AtomicU64::new(store.last_operation()? + 1);
+        store.make_ready(wishes.len())?;
         let writer = Writer::spawn(store);
         let results = Mutex::new(results);
         Ok(Self { writer, run, next_operation, wishes, keep, results })
@@ -103,17 +104,53 @@ impl Journal {
         Ok((writer.finish()?, results))
     }
 
-    async fn write(&self, entry: Entry) -> Result<(), String> {
+    async fn write(&self, entries: Vec<Entry>) -> Result<(), String> {
         let (done, written) = oneshot::channel();
         let done = Box::new(move |result| {
             // Nobody listens any more only when the task was torn down with the process.
             let _ = done.send(result);
         });
-        self.writer.submit(vec![entry], done);
+        self.writer.submit(entries, done);
         match written.await {
             Ok(result) => result.map_err(|error| error.to_string()),
             Err(_) => Err("the state is no longer written".to_owned()),
         }
+    }
+
+    fn intent(&self, operation: &Operation, at: Timestamp) -> (u64, Entry) {
+        let operation_id = self.next_operation.fetch_add(1, Ordering::Relaxed);
+        let Operation { key, remote_id, action } = operation;
+        let intent = Intent {
+            operation_id,
+            run: self.run.clone(),
+            key: key.clone(),
+            remote_id: remote_id.clone(),
+            action: action.into(),
+            edits: edits_of(operation).to_vec(),
+            at,
+        };
+        (operation_id, Entry::Intent(intent))
+    }
+
+    fn outcome(&self, operation_id: u64, operation: &Operation, end: End) -> Entry {
+        let wishes = self.wishes.get(&operation.key);
+        let learned = wishes.map(|wishes| learn(wishes, operation, &end.outcome));
+        let Learned { fingerprint, refused } = learned.unwrap_or_default();
+        self.count(operation, &end);
+        let End { outcome, status, requests, at } = end;
+        Entry::Outcome(Box::new(Conclusion {
+            operation_id,
+            key: operation.key.clone(),
+            remote_id: operation.remote_id.clone(),
+            outcome,
+            edits: edits_of(operation).to_vec(),
+            status,
+            attempts: requests,
+            at,
+            fingerprint,
+            refused,
+            keep: self.keep.clone(),
+        }))
     }
 
     fn results(&self) -> MutexGuard<'_, Results> {
@@ -208,23 +245,13 @@ fn edits_of(operation: &Operation) -> &[Edit] {
 
 impl Recorder for Journal {
     async fn intend(&self, operation: &Operation, at: Timestamp) -> Result<u64, String> {
-        let operation_id = self.next_operation.fetch_add(1, Ordering::Relaxed);
-        let Operation { key, remote_id, action } = operation;
-        let intent = Intent {
-            operation_id,
-            run: self.run.clone(),
-            key: key.clone(),
-            remote_id: remote_id.clone(),
-            action: action.into(),
-            edits: edits_of(operation).to_vec(),
-            at,
-        };
-        self.write(Entry::Intent(intent)).await?;
+        let (operation_id, intent) = self.intent(operation, at);
+        self.write(vec![intent]).await?;
         Ok(operation_id)
     }
 
     async fn again(&self, operation_id: u64, at: Timestamp) -> Result<(), String> {
-        self.write(Entry::Sent { operation_id, at }).await
+        self.write(vec![Entry::Sent { operation_id, at }]).await
     }
 
     async fn settle(
@@ -233,36 +260,35 @@ impl Recorder for Journal {
         operation: &Operation,
         end: End,
     ) -> Result<(), String> {
-        let wishes = self.wishes.get(&operation.key);
-        let learned = wishes.map(|wishes| learn(wishes, operation, &end.outcome));
-        let Learned { fingerprint, refused } = learned.unwrap_or_default();
-        self.count(operation, &end);
-        let End { outcome, status, requests, at } = end;
-        let conclusion = Conclusion {
-            operation_id,
-            key: operation.key.clone(),
-            remote_id: operation.remote_id.clone(),
-            outcome,
-            edits: edits_of(operation).to_vec(),
-            status,
-            attempts: requests,
-            at,
-            fingerprint,
-            refused,
-            keep: self.keep.clone(),
-        };
-        self.write(Entry::Outcome(Box::new(conclusion))).await
+        self.write(vec![self.outcome(operation_id, operation, end)]).await
+    }
+
+    async fn settle_and_intend(
+        &self,
+        operation_id: u64,
+        operation: &Operation,
+        end: End,
+        next: &Operation,
+        at: Timestamp,
+    ) -> Result<u64, String> {
+        let outcome = self.outcome(operation_id, operation, end);
+        let (next_id, intent) = self.intent(next, at);
+        self.write(vec![outcome, intent]).await?;
+        Ok(next_id)
     }
 
     async fn pause(&self, until: Timestamp, why: String) -> Result<(), String> {
-        self.write(Entry::Pause { until, why }).await
+        self.write(vec![Entry::Pause { until, why }]).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{RemoteId, Value};
+    use crate::{
+        model::{RemoteId, TenantId, Value},
+        store::{Holder, JournalFilter},
+    };
 
     fn attributes(pairs: &[(&str, &str)]) -> Attributes {
         pairs.iter().map(|(path, text)| (AttrPath::new(path), Some(Value::from(*text)))).collect()
@@ -310,5 +336,43 @@ mod tests {
         let rewritten = learned(&[("givenName", "Ann")], &[("givenName", "ANN")]);
         assert_eq!(rewritten.fingerprint, Some(Fingerprint(7)));
         assert!(rewritten.refused.unwrap() == attributes(&[("givenName", "Ann")]));
+    }
+
+    fn read_of(user: &str) -> Operation {
+        let (key, remote_id) = (UserKey::parse(user).unwrap(), RemoteId::parse(user).unwrap());
+        Operation { key, remote_id, action: Action::Read }
+    }
+
+    #[tokio::test]
+    async fn inv2_an_outcome_and_the_next_intent_are_on_the_disk_together_when_a_kill_comes() {
+        let (here, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let tenant = TenantId::parse("acme").unwrap();
+        let at = Timestamp::UNIX_EPOCH;
+        let open = |dir: &tempfile::TempDir| {
+            let holder = Holder { pid: 1, host: "hr-01".to_owned(), since: at };
+            Store::open(dir.path(), &tenant, &holder).unwrap()
+        };
+        let run = RunId::parse("0192f0c1-2a3b-7c4d-8e5f-001122334455").unwrap();
+        let (wishes, keep) = (BTreeMap::new(), BTreeSet::new());
+        let journal = Journal::new(open(&here), run, wishes, keep, Results::default()).unwrap();
+        let (first, next) = (read_of("E1"), read_of("E2"));
+        let intent = journal.intend(&first, at).await.unwrap();
+        let shown = attributes(&[("title", "Clerk")]);
+        let outcome = Outcome::Settled { shown, unverified: false };
+        let end = End { outcome, status: Some(200), requests: 1, at };
+        let next_intent = journal.settle_and_intend(intent, &first, end, &next, at).await.unwrap();
+        assert_eq!(journal.writer.commits(), 2);
+        // What a kill leaves behind.
+        for ending in ["db", "db-wal"] {
+            let name = format!("acme.{ending}");
+            std::fs::copy(here.path().join(&name), copied.path().join(&name)).unwrap();
+        }
+        let store = open(&copied);
+        let filter = JournalFilter { key: None, run: None, limit: 9 };
+        let ended: Vec<u64> =
+            store.journal(&filter).unwrap().iter().map(|row| row.operation_id).collect();
+        let open: Vec<u64> =
+            store.open_intents().unwrap().iter().map(|intent| intent.operation_id).collect();
+        assert_eq!((ended, open), (vec![intent], vec![next_intent]));
     }
 }

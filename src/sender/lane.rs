@@ -1,6 +1,13 @@
 //! One tenant's lane: its operations on their way, some at a time, never two of one user.
 
-use super::{carrier::Carrier, clock::Clock, http::Http, pacer::Pacer, secrets::Secrets};
+use super::{
+    carrier::Carrier,
+    clock::Clock,
+    http::Http,
+    pacer::Pacer,
+    queue::{Begun, Queue},
+    secrets::Secrets,
+};
 use crate::{
     dialect::Dialect,
     engine::{
@@ -11,10 +18,12 @@ use crate::{
 };
 use jiff::Timestamp;
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::BTreeSet,
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
     time::Duration,
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
@@ -103,6 +112,17 @@ pub trait Recorder: Send + Sync + 'static {
         end: End,
     ) -> impl Future<Output = Result<(), String>> + Send;
 
+    /// As [`Self::settle`] of one operation and then [`Self::intend`] of the next one, but both or
+    /// neither, and in one wait for the disk.
+    fn settle_and_intend(
+        &self,
+        intent: u64,
+        operation: &Operation,
+        end: End,
+        next: &Operation,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<u64, String>> + Send;
+
     /// The target asked for silence.
     fn pause(
         &self,
@@ -172,19 +192,23 @@ impl Lane {
         recorder: &Arc<R>,
         done: Arc<dyn Fn(&Outcome) + Send + Sync>,
     ) -> Delivered {
-        let queue = Arc::new(Mutex::new(VecDeque::from(operations)));
+        let queue = Arc::new(Queue::of(operations));
         let mut workers = JoinSet::new();
         for _ in 0..self.concurrency {
             let (lane, queue) = (self.clone(), queue.clone());
             let (recorder, done) = (recorder.clone(), done.clone());
-            workers.spawn(async move { lane.work(&queue, &*recorder, &*done).await });
+            workers.spawn(async move {
+                if let Err(why) = lane.work(&queue, &*recorder, &*done).await {
+                    lane.end(Ended::NotRecorded { why });
+                }
+            });
         }
         while let Some(joined) = workers.join_next().await {
             if joined.is_err() {
                 self.end(Ended::Broken { why: "a worker of this tenant failed".to_owned() });
             }
         }
-        let left = queue.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let left = queue.len();
         let mut shared = self.shared();
         let tally = std::mem::take(&mut shared.tally);
         Delivered { left, ended: shared.ended.clone(), tally, notices: shared.notices.clone() }
@@ -192,49 +216,76 @@ impl Lane {
 
     async fn work<R: Recorder>(
         &self,
-        queue: &Mutex<VecDeque<Operation>>,
-        recorder: &R,
-        done: &(dyn Fn(&Outcome) + Send + Sync),
-    ) {
-        let queue = || queue.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if self.has_ended() {
-                return;
-            }
-            // First the operation: nobody waits for a slot that nothing is left for.
-            let next = queue().pop_front();
-            let Some(operation) = next else { return };
-            if self.or_end(self.pacer.slot()).await.is_none() {
-                queue().push_front(operation);
-                return;
-            }
-            if let Err(why) = self.carry(&operation, recorder, done).await {
-                self.end(Ended::NotRecorded { why });
-                return;
-            }
-        }
-    }
-
-    /// Carries one operation to its end. Has a slot already.
-    async fn carry<R: Recorder>(
-        &self,
-        operation: &Operation,
+        queue: &Queue,
         recorder: &R,
         done: &(dyn Fn(&Outcome) + Send + Sync),
     ) -> Result<(), String> {
-        let intent = recorder.intend(operation, self.clock.now()).await?;
+        // First the operation: nobody waits for a slot that nothing is left for.
+        let Some(first) = queue.pop() else { return Ok(()) };
+        let intent = self.begin(&first, recorder).await;
+        let mut begun = queue.begin(first, intent)?;
+        while let Some(current) = begun {
+            let end = self.carry(&current, recorder).await?;
+            self.judge_health(&end.outcome);
+            done(&end.outcome);
+            let Some(next) = queue.pop() else {
+                return recorder.settle(current.intent, &current.operation, end).await;
+            };
+            let intent = self.pass_on(&current, end, &next, recorder).await;
+            begun = queue.begin(next, intent)?;
+        }
+        Ok(())
+    }
+
+    /// Carries one operation to its end. Has a slot already.
+    async fn carry<R: Recorder>(&self, begun: &Begun, recorder: &R) -> Result<End, String> {
+        let Begun { operation, intent } = begun;
         let mut carrier =
-            Carrier { lane: self, operation, recorder, intent, requests: 0, status: None };
+            Carrier { lane: self, operation, recorder, intent: *intent, requests: 0, status: None };
         let outcome = carrier.run().await?;
-        let end = End {
-            outcome,
-            status: carrier.status,
-            requests: carrier.requests,
-            at: self.clock.now(),
-        };
-        self.judge_health(&end.outcome);
-        done(&end.outcome);
-        recorder.settle(intent, operation, end).await
+        let Carrier { requests, status, .. } = carrier;
+        Ok(End { outcome, status, requests, at: self.clock.now() })
+    }
+
+    /// Records the intent of an operation once there is a slot; `None` when the lane ended before.
+    async fn begin<R: Recorder>(
+        &self,
+        operation: &Operation,
+        recorder: &R,
+    ) -> Result<Option<u64>, String> {
+        if self.or_end(self.pacer.slot()).await.is_none() {
+            return Ok(None);
+        }
+        recorder.intend(operation, self.clock.now()).await.map(Some)
+    }
+
+    /// Records how an operation ended, and the intent of the next one with it, if there is a slot
+    /// at once: an outcome never waits for a slot.
+    async fn pass_on<R: Recorder>(
+        &self,
+        ended: &Begun,
+        end: End,
+        next: &Operation,
+        recorder: &R,
+    ) -> Result<Option<u64>, String> {
+        let Begun { operation, intent } = ended;
+        let mut slot = pin!(self.or_end(self.pacer.slot()));
+        match at_once(slot.as_mut()).await {
+            Poll::Ready(Some(())) => {
+                let now = self.clock.now();
+                recorder.settle_and_intend(*intent, operation, end, next, now).await.map(Some)
+            }
+            Poll::Ready(None) => recorder.settle(*intent, operation, end).await.map(|()| None),
+            Poll::Pending => {
+                let settle = recorder.settle(*intent, operation, end);
+                let (settled, slot) = tokio::join!(settle, slot);
+                settled?;
+                if slot.is_none() {
+                    return Ok(None);
+                }
+                recorder.intend(next, self.clock.now()).await.map(Some)
+            }
+        }
     }
 
     fn judge_health(&self, outcome: &Outcome) {
@@ -246,6 +297,13 @@ impl Lane {
 
     /// Waits for the future, or until the lane has to end; `None` then.
     pub(super) async fn or_end<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        let mut wait = pin!(wait);
+        // Most waits are over before they begin, and need no alarm.
+        if self.goes_on()
+            && let Poll::Ready(waited) = at_once(wait.as_mut()).await
+        {
+            return Some(waited);
+        }
         let mut stop = self.stop.clone();
         let mut closed = self.closed.subscribe();
         tokio::select! {
@@ -256,6 +314,10 @@ impl Lane {
             waited = wait => return Some(waited),
         }
         None
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.has_ended() && !*self.stop.borrow() && Instant::now() < self.deadline
     }
 
     /// The first cause stays.
@@ -318,6 +380,11 @@ impl Lane {
     }
 }
 
+/// What there is of it without waiting.
+async fn at_once<F: Future>(mut wait: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(wait.as_mut().poll(context))).await
+}
+
 /// Waits until the flag turns true; for ever when nobody is left to turn it.
 async fn told(flag: &mut watch::Receiver<bool>) {
     if flag.wait_for(|flag| *flag).await.is_err() {
@@ -372,8 +439,28 @@ mod tests {
             Ok(())
         }
 
+        async fn settle_and_intend(
+            &self,
+            _: u64,
+            _: &Operation,
+            _: End,
+            _: &Operation,
+            at: Timestamp,
+        ) -> Result<u64, String> {
+            self.note(at);
+            Ok(2)
+        }
+
         async fn pause(&self, _: Timestamp, _: String) -> Result<(), String> {
             Ok(())
+        }
+    }
+
+    fn read_of(user: &str) -> Operation {
+        Operation {
+            key: UserKey::parse(user).unwrap(),
+            remote_id: RemoteId::parse("3fa85f64-5717-4562-b3fc-000000000001").unwrap(),
+            action: Action::Read,
         }
     }
 
@@ -403,11 +490,7 @@ mod tests {
     async fn inv7_a_request_that_is_held_up_before_it_leaves_is_recorded_once_more() {
         let (_stop, stopped) = watch::channel(false);
         let lane = lane("1/10s", stopped);
-        let operation = Operation {
-            key: UserKey::parse("E1").unwrap(),
-            remote_id: RemoteId::parse("3fa85f64-5717-4562-b3fc-000000000001").unwrap(),
-            action: Action::Read,
-        };
+        let operation = read_of("E1");
         let times = Arc::new(Times::default());
         let under_way = lane.pacer.depart().await;
         let answer = async {
@@ -418,5 +501,54 @@ mod tests {
         let _ = tokio::join!(deliver, answer);
         let times = times.0.lock().unwrap();
         assert_eq!(times[..2], [0, 15], "{times:?}");
+    }
+
+    /// Takes the first outcome and is killed before it has written it.
+    struct Killed;
+
+    impl Recorder for Killed {
+        async fn intend(&self, _: &Operation, _: Timestamp) -> Result<u64, String> {
+            Ok(1)
+        }
+
+        async fn again(&self, intent: u64, _: Timestamp) -> Result<(), String> {
+            assert_eq!(intent, 1);
+            Ok(())
+        }
+
+        async fn settle(&self, _: u64, _: &Operation, _: End) -> Result<(), String> {
+            std::future::pending().await
+        }
+
+        async fn settle_and_intend(
+            &self,
+            _: u64,
+            _: &Operation,
+            _: End,
+            _: &Operation,
+            _: Timestamp,
+        ) -> Result<u64, String> {
+            std::future::pending().await
+        }
+
+        async fn pause(&self, _: Timestamp, _: String) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn inv1_nothing_leaves_while_the_outcome_before_it_and_its_intent_are_being_written() {
+        for quota in ["1000/s", "1/20s"] {
+            let (_stop, stopped) = watch::channel(false);
+            let lane = lane(quota, stopped);
+            let operations = vec![read_of("E1"), read_of("E2")];
+            let killed = Arc::new(Killed);
+            let deliver = lane.deliver(operations, &killed, Arc::new(|_| ()));
+            let waited = tokio::time::timeout(Duration::from_mins(30), deliver).await;
+            assert!(waited.is_err());
+            let reads = lane.shared().tally.reads;
+            let attempts = u64::from(retry::ATTEMPTS_MAX);
+            assert_eq!(reads, attempts, "{quota}");
+        }
     }
 }

@@ -8,6 +8,7 @@ mod clock;
 pub mod http;
 pub mod lane;
 pub mod pacer;
+mod queue;
 mod secrets;
 
 pub(crate) use carrier::RECORD_AGE_MAX;

@@ -27,6 +27,19 @@ impl UserRow {
             refused: Attributes::new(),
         }
     }
+
+    /// Everything else of it.
+    pub(super) fn without_attributes(&self) -> Self {
+        let Self { key, remote_id, seen, gone, attributes: _, refused } = self;
+        Self {
+            key: key.clone(),
+            remote_id: remote_id.clone(),
+            seen: *seen,
+            gone: *gone,
+            attributes: Attributes::new(),
+            refused: refused.clone(),
+        }
+    }
 }
 
 /// Which of the user's open intents an outcome closes.

@@ -4,7 +4,7 @@
 use super::{
     ActionKind, Conclusion, Entry, Intent,
     convert::{count_to_integer, edits_to_text, instant_to_micros},
-    fold::{Closes, fold},
+    fold::{Closes, UserRow, fold},
     journal,
     pack::Change,
     packed::{is_bare, remote_hash},
@@ -62,6 +62,10 @@ pub(super) fn advance(db: &Connection, moved: bool, operation: u64) -> rusqlite:
     Ok(())
 }
 
+/// In microseconds: many requests of one group share a row, and the quota counts each for so much
+/// longer at most.
+const SENT_GRAIN: i64 = 1000;
+
 struct Ledger<'a> {
     db: &'a Connection,
     books: &'a mut Books,
@@ -71,7 +75,8 @@ struct Ledger<'a> {
     find: CachedStatement<'a>,
     insert: CachedStatement<'a>,
     update: CachedStatement<'a>,
-    /// Requests by the microsecond in which they left.
+    update_attributes: CachedStatement<'a>,
+    /// Requests by when they left.
     sent: BTreeMap<i64, i64>,
     /// Largest operation number of the group; 0: none.
     operation: u64,
@@ -91,6 +96,7 @@ impl<'a> Ledger<'a> {
             find: db.prepare_cached(rows::USER_OF_KEY)?,
             insert: db.prepare_cached(rows::INSERT_USER)?,
             update: db.prepare_cached(rows::UPDATE_USER)?,
+            update_attributes: db.prepare_cached(rows::UPDATE_ATTRIBUTES)?,
             sent: BTreeMap::new(),
             operation: 0,
         })
@@ -119,7 +125,9 @@ impl<'a> Ledger<'a> {
     }
 
     fn count(&mut self, at: Timestamp) {
-        *self.sent.entry(instant_to_micros(at)).or_default() += 1;
+        let at = instant_to_micros(at);
+        let rounded_up = at.saturating_add((-at).rem_euclid(SENT_GRAIN));
+        *self.sent.entry(rounded_up).or_default() += 1;
     }
 
     fn conclude(&mut self, conclusion: &Conclusion) -> rusqlite::Result<()> {
@@ -136,11 +144,17 @@ impl<'a> Ledger<'a> {
         let run = own.map(|intent| intent.run.as_str());
         self.books.journal += 1;
         journal::append(&mut self.append, self.books.journal, conclusion, run)?;
+        let bare = row.as_ref().map(UserRow::without_attributes);
         let folded = fold(row, open, conclusion);
         let settled = fingerprint.unwrap_or(UNSETTLED);
         if let Some(row) = &folded.row {
-            let put = if id.is_some() { &mut self.update } else { &mut self.insert };
-            let id = rows::put_user(self.db, put, id, row)?;
+            let id = match id {
+                Some(id) if bare == Some(row.without_attributes()) => {
+                    rows::put_attributes(&mut self.update_attributes, id, row)?
+                }
+                Some(_) => rows::put_user(self.db, &mut self.update, id, row)?,
+                None => rows::put_user(self.db, &mut self.insert, id, row)?,
+            };
             let (id, remote) = (rows::short_id(id)?, remote_hash(row.remote_id.as_str()));
             self.books.news.push(Change::account(key.fingerprint(), id, remote, settled));
         } else if id.is_some() {

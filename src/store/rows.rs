@@ -148,6 +148,9 @@ pub(super) const INSERT_USER: &str =
 pub(super) const UPDATE_USER: &str =
     "UPDATE user SET remote_id = ?3, seen = ?4, gone = ?5, attributes = ?6, refused = ?7, hash = ?8
      WHERE id = ?1 AND key = ?2";
+/// When nothing else of the row has changed: what no index is over.
+pub(super) const UPDATE_ATTRIBUTES: &str =
+    "UPDATE user SET attributes = ?3, hash = ?4 WHERE id = ?1 AND key = ?2";
 
 /// Stores the row by [`INSERT_USER`] or [`UPDATE_USER`]; returns the id, which only a new row may
 /// leave open.
@@ -163,6 +166,20 @@ pub(super) fn put_user(
     let hash = row_hash(key, remote_id, *seen, *gone, &attributes, &refused);
     statement.execute(params![id, key, remote_id, seen, gone, attributes, refused, hash])?;
     Ok(id.unwrap_or_else(|| db.last_insert_rowid()))
+}
+
+/// Stores the attributes by [`UPDATE_ATTRIBUTES`].
+pub(super) fn put_attributes(
+    statement: &mut Statement<'_>,
+    id: i64,
+    row: &UserRow,
+) -> rusqlite::Result<i64> {
+    let UserRow { key, remote_id, seen, gone, attributes, refused } = row;
+    let (attributes, refused) = (attributes_to_text(attributes), attributes_to_text(refused));
+    let (key, remote_id) = (key.as_str(), remote_id.as_str());
+    let hash = row_hash(key, remote_id, *seen, *gone, &attributes, &refused);
+    statement.execute(params![id, key, attributes, hash])?;
+    Ok(id)
 }
 
 /// Users with an open intent and where the last one went.

@@ -26,11 +26,14 @@ const PRAGMAS: &[(&str, &str, &str)] = &[
     // What is deleted is really gone.
     ("secure_delete", "ON", "1"),
     ("journal_size_limit", "67108864", "67108864"),
-    // Two syncs for 16 MB of log.
-    ("wal_autocheckpoint", "4000", "4000"),
+    // Two syncs for 4 MB of log.
+    ("wal_autocheckpoint", "1000", "1000"),
     // 8 MB: what a group of outcomes needs of the keys of some hundred thousand users.
     ("cache_size", "-1000", "-1000"),
 ];
+
+/// Bytes of a log that begins anew after so many pages, and after what the last group adds.
+pub(super) const LOG_LENGTH: u64 = 32 + (1000 + 128) * (24 + 4096);
 
 /// A file that the writer may use.
 pub(super) struct Opened {

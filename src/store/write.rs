@@ -26,6 +26,9 @@ const CHECK_DAYS: i64 = 7;
 /// When that was last done.
 const CHECKED: &str = "store:checked";
 
+/// Operations for which it pays to prepare.
+const MANY: usize = 1000;
+
 /// The state of one tenant and its only writer, for as long as this value lives. A process that is
 /// killed loses nothing that a method has returned from, but for what says that it waits for the
 /// next transaction.
@@ -78,6 +81,15 @@ impl Store {
             (self.is_checked, self.is_noted) = (true, false);
         }
         Ok(())
+    }
+
+    /// Prepares for so many operations, so that the first of them are recorded as quickly as the
+    /// later ones.
+    pub fn make_ready(&mut self, operations: usize) -> Result<(), StoreError> {
+        if operations < MANY {
+            return Ok(());
+        }
+        self.disk.stretch_log()
     }
 
     /// Makes the entries durable in one transaction, all or none, in their order.
