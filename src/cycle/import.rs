@@ -142,7 +142,7 @@ impl Adoption<'_> {
     ) -> Result<(Intake, Imported), Failure> {
         let mut intake = Intake::new(0, index.clone(), &self.options.users);
         let mut rows = roster.fresh_rows();
-        let (_, imported) = store.import(view(tenant, self.settings), |import| {
+        let ((), imported) = store.import(view(tenant, self.settings), |import| {
             in_order(
                 || Ok::<_, Failure>(rows.next()?),
                 |batch| Ok(self.prepare(tenant, index, &batch)?),

@@ -116,7 +116,9 @@ mod tests {
 
     fn bits(members: &BTreeSet<usize>) -> Bits {
         let mut bits = Bits::default();
-        members.iter().for_each(|at| bits.set(*at));
+        for at in members {
+            bits.set(*at);
+        }
         bits
     }
 

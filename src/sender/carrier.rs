@@ -2,7 +2,8 @@
 
 use super::{
     http::Sent,
-    lane::{Ended, Lane, Recorder, dice},
+    lane::{Lane, dice},
+    record::{Ended, Recorder},
 };
 use crate::{
     engine::{

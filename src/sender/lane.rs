@@ -6,6 +6,7 @@ use super::{
     http::Http,
     pacer::Pacer,
     queue::{Begun, Queue},
+    record::{Delivered, End, Ended, Recorder, Tally},
     secrets::Secrets,
 };
 use crate::{
@@ -16,7 +17,6 @@ use crate::{
     },
     model::{Notice, Operation, Outcome, TenantId},
 };
-use jiff::Timestamp;
 use std::{
     collections::BTreeSet,
     fmt,
@@ -24,7 +24,6 @@ use std::{
     pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
-    time::Duration,
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
@@ -61,96 +60,6 @@ pub(super) struct Shared {
 
 /// After so many answers without throttling its schedule starts again.
 const CLEAN_ENOUGH: u32 = 20;
-
-/// Why a lane ended before its last operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// The process is asked to stop.
-    Stopped,
-    /// The run took too long.
-    Deadline,
-    /// The target asked for silence until then, which is longer than a run waits.
-    Throttled {
-        until: Timestamp,
-    },
-    Unauthorized,
-    Broken {
-        why: String,
-    },
-    /// An intent or an outcome could not be written, so nothing may be sent any more.
-    NotRecorded {
-        why: String,
-    },
-}
-
-/// Counted in requests, not in operations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub reads: u64,
-    pub patches: u64,
-    pub throttled: u64,
-    /// Time that the whole lane was silent because the target asked for it.
-    pub paused: Duration,
-}
-
-/// Where intents and outcomes are made durable. Each call returns when it is on disk.
-pub trait Recorder: Send + Sync + 'static {
-    /// Before the first request of an operation leaves; the number names it from then on.
-    fn intend(
-        &self,
-        operation: &Operation,
-        at: Timestamp,
-    ) -> impl Future<Output = Result<u64, String>> + Send;
-
-    /// Before each further request of it leaves.
-    fn again(&self, intent: u64, at: Timestamp) -> impl Future<Output = Result<(), String>> + Send;
-
-    fn settle(
-        &self,
-        intent: u64,
-        operation: &Operation,
-        end: End,
-    ) -> impl Future<Output = Result<(), String>> + Send;
-
-    /// As [`Self::settle`] of one operation and then [`Self::intend`] of the next one, but both or
-    /// neither, and in one wait for the disk.
-    fn settle_and_intend(
-        &self,
-        intent: u64,
-        operation: &Operation,
-        end: End,
-        next: &Operation,
-        at: Timestamp,
-    ) -> impl Future<Output = Result<u64, String>> + Send;
-
-    /// The target asked for silence.
-    fn pause(
-        &self,
-        until: Timestamp,
-        why: String,
-    ) -> impl Future<Output = Result<(), String>> + Send;
-}
-
-/// How one operation ended.
-#[derive(Clone, Debug)]
-pub struct End {
-    pub outcome: Outcome,
-    /// Of the last answer, if there was one.
-    pub status: Option<u16>,
-    /// Requests sent for it.
-    pub requests: u32,
-    pub at: Timestamp,
-}
-
-/// What became of a list of operations.
-#[derive(Debug, Default)]
-pub struct Delivered {
-    /// Operations that were not begun.
-    pub left: usize,
-    pub ended: Option<Ended>,
-    pub tally: Tally,
-    pub notices: BTreeSet<Notice>,
-}
 
 impl Lane {
     #[expect(clippy::too_many_arguments, reason = "each is a thing of its own, given once")]
@@ -411,7 +320,9 @@ mod tests {
         model::{Rate, UserKey},
         sender::Timeouts,
     };
+    use jiff::Timestamp;
     use secrecy::SecretString;
+    use std::time::Duration;
     use tokio::time::sleep;
 
     /// When requests were recorded, in seconds from the start.

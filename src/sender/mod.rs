@@ -9,11 +9,14 @@ pub mod http;
 pub mod lane;
 pub mod pacer;
 mod queue;
+pub mod record;
 mod secrets;
+mod slots;
 
 pub(crate) use carrier::RECORD_AGE_MAX;
 pub use clock::Clock;
 pub use http::{Http, SetupError, Timeouts};
-pub use lane::{Delivered, End, Ended, Lane, Recorder, Tally};
+pub use lane::Lane;
 pub use pacer::Pacer;
+pub use record::{Delivered, End, Ended, Recorder, Tally};
 pub use secrets::{Loader, Secrets};

@@ -99,7 +99,7 @@ fn open(path: &Path) -> Result<(File, Metadata), Refused> {
 /// # Errors
 /// When the file cannot be opened, or its header cannot be used.
 pub fn header_findings(settings: &CsvSettings, demand: &Demand) -> Result<Vec<Finding>, Refused> {
-    let rules = Rules::of(settings).map_err(unusable)?;
+    let rules = Rules::of(settings).map_err(|problems| unusable(&problems))?;
     let lookup = Lookup { index: &Index::default(), everything: false };
     let look = Look { settings, rules: &rules, demand, lookup };
     let (file, _) = open(&settings.path)?;
@@ -110,7 +110,7 @@ pub fn header_findings(settings: &CsvSettings, demand: &Demand) -> Result<Vec<Fi
     })
 }
 
-fn unusable(problems: Vec<Problem>) -> Refused {
+fn unusable(problems: &[Problem]) -> Refused {
     let refuse = |problem: &Problem| refusal(codes::SETTINGS, problem.to_string(), "");
     Refused { findings: problems.iter().map(refuse).collect() }
 }
@@ -145,7 +145,7 @@ pub(super) fn read_at(
     lookup: Lookup<'_>,
     pace: Option<Pace>,
 ) -> Result<Roster, Refused> {
-    let rules = Rules::of(settings).map_err(unusable)?;
+    let rules = Rules::of(settings).map_err(|problems| unusable(&problems))?;
     let look = Look { settings, rules: &rules, demand, lookup };
     let spread = match pace {
         Some(pace) => {

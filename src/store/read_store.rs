@@ -33,12 +33,12 @@ impl ReadStore {
             // Nobody was known before that import, and nobody is until it is done.
             return Ok(None);
         }
-        let (look, held) = match lock {
+        let (way, held) = match lock {
             ReadLock::WriterAlive => (Look::Beside, None),
             ReadLock::Quiet(lock) if files.has_wal() => (Look::Leftover, lock),
             ReadLock::Quiet(lock) => (Look::Still, lock),
         };
-        let Some(db) = open_reader(&files, tenant, look)? else { return Ok(None) };
+        let Some(db) = open_reader(&files, tenant, way)? else { return Ok(None) };
         Ok(Some(Self { snapshot: Snapshot::new(db, files.db)?, _lock: held }))
     }
 }

@@ -1,0 +1,95 @@
+//! What a lane has recorded, and what it tells of what it did.
+
+use crate::model::{Notice, Operation, Outcome};
+use jiff::Timestamp;
+use std::{collections::BTreeSet, future::Future, time::Duration};
+
+/// Where intents and outcomes are made durable. Each call returns when it is on disk.
+pub trait Recorder: Send + Sync + 'static {
+    /// Before the first request of an operation leaves; the number names it from then on.
+    fn intend(
+        &self,
+        operation: &Operation,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<u64, String>> + Send;
+
+    /// Before each further request of it leaves.
+    fn again(&self, intent: u64, at: Timestamp) -> impl Future<Output = Result<(), String>> + Send;
+
+    fn settle(
+        &self,
+        intent: u64,
+        operation: &Operation,
+        end: End,
+    ) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// As [`Self::settle`] of one operation and then [`Self::intend`] of the next one, but both or
+    /// neither, and in one wait for the disk.
+    fn settle_and_intend(
+        &self,
+        intent: u64,
+        operation: &Operation,
+        end: End,
+        next: &Operation,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<u64, String>> + Send;
+
+    /// The target asked for silence.
+    fn pause(
+        &self,
+        until: Timestamp,
+        why: String,
+    ) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// How one operation ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    pub outcome: Outcome,
+    /// Of the last answer, if there was one.
+    pub status: Option<u16>,
+    /// Requests sent for it.
+    pub requests: u32,
+    pub at: Timestamp,
+}
+
+/// What became of a list of operations.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    /// Operations that were not begun.
+    pub left: usize,
+    pub ended: Option<Ended>,
+    pub tally: Tally,
+    pub notices: BTreeSet<Notice>,
+}
+
+/// Why a lane ended before its last operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The process is asked to stop.
+    Stopped,
+    /// The run took too long.
+    Deadline,
+    /// The target asked for silence until then, which is longer than a run waits.
+    Throttled {
+        until: Timestamp,
+    },
+    Unauthorized,
+    Broken {
+        why: String,
+    },
+    /// An intent or an outcome could not be written, so nothing may be sent any more.
+    NotRecorded {
+        why: String,
+    },
+}
+
+/// Counted in requests, not in operations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub reads: u64,
+    pub patches: u64,
+    pub throttled: u64,
+    /// Time that the whole lane was silent because the target asked for it.
+    pub paused: Duration,
+}
