@@ -21,7 +21,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::Path,
-    sync::mpsc,
+    sync::{Arc, mpsc},
 };
 use tempfile::TempDir;
 
@@ -148,7 +148,7 @@ fn conclusion(operation_id: u64, user: &str, edits: Vec<Edit>, outcome: Outcome)
         at: at(100),
         fingerprint: None,
         refused: None,
-        keep: BTreeSet::new(),
+        keep: Arc::default(),
     }
 }
 
@@ -203,7 +203,7 @@ fn inv02_a_settled_patch_becomes_what_is_known() {
     ]);
     let (now, store, _dir) = known_after(settled(shown), |end| {
         end.fingerprint = Some(Fingerprint(8));
-        end.keep = [path("department")].into();
+        end.keep = Arc::new([path("department")].into());
     });
     assert_eq!(now.attributes, attributes(&[("title", Some("Chief")), ("department", None)]));
     assert_eq!((now.standing, row(&store, "E1")), (Standing::Settled, Some(Fingerprint(8))));
@@ -287,7 +287,7 @@ fn somebody_gone_is_known_to_be_and_comes_back_when_seen() {
 
     let shown = attributes(&[("title", Some("Chief"))]);
     let mut end = conclusion(2, "E1", vec![], settled(shown.clone()));
-    end.keep = [path("title")].into();
+    end.keep = Arc::new([path("title")].into());
     store.commit(&[intent(2, "E1", vec![]), concluded(end)]).unwrap();
     assert!(store.gone().unwrap().is_empty());
     assert_eq!(known(&store, "E1").unwrap().attributes, shown);
@@ -301,7 +301,7 @@ fn inv03_a_read_answers_for_every_request_that_left_before_it() {
     let moved = vec![edit("department", "HR", "IT")];
     store.commit(&[intent(1, "E1", titled), intent(2, "E1", moved)]).unwrap();
     let mut end = conclusion(3, "E1", vec![], settled(attributes(&[("title", Some("Chief"))])));
-    end.keep = [path("title"), path("department")].into();
+    end.keep = Arc::new([path("title"), path("department")].into());
     store.commit(&[intent(3, "E1", vec![]), concluded(end)]).unwrap();
 
     let now = known(&store, "E1").unwrap();
@@ -574,7 +574,7 @@ fn e07_a_user_whose_row_does_not_match_its_hash_is_as_good_as_never_seen() {
         assert!(now.refused.is_empty());
 
         let mut end = conclusion(1, "E1", vec![], settled(attributes(&[("title", None)])));
-        end.keep = [path("title")].into();
+        end.keep = Arc::new([path("title")].into());
         store.commit(&[intent(1, "E1", vec![]), concluded(end)]).unwrap();
         assert_eq!(known(&store, "E1").unwrap().attributes, attributes(&[("title", None)]));
     }
@@ -957,7 +957,7 @@ impl Model {
                         account.insert(path.clone(), value.clone());
                     }
                 }
-                for path in &end.keep {
+                for path in end.keep.iter() {
                     if let Some(value) = shown.get(path) {
                         account.insert(path.clone(), value.clone());
                     }
@@ -1086,7 +1086,7 @@ fn entries_of(operation: u64, (user, edits, has_intent, end): Step) -> Vec<Entry
     if let Some((outcome, fingerprint, refused, keep)) = end {
         let mut end = conclusion(operation, &user, edits, outcome);
         end.fingerprint = fingerprint.map(|bits| Fingerprint(u128::from(bits)));
-        (end.refused, end.keep) = (refused, keep);
+        (end.refused, end.keep) = (refused, Arc::new(keep));
         entries.push(concluded(end));
     }
     entries

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -28,7 +28,7 @@ pub(super) struct Journal {
     /// What is wished of each user that has an operation, and what was refused of it before.
     wishes: BTreeMap<UserKey, Wishes>,
     /// Attributes that the snapshot remembers.
-    keep: BTreeSet<AttrPath>,
+    keep: Arc<BTreeSet<AttrPath>>,
     results: Mutex<Results>,
 }
 
@@ -94,7 +94,7 @@ impl Journal {
         store.make_ready(wishes.len())?;
         let writer = Writer::spawn(store);
         let results = Mutex::new(results);
-        Ok(Self { writer, run, next_operation, wishes, keep, results })
+        Ok(Self { writer, run, next_operation, wishes, keep: Arc::new(keep), results })
     }
 
     /// Writes what is left, and hands back the store and what was counted.

@@ -4,7 +4,7 @@ use crate::model::{
     Action, AttrPath, Attributes, Edit, Fingerprint, Outcome, RemoteId, RunId, UserKey,
 };
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// One fact to make durable. The order of entries is the order in which they happened.
 #[derive(Clone, Debug)]
@@ -84,6 +84,6 @@ pub struct Conclusion {
     /// they stay as they are.
     pub refused: Option<Attributes>,
     /// Attributes of `shown` to remember, besides those of `edits`; what is not wished of anybody
-    /// is not kept.
-    pub keep: BTreeSet<AttrPath>,
+    /// is not kept. The same for all users of a tenant.
+    pub keep: Arc<BTreeSet<AttrPath>>,
 }

@@ -117,7 +117,7 @@ fn users_with_whom_a_tenant_has_nothing_to_do_are_remembered_without_an_account(
     store.commit(&[intent(1, "P1", vec![])]).unwrap();
     assert_eq!((row(&store, "P1"), accounts(&store).len()), (None, 41));
     let mut end = conclusion(1, "P1", vec![], settled(attributes(&[("title", Some("Clerk"))])));
-    end.keep = [path("title")].into();
+    end.keep = Arc::new([path("title")].into());
     store.commit(&[concluded(end)]).unwrap();
     store.pack(VIEW, &[], &[packed("P1", 7)]).unwrap();
     assert_eq!((row(&store, "P1"), accounts(&store).len()), (None, 41));
