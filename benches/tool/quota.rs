@@ -25,32 +25,36 @@ pub(crate) struct Options {
     seconds: u32,
     #[arg(long, default_value = "target/release/rosterd")]
     rosterd: PathBuf,
-    /// Only the quotas of one tenant, not those of a hundred
-    #[arg(long)]
-    single: bool,
-    /// Only the quotas of a hundred tenants
-    #[arg(long, conflicts_with_all = ["single", "silence"])]
-    hundred: bool,
-    /// Only what follows a 429
-    #[arg(long, conflicts_with = "single")]
-    silence: bool,
+    /// One of the measures alone
+    #[arg(long, value_enum)]
+    only: Option<Measure>,
     /// Exit with 1 when a figure is beyond its gate
     #[arg(long)]
     gate: bool,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Measure {
+    /// One tenant, at 50/s and at 500/s
+    Single,
+    /// A hundred tenants at once
+    Hundred,
+    /// What follows a 429
+    Silence,
+}
+
 pub(crate) fn measure(options: &Options) -> Result<()> {
     let target = Target::start()?;
     let table = Table::begin();
-    let Options { single, hundred, silence, .. } = *options;
-    if !hundred && !silence {
+    let asked = |measure| options.only.is_none_or(|only| only == measure);
+    if asked(Measure::Single) {
         use_of(options, &target, &table, 50, 1)?;
         use_of(options, &target, &table, 500, 1)?;
     }
-    if !single && !silence {
+    if asked(Measure::Hundred) {
         use_of(options, &target, &table, 50, 100)?;
     }
-    if !hundred {
+    if asked(Measure::Silence) {
         after_silence(options, &target, &table)?;
     }
     ensure!(!options.gate || table.held(), "a figure is beyond its gate");
