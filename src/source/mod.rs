@@ -11,9 +11,9 @@
 //!
 //! The first look judges all rows and keeps nothing of one that every tenant has settled, but the
 //! line of its user; the second reads only the fresh rows. Blocks are judged side by side, and most
-//! rows [at a glance](plain). Whatever is not plain goes through [`scan`] and the `csv` crate, and a
-//! file of which a block does not end with a row is read once more, in [one go](look), by the
-//! [`guard`]: that is the reference, and the tests hold the fast way to it.
+//! rows at a glance (`plain`). Whatever is not plain goes through `scan` and the `csv` crate, and a
+//! file of which a block does not end with a row is read once more, in one go (`look`), by the
+//! `guard`: that is the reference, and the tests hold the fast way to it.
 //!
 //! Memory grows by 4 bytes for each user that is known, 40 for each fresh row, 8 for each user that
 //! is not known, and 32 for each reference, never with the file: a cell is held to 64 KiB and a row
