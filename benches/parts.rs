@@ -59,7 +59,7 @@ impl World {
         let settings = &self.config.sources[&id].csv;
         let demand = self.config.demand(&id);
         let input = Cursor::new(self.roster.clone());
-        source::read(settings, &demand, input, &Index::default(), false).unwrap()
+        source::read(settings, &demand, input, &Index::default()).unwrap()
     }
 
     /// Both looks.

@@ -150,7 +150,7 @@ fn read_from(
     input: impl Input + 'static,
     index: &Index,
 ) -> Result<Roster, Refused> {
-    whole(source::read(settings, demand, input, index, false)?, index)
+    whole(source::read(settings, demand, input, index)?, index)
 }
 
 /// As [`read_with`], of which the index may know.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     config::{Config, SourceConfig, TenantConfig},
     engine::{
-        index::{Entry, Index, PageHead, Pages},
+        index::{Entry, Index, PageHead, Pages, Place},
         mapping::Mapped,
         value_rules::normalise,
     },
@@ -53,7 +53,7 @@ pub(super) fn gather(
         // Asked for by name, so looked at even if nothing has changed.
         index.unsettle(key.fingerprint());
     }
-    let mut roster = source::read_file(&settings.csv, &demand, &index, false)?;
+    let mut roster = source::read_file(&settings.csv, &demand, &index)?;
     let index = Arc::new(index);
     let intake = |number| Intake::new(number, index.clone(), &options.users);
     let mut intakes: Vec<Result<Intake, StoreError>> =
@@ -89,13 +89,10 @@ pub(super) fn gather(
 /// is looked at again.
 pub(super) fn view(tenant: &TenantConfig, settings: &SourceConfig) -> Fingerprint {
     let leavers = settings.leavers.as_ref().map(|rule| {
-        Fingerprint::of([rule.column.as_str()].into_iter().chain(values(rule)).map(Some))
+        let texts = [&rule.column].into_iter().chain(&rule.values);
+        Fingerprint::of(texts.map(|text| Some(text.as_str())))
     });
     tenant.mapping.digest().with(leavers.unwrap_or_default())
-}
-
-fn values(rule: &crate::config::LeaverRule) -> impl Iterator<Item = &str> {
-    rule.values.iter().map(String::as_str)
 }
 
 /// Who is known of the guests, and whose snapshot cannot be read.
@@ -140,7 +137,7 @@ impl Pages for Shelf<'_> {
 /// What one row means to one tenant.
 pub(super) struct Heard {
     pub(super) entry: Entry,
-    pub(super) place: Option<crate::engine::index::Place>,
+    pub(super) place: Option<Place>,
     pub(super) key: UserKey,
     pub(super) meaning: Meaning,
 }

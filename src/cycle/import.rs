@@ -10,7 +10,11 @@ use super::{
 };
 use crate::{
     config::{Config, SourceConfig, TenantConfig},
-    engine::{index::Index, mapping::Mapped, plan::SHARED},
+    engine::{
+        index::Index,
+        mapping::Mapped,
+        plan::{SHARED, count_users},
+    },
     model::{
         Finding, Fingerprint, Forecast, Held, HeldReason, Plan, SourceFacts, SourceId, TenantId,
         UserKey,
@@ -112,7 +116,7 @@ impl Adoption<'_> {
             index_of(&[Guest { tenant, snapshot: Some(&store) }], self.settings);
         let index = Arc::new(index);
         let demand = self.config.demand(self.source);
-        let mut roster = match source::read_file(&self.settings.csv, &demand, &index, false) {
+        let mut roster = match source::read_file(&self.settings.csv, &demand, &index) {
             Ok(roster) => roster,
             Err(refused) => return Err(refuse(store, refused)),
         };
@@ -198,7 +202,7 @@ impl Adoption<'_> {
         report.findings = intake.findings;
         report.plan = Some(Plan {
             tenant: tenant.id.clone(),
-            users: intake.untouched + adopted + intake.held.len() as u64,
+            users: intake.untouched + adopted + count_users(&intake.held),
             unchanged: intake.untouched + adopted,
             operations: Vec::new(),
             held: intake.held,

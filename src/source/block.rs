@@ -7,8 +7,9 @@ use super::{
     plain::{Marks, PlainRow},
     rows::Judge,
     scan::{Scan, Scanned},
-    stretch::{Chunk, Lookup, Stretch},
+    stretch::{Chunk, Stretch},
 };
+use crate::engine::index::Index;
 use crate::model::Fingerprint;
 use ::csv::ByteRecord;
 
@@ -43,10 +44,10 @@ struct Here {
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(judge: &'a Judge<'a>, lookup: Lookup<'a>, delimiter: u8) -> Self {
+    pub(super) fn new(judge: &'a Judge<'a>, index: &'a Index, delimiter: u8) -> Self {
         Self {
             judge,
-            stretch: Stretch::new(lookup),
+            stretch: Stretch::new(index),
             marks: Marks::new(delimiter),
             plain: PlainRow::default(),
             splitter: Splitter::new(delimiter),
@@ -67,7 +68,7 @@ impl<'a> Worker<'a> {
                 None => self.other_row(text, here, block)?,
             };
         }
-        self.stretch.chunk.lines = here.line - 1;
+        self.stretch.chunk.counts.lines = here.line - 1;
         Some(self.stretch.end())
     }
 

@@ -9,7 +9,6 @@ use super::{
     roster::{Roster, Watch},
     settings::{CsvSettings, Demand, Rules},
     spread::{self, Pace},
-    stretch::Lookup,
     whole::FileMark,
 };
 use crate::{
@@ -31,13 +30,11 @@ pub fn read_file(
     settings: &CsvSettings,
     demand: &Demand,
     index: &Index,
-    everything: bool,
 ) -> Result<Roster, Refused> {
-    let lookup = Lookup { index, everything };
     let mut result = open(&settings.path).and_then(|(file, before)| {
         let input = file.try_clone().map_err(|error| input::failure(&error))?;
         let watch = Watch { file, path: settings.path.clone(), before };
-        read_watched(settings, demand, Box::new(input), lookup, watch)
+        read_watched(settings, demand, Box::new(input), index, watch)
     });
     if let Ok(roster) = &mut result {
         name_all_of(&mut roster.findings, &settings.path);
@@ -57,12 +54,12 @@ pub(super) fn read_watched(
     settings: &CsvSettings,
     demand: &Demand,
     input: Box<dyn Input>,
-    lookup: Lookup<'_>,
+    index: &Index,
     watch: Watch,
 ) -> Result<Roster, Refused> {
     // Not beyond the size that it had: a file that grows would never end.
     let size = watch.before.len();
-    let result = read_at(settings, demand, input, size, lookup, Some(Pace::of_machine()));
+    let result = read_at(settings, demand, input, size, index, Some(Pace::of_machine()));
     if watch.changed() {
         return Err(changed());
     }
@@ -100,8 +97,8 @@ fn open(path: &Path) -> Result<(File, Metadata), Refused> {
 /// When the file cannot be opened, or its header cannot be used.
 pub fn header_findings(settings: &CsvSettings, demand: &Demand) -> Result<Vec<Finding>, Refused> {
     let rules = Rules::of(settings).map_err(|problems| unusable(&problems))?;
-    let lookup = Lookup { index: &Index::default(), everything: false };
-    let look = Look { settings, rules: &rules, demand, lookup };
+    let index = &Index::default();
+    let look = Look { settings, rules: &rules, demand, index };
     let (file, _) = open(&settings.path)?;
     let findings = look.header_alone(input::open(file, rules.encoding)?);
     findings.map_err(|refused| name_file(refused, &settings.path)).map(|mut findings| {
@@ -117,8 +114,8 @@ fn unusable(problems: &[Problem]) -> Refused {
 
 /// Reads the whole input and judges it.
 ///
-/// A row is fresh when `everything` or when the index does not say that it was settled; everything
-/// in the [`Roster`] but its fresh rows covers all rows. The fingerprint of a row is that of its key
+/// A row is fresh when the index does not say that it was settled; everything in the [`Roster`] but
+/// its fresh rows covers all rows. The fingerprint of a row is that of its key
 /// and of its cells in the columns of `demand`, in the order of their names, absent columns as
 /// absent: the file's order of columns means nothing.
 ///
@@ -129,11 +126,9 @@ pub fn read(
     demand: &Demand,
     input: impl Input + 'static,
     index: &Index,
-    everything: bool,
 ) -> Result<Roster, Refused> {
-    let lookup = Lookup { index, everything };
     let pace = Some(Pace::of_machine());
-    read_at(settings, demand, Box::new(input), u64::MAX, lookup, pace)
+    read_at(settings, demand, Box::new(input), u64::MAX, index, pace)
 }
 
 /// At some pace, or in one go. `size`: most bytes to read.
@@ -142,11 +137,11 @@ pub(super) fn read_at(
     demand: &Demand,
     mut input: Box<dyn Input>,
     size: u64,
-    lookup: Lookup<'_>,
+    index: &Index,
     pace: Option<Pace>,
 ) -> Result<Roster, Refused> {
     let rules = Rules::of(settings).map_err(|problems| unusable(&problems))?;
-    let look = Look { settings, rules: &rules, demand, lookup };
+    let look = Look { settings, rules: &rules, demand, index };
     let spread = match pace {
         Some(pace) => {
             let mut hashed = from_start(&mut *input, size)?;
@@ -182,7 +177,7 @@ fn finish(
 ) -> Result<Roster, Refused> {
     let Looked { judge, mut ledger, delimiter } = looked;
     let encoding = look.rules.encoding;
-    let mut judgement = ledger.judge(&judge, look.lookup.index);
+    let mut judgement = ledger.judge(&judge, look.index);
     let form = Form::of(&judge, delimiter);
     if !judgement.unnamed.is_empty() {
         let mut again = Again::open(&mut *input, encoding, plain)?;

@@ -15,7 +15,6 @@ use super::{
     scan::{Scan, Scanned},
     settings::Rules,
     spread::{self, Pace},
-    stretch::Lookup,
 };
 use crate::{
     engine::{
@@ -108,9 +107,8 @@ fn all(settings: &CsvSettings, text: &[u8], index: &Index, pace: Option<Pace>) -
         required: ["name".to_owned()].into(),
         optional: ["title", "boss"].map(str::to_owned).into(),
     };
-    let lookup = Lookup { index, everything: false };
     let input = Box::new(Cursor::new(text.to_vec()));
-    match read_at(settings, &demand, input, u64::MAX, lookup, pace) {
+    match read_at(settings, &demand, input, u64::MAX, index, pace) {
         Ok(roster) => told(roster, index),
         Err(refused) => refused.findings.iter().map(finding).collect::<Vec<_>>().join("\n"),
     }
@@ -123,10 +121,10 @@ fn some_settled(settings: &CsvSettings, text: &[u8]) -> Index {
         optional: ["title", "boss"].map(str::to_owned).into(),
     };
     let nobody = Index::default();
-    let lookup = Lookup { index: &nobody, everything: false };
+    let index = &nobody;
     let input = Box::new(Cursor::new(text.to_vec()));
     let mut settled = BTreeMap::new();
-    if let Ok(mut roster) = read_at(settings, &demand, input, u64::MAX, lookup, None) {
+    if let Ok(mut roster) = read_at(settings, &demand, input, u64::MAX, index, None) {
         let mut rows = roster.fresh_rows();
         while let Some(batch) = rows.next().unwrap() {
             for row in batch.records().unwrap() {
@@ -284,16 +282,16 @@ proptest! {
         let settings = settings(0, 0);
         let rules = Rules::of(&settings).unwrap();
         let (nobody, demand) = (Index::default(), Demand::default());
-        let lookup = Lookup { index: &nobody, everything: false };
-        let look = Look { settings: &settings, rules: &rules, demand: &demand, lookup };
+        let index = &nobody;
+        let look = Look { settings: &settings, rules: &rules, demand: &demand, index };
         let text = [b"id,name,title,boss\n", &body[..]].concat();
         let whole = look.in_one_go(input::open(&text[..], rules.encoding).unwrap()).unwrap();
         let text = input::open(&text[..], rules.encoding).unwrap();
         let spread = spread::read(&look, text, Pace { bytes, workers: 2 });
         // What looks swallowed is not believed, and ends the way of blocks.
         if !whole.ledger.findings.refuse() {
-            let rows = spread.map(|looked| looked.ledger.rows);
-            prop_assert_eq!(rows, Some(whole.ledger.rows));
+            let rows = spread.map(|looked| looked.ledger.counts.rows);
+            prop_assert_eq!(rows, Some(whole.ledger.counts.rows));
         }
     }
 }
@@ -327,8 +325,8 @@ fn a26_a_file_that_grows_while_it_is_read_is_refused() {
     let grows: Box<dyn Input> =
         Box::new(Growing { file: file.try_clone().unwrap(), path: path.clone() });
     let nobody = Index::default();
-    let lookup = Lookup { index: &nobody, everything: false };
+    let index = &nobody;
     let watch = Watch { file, path, before };
-    let read = read_watched(&settings(0, 0), &Demand::default(), grows, lookup, watch);
+    let read = read_watched(&settings(0, 0), &Demand::default(), grows, index, watch);
     assert_eq!(read.unwrap_err().findings[0].code, codes::CHANGED_WHILE_READ);
 }

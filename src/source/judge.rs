@@ -30,19 +30,20 @@ pub(super) enum Unnamed {
 
 impl Ledger {
     pub(super) fn judge(&mut self, judge: &Judge<'_>, index: &Index) -> Judgement {
-        if self.rows == 0 && !judge.settings.allow_empty {
+        if self.counts.rows == 0 && !judge.settings.allow_empty {
             let hint = "set allow_empty = true if the roster may be empty";
             self.findings.add(refusal(codes::NO_ROWS, "the file has a header and no rows", hint));
         }
-        if self.damaged_keys * 100 >= self.rows.max(1) {
-            let message = format!("{} of {} keys are damaged", self.damaged_keys, self.rows);
+        if self.counts.damaged_keys * 100 >= self.counts.rows.max(1) {
+            let message =
+                format!("{} of {} keys are damaged", self.counts.damaged_keys, self.counts.rows);
             let hint = "export the file again, without a spreadsheet in between";
             self.findings.add(refusal(codes::MANY_KEYS_DAMAGED, message, hint));
         }
-        if is_many(self.double_encoded, self.cells) {
+        if is_many(self.counts.double_encoded, self.counts.cells) {
             let message = format!(
                 "{} of {} cells look like text that was encoded twice",
-                self.double_encoded, self.cells
+                self.counts.double_encoded, self.counts.cells
             );
             let hint = "see how the export is converted to UTF-8";
             let place = Place::default();
@@ -73,8 +74,9 @@ impl Ledger {
         self.leave_out(left_out);
         let differing = || repeated.iter().filter(|group| !group.same());
         let rows: u64 = differing().map(|group| group.members.len() as u64).sum();
-        if is_many(rows, self.rows) {
-            let message = format!("{rows} of {} rows share their key with another", self.rows);
+        if is_many(rows, self.counts.rows) {
+            let message =
+                format!("{rows} of {} rows share their key with another", self.counts.rows);
             let hint = "see whether `key` names the right column";
             self.findings.add(refusal(codes::MANY_DUPLICATES, message, hint));
             return;
@@ -92,7 +94,7 @@ impl Ledger {
 
     pub(super) fn facts(&self, judge: &Judge<'_>) -> SourceFacts {
         SourceFacts {
-            rows: self.rows,
+            rows: self.counts.rows,
             users: self.present.users(),
             held: self.held.len() as u64,
             completeness: self.completeness(),
@@ -110,7 +112,7 @@ impl Ledger {
                 first.line
             ));
         }
-        if self.open_end {
+        if self.counts.open_end {
             reasons.push("the file does not end with a line end, so that it may be cut".to_owned());
         }
         if reasons.is_empty() {
@@ -124,7 +126,7 @@ impl Ledger {
     fn digest(&self, judge: &Judge<'_>) -> Fingerprint {
         let columns = judge.header.demanded.iter().filter(|(_, at)| at.is_some());
         let columns = Fingerprint::of(columns.map(|(name, _)| Some(name.as_str())));
-        Fingerprint(self.sum).with(columns).with(Fingerprint(u128::from(self.rows)))
+        Fingerprint(self.counts.sum).with(columns).with(Fingerprint(u128::from(self.counts.rows)))
     }
 }
 

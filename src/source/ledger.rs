@@ -3,7 +3,7 @@
 use super::{
     findings::Findings,
     references::Edges,
-    stretch::{Chunk, Ref, Settled, half},
+    stretch::{Chunk, Counts, Ref, Settled, half},
 };
 use crate::{
     engine::index::{Index, Place},
@@ -13,17 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Default)]
 pub(super) struct Ledger {
-    pub(super) rows: u64,
-    /// Line ends before what comes next.
-    pub(super) lines: u64,
-    pub(super) sum: u128,
+    pub(super) counts: Counts,
     pub(super) findings: Findings,
     pub(super) held: Vec<HeldRow>,
     pub(super) edges: Vec<Edges>,
-    pub(super) damaged_keys: u64,
-    pub(super) cells: u64,
-    pub(super) double_encoded: u64,
-    pub(super) open_end: bool,
     pub(super) present: Present,
     /// The rows that are not settled, in the vectors that they came in.
     pub(super) fresh: Vec<Fresh>,
@@ -113,13 +106,7 @@ impl Ledger {
 
     /// Takes the next stretch.
     pub(super) fn take(&mut self, chunk: Chunk) {
-        self.rows += chunk.rows;
-        self.lines += chunk.lines;
-        self.sum = self.sum.wrapping_add(chunk.sum);
-        self.damaged_keys += chunk.damaged_keys;
-        self.cells += chunk.cells;
-        self.double_encoded += chunk.double_encoded;
-        self.open_end |= chunk.open_end;
+        self.counts.add(&chunk.counts);
         for (all, edges) in self.edges.iter_mut().zip(chunk.edges) {
             all.append(edges);
         }

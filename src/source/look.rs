@@ -10,8 +10,9 @@ use super::{
     ledger::Ledger,
     rows::Judge,
     settings::{CsvSettings, Demand, OnBadRow, Rules},
-    stretch::{Lookup, Stretch},
+    stretch::Stretch,
 };
+use crate::engine::index::Index;
 use crate::model::Finding;
 use std::io::Read;
 
@@ -21,7 +22,7 @@ pub(super) struct Look<'a> {
     pub(super) settings: &'a CsvSettings,
     pub(super) rules: &'a Rules,
     pub(super) demand: &'a Demand,
-    pub(super) lookup: Lookup<'a>,
+    pub(super) index: &'a Index,
 }
 
 /// What was found, still to be judged as a whole.
@@ -60,7 +61,7 @@ impl<'a> Look<'a> {
         let trusts_end = end_is_proven || self.settings.allow_missing_final_newline;
         let trusts = (trusts_end, first_byte.is_some());
         let judge = Judge::new(self.settings, self.rules, header, delimiter, trusts);
-        let mut ledger = Ledger::new(self.lookup.index, judge.header.references.len());
+        let mut ledger = Ledger::new(self.index, judge.header.references.len());
         ledger.findings = findings;
         self.read_rows(&mut rows, &mut cells, &judge, &mut ledger);
         Ok(Looked { judge, ledger, delimiter })
@@ -82,24 +83,24 @@ impl<'a> Look<'a> {
         judge: &Judge<'_>,
         ledger: &mut Ledger,
     ) {
-        let mut stretch = Stretch::new(self.lookup);
+        let mut stretch = Stretch::new(self.index);
         let references = judge.header.references.len();
         stretch.begin(0, 0, references);
         while next(rows, cells, &mut ledger.findings) {
             let Some(row) = rows.get_ref().row() else { break };
             let chunk = &stretch.chunk;
-            let full = chunk.rows >= STRETCH_ROWS || row.byte - chunk.byte > STRETCH_BYTES;
-            if full || chunk.rows == 0 {
+            let full = chunk.counts.rows >= STRETCH_ROWS || row.byte - chunk.byte > STRETCH_BYTES;
+            if full || chunk.counts.rows == 0 {
                 ledger.take_told(stretch.end());
                 stretch.begin(row.byte, row.line, references);
             }
-            if ledger.rows + stretch.chunk.rows == self.rows_max() {
+            if ledger.counts.rows + stretch.chunk.counts.rows == self.rows_max() {
                 let message = format!("the file has more than max_rows = {}", self.rows_max());
                 let hint = "raise `max_rows` if it is right";
                 let mut refusal = refusal(codes::TOO_MANY_ROWS, message + " rows", hint);
                 refusal.place = at_line(row.line);
                 ledger.findings.add(refusal);
-                ledger.rows += 1;
+                ledger.counts.rows += 1;
                 break;
             }
             judge.row(row, cells, &mut stretch);

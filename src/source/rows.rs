@@ -44,15 +44,15 @@ impl<'a> Judge<'a> {
 
     /// Takes the next row.
     pub(super) fn row(&self, row: &Row, cells: &impl Cells, stretch: &mut Stretch) {
-        stretch.chunk.rows += 1;
+        stretch.chunk.counts.rows += 1;
         let names = &self.header.names;
         let on_bad_row = self.settings.on_bad_row;
         if let Some(finding) = fault::describe(row, names, self.bytes_known, on_bad_row) {
-            stretch.chunk.add_to_sum(row.raw);
+            stretch.chunk.counts.add_to_sum(row.raw);
             hold(row.line, None, finding, stretch);
             return;
         }
-        stretch.chunk.open_end |= !row.terminated && !self.trusts_end;
+        stretch.chunk.counts.open_end |= !row.terminated && !self.trusts_end;
         if row.literal_quote.is_some() {
             self.literal_quote(row, stretch);
         }
@@ -61,7 +61,7 @@ impl<'a> Judge<'a> {
             Ok(key) => self.keyed(row, &key, cells, stretch),
             Err(problem) => {
                 let fingerprint = stretch.hasher.row(cell, &self.demanded, cells, row.length);
-                stretch.chunk.add_to_sum(fingerprint);
+                stretch.chunk.counts.add_to_sum(fingerprint);
                 let finding = self.bad_key(row.line, problem);
                 hold(row.line, None, finding, stretch);
             }
@@ -71,16 +71,16 @@ impl<'a> Judge<'a> {
     /// A row whose key could be read.
     fn keyed(&self, row: &Row, key: &str, cells: &impl Cells, stretch: &mut Stretch) {
         let fingerprint = stretch.hasher.row(key, &self.demanded, cells, row.length);
-        stretch.chunk.add_to_sum(fingerprint);
+        stretch.chunk.counts.add_to_sum(fingerprint);
         if row.not_ascii {
             self.look_at_letters(row, key, cells, stretch);
         } else {
-            stretch.chunk.cells += self.demanded.len() as u64;
+            stretch.chunk.counts.cells += self.demanded.len() as u64;
         }
         let cut = !row.terminated && !self.trusts_end;
         let key_may_be_cut = cut && self.header.key + 1 == cells.len();
         if let Some(finding) = self.damaged_key(row.line, key) {
-            stretch.chunk.damaged_keys += 1;
+            stretch.chunk.counts.damaged_keys += 1;
             return hold(row.line, None, finding, stretch);
         }
         let problem = match row.control.then(|| control(cells)).flatten() {
@@ -174,11 +174,11 @@ impl<'a> Judge<'a> {
 
     /// A04, A14: only rows that are not ASCII can have either.
     fn look_at_letters(&self, row: &Row, key: &str, cells: &impl Cells, stretch: &mut Stretch) {
-        stretch.chunk.cells += self.demanded.iter().flatten().count() as u64;
+        stretch.chunk.counts.cells += self.demanded.iter().flatten().count() as u64;
         if row.double_encoded {
             let demanded = self.demanded.iter().flatten();
             let twice = demanded.filter(|at| keys::is_double_encoded(cells.bytes(**at)));
-            stretch.chunk.double_encoded += twice.count() as u64;
+            stretch.chunk.counts.double_encoded += twice.count() as u64;
         }
         if keys::is_mixed_script(key) {
             let message = "the key mixes letters of scripts that look alike";

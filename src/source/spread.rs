@@ -20,8 +20,9 @@ use super::{
     ledger::Ledger,
     look::{Look, Looked, header_of},
     rows::Judge,
-    stretch::{Chunk, Lookup},
+    stretch::Chunk,
 };
+use crate::engine::index::Index;
 use std::{
     io::Read,
     sync::mpsc::{Receiver, Sender, channel},
@@ -60,26 +61,26 @@ pub(super) fn read<'a>(look: &Look<'a>, text: Text<'_>, pace: Pace) -> Option<Lo
     first.start += usize::from(guard.after_cr && first.text.get(first.start) == Some(&b'\n'));
     let trusts = (end_is_proven || look.settings.allow_missing_final_newline, first_byte.is_some());
     let judge = Judge::new(look.settings, look.rules, header, delimiter, trusts);
-    let mut ledger = Ledger::new(look.lookup.index, judge.header.references.len());
+    let mut ledger = Ledger::new(look.index, judge.header.references.len());
     ledger.findings = findings;
-    ledger.lines = guard.line() - 1;
+    ledger.counts.lines = guard.line() - 1;
     let rows_max = look.rows_max();
     let mut take = |chunk| take(&mut ledger, chunk, rows_max);
     if first.last {
-        take(Worker::new(&judge, look.lookup, delimiter).read(&first)?)?;
+        take(Worker::new(&judge, look.index, delimiter).read(&first)?)?;
     } else {
-        spread(&judge, look.lookup, delimiter, first, &mut cutter, pace.workers, &mut take)?;
+        spread(&judge, look.index, delimiter, first, &mut cutter, pace.workers, &mut take)?;
     }
     Some(Looked { judge, ledger, delimiter })
 }
 
 /// Nothing when there are too many rows.
 fn take(ledger: &mut Ledger, mut chunk: Chunk, rows_max: u64) -> Option<()> {
-    let lines = ledger.lines;
+    let lines = ledger.counts.lines;
     chunk.line = lines;
     ledger.tell(std::mem::take(&mut chunk.findings), std::mem::take(&mut chunk.held), lines);
     ledger.take(chunk);
-    (ledger.rows <= rows_max).then_some(())
+    (ledger.counts.rows <= rows_max).then_some(())
 }
 
 /// A worker at its thread.
@@ -90,7 +91,7 @@ struct Hand {
 
 fn spread(
     judge: &Judge<'_>,
-    lookup: Lookup<'_>,
+    index: &Index,
     delimiter: u8,
     first: Block,
     cutter: &mut Cutter<impl Read>,
@@ -102,7 +103,7 @@ fn spread(
             let (blocks, given) = channel::<Block>();
             let (done, chunks) = channel();
             scope.spawn(move || {
-                let mut worker = Worker::new(judge, lookup, delimiter);
+                let mut worker = Worker::new(judge, index, delimiter);
                 for block in given {
                     let chunk = worker.read(&block);
                     if done.send((chunk, block.text)).is_err() {

@@ -6,14 +6,6 @@ use crate::{
     model::{Fingerprint, HeldRow},
 };
 
-/// Against whom the rows are held.
-#[derive(Clone, Copy)]
-pub(super) struct Lookup<'a> {
-    pub(super) index: &'a Index,
-    /// No row counts as settled.
-    pub(super) everything: bool,
-}
-
 /// The rows of one stretch of the text. Its lines count from `line` and its bytes from `byte` on,
 /// both of which are set by whoever knows them.
 #[derive(Default)]
@@ -21,27 +13,45 @@ pub(super) struct Chunk {
     pub(super) byte: u64,
     /// Lines before that of number 0.
     pub(super) line: u64,
-    pub(super) rows: u64,
-    /// Line ends in it.
-    pub(super) lines: u64,
-    /// Sum of all rows' fingerprints: their order means nothing.
-    pub(super) sum: u128,
+    pub(super) counts: Counts,
     pub(super) findings: Findings,
     pub(super) held: Vec<HeldRow>,
     pub(super) edges: Vec<Edges>,
+    pub(super) settled: Vec<Settled>,
+    pub(super) fresh: Vec<Ref>,
+}
+
+/// What is counted of rows.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) rows: u64,
+    /// Line ends in and behind them.
+    pub(super) lines: u64,
+    /// Sum of all rows' fingerprints: their order means nothing.
+    pub(super) sum: u128,
     pub(super) damaged_keys: u64,
     pub(super) cells: u64,
     pub(super) double_encoded: u64,
     /// The last row may be cut, and so may the file.
     pub(super) open_end: bool,
-    pub(super) settled: Vec<Settled>,
-    pub(super) fresh: Vec<Ref>,
 }
 
-impl Chunk {
+impl Counts {
     #[inline]
     pub(super) fn add_to_sum(&mut self, fingerprint: Fingerprint) {
         self.sum = self.sum.wrapping_add(fingerprint.0);
+    }
+
+    /// Those of the rows that come next.
+    pub(super) fn add(&mut self, next: &Self) {
+        let Self { rows, lines, sum, damaged_keys, cells, double_encoded, open_end } = next;
+        self.rows += rows;
+        self.lines += lines;
+        self.sum = self.sum.wrapping_add(*sum);
+        self.damaged_keys += damaged_keys;
+        self.cells += cells;
+        self.double_encoded += double_encoded;
+        self.open_end |= open_end;
     }
 }
 
@@ -117,7 +127,7 @@ const AT_ONCE: usize = 256;
 
 /// A stretch under way.
 pub(super) struct Stretch<'a> {
-    lookup: Lookup<'a>,
+    index: &'a Index,
     pub(super) chunk: Chunk,
     pub(super) hasher: Hasher,
     keys: Vec<Fingerprint>,
@@ -134,9 +144,9 @@ struct Waiting {
 }
 
 impl<'a> Stretch<'a> {
-    pub(super) fn new(lookup: Lookup<'a>) -> Self {
+    pub(super) fn new(index: &'a Index) -> Self {
         Self {
-            lookup,
+            index,
             chunk: Chunk::default(),
             hasher: Hasher::default(),
             keys: Vec::with_capacity(AT_ONCE),
@@ -175,12 +185,11 @@ impl<'a> Stretch<'a> {
     }
 
     fn settle(&mut self) {
-        let Lookup { index, everything } = self.lookup;
+        let index = self.index;
         index.find_all(&self.keys, &mut self.places);
         for ((key, waiting), place) in self.keys.iter().zip(&self.rows).zip(&self.places) {
             let Waiting { row, at, length, line } = *waiting;
-            let settled =
-                |place: &Place| !everything && length & HELD == 0 && index.is_settled(*place, row);
+            let settled = |place: &Place| length & HELD == 0 && index.is_settled(*place, row);
             if let Some(Place(place)) = place.filter(settled) {
                 self.chunk.settled.push(Settled { place, line, at, length });
                 continue;

@@ -330,8 +330,7 @@ fn a35_what_cannot_be_read_is_refused_with_the_path() {
     let path = folder.path().join("roster.csv");
     let refused = |path: std::path::PathBuf| {
         let settings = CsvSettings { path: path.clone(), ..settings() };
-        let refused =
-            read_file(&settings, &Demand::default(), &Index::default(), false).unwrap_err();
+        let refused = read_file(&settings, &Demand::default(), &Index::default()).unwrap_err();
         let finding = refused.findings[0].clone();
         assert_eq!(finding.code, codes::NOT_READABLE);
         assert_eq!(finding.place.file, Some(path.display().to_string()));
@@ -356,7 +355,7 @@ fn a35_a_configured_path_may_be_a_symbolic_link() {
     std::os::unix::fs::symlink(&file, &link).unwrap();
     let settings = CsvSettings { path: link, ..settings() };
     let index = Index::default();
-    let read = read_file(&settings, &super::demand("name|title"), &index, false).unwrap();
+    let read = read_file(&settings, &super::demand("name|title"), &index).unwrap();
     let read = super::whole(read, &index).unwrap();
     assert!(same_plan(&read, &good(plain(3))));
     assert_eq!(read.facts.completeness, Completeness::Complete);
@@ -380,7 +379,7 @@ fn a26_a_file_that_changes_before_its_rows_are_read_again_is_refused() {
         for change in changes {
             write(&plain(3));
             let index = Index::default();
-            let read = read_file(&settings, &super::demand("name|title"), &index, false).unwrap();
+            let read = read_file(&settings, &super::demand("name|title"), &index).unwrap();
             write(&change(&plain(3)));
             let refused = super::whole(read, &index).unwrap_err();
             assert!(refused.findings[0].place.file.is_some());

@@ -278,16 +278,6 @@ fn rows_that_are_settled_are_not_handed_out_and_all_facts_are_the_same() {
 }
 
 #[test]
-fn everything_is_handed_out_on_demand() {
-    let text = plain(3);
-    let index = settled_in(&good(&text));
-    let input = std::io::Cursor::new(text);
-    let roster =
-        source::read(&settings(), &super::demand("name|title"), input, &index, true).unwrap();
-    assert_eq!(super::whole(roster, &index).unwrap().records.len(), 3);
-}
-
-#[test]
 fn a_column_that_nobody_asked_for_does_not_change_a_row() {
     let (a, b) = (good("id,name,x\nE1,a,1\n"), good("id,name,x\nE1,a,2\n"));
     assert!(same_plan(&a, &b));
