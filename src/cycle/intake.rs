@@ -216,7 +216,10 @@ impl Intake {
     fn take_gone(&mut self, roster: &Roster, snapshot: &Snapshot) -> Result<u64, StoreError> {
         let mut gone = 0;
         for key in snapshot.gone()? {
-            let place = self.index.find(key.fingerprint()).filter(|place| roster.has(*place));
+            let place = self
+                .index
+                .find(key.fingerprint())
+                .filter(|place| roster.has(*place) && self.index.has_account(self.number, *place));
             if place.is_none_or(|place| self.judged.get(place.at())) {
                 continue;
             }

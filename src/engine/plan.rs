@@ -256,7 +256,9 @@ fn companions(
     Ok(companions)
 }
 
-fn count_users(held: &[Held]) -> u64 {
+/// Users of whom nothing is sent, however many reasons there are.
+#[must_use]
+pub fn count_users(held: &[Held]) -> u64 {
     let whole = held.iter().filter(|held| !held.others_go);
     whole.map(|held| &held.key).collect::<BTreeSet<_>>().len() as u64
 }
