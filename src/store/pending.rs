@@ -37,9 +37,7 @@ pub(super) struct Pending {
     pub(super) runs: Vec<(RunId, String, Timestamp)>,
     pub(super) marks: BTreeMap<String, Timestamp>,
     pub(super) accepted_input: Option<AcceptedInput>,
-    /// `Some(None)`: forgotten.
-    #[expect(clippy::option_option, reason = "what is remembered, or nothing, or no change")]
-    pub(super) last_answer: Option<Option<LastAnswer>>,
+    pub(super) last_answer: Option<LastAnswer>,
 }
 
 impl Pending {
@@ -76,11 +74,7 @@ impl Pending {
         if let Some(input) = accepted_input {
             write_accepted_input(db, input)?;
         }
-        match last_answer {
-            None => Ok(()),
-            Some(None) => db.execute("DELETE FROM last_answer", []).map(|_| ()),
-            Some(Some(answer)) => write_last_answer(db, answer),
-        }
+        last_answer.as_ref().map_or(Ok(()), |answer| write_last_answer(db, answer))
     }
 }
 
@@ -120,7 +114,7 @@ impl super::Snapshot {
     /// What was last remembered, whatever has changed since: the caller compares.
     pub fn last_answer(&self) -> Result<Option<LastAnswer>, StoreError> {
         if let Some(answer) = &self.pending.last_answer {
-            return Ok(answer.clone());
+            return Ok(Some(answer.clone()));
         }
         self.read("read the last answer", |db| {
             let answer = "SELECT file, size, head, settings, serial, body FROM last_answer";

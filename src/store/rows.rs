@@ -160,10 +160,9 @@ pub(super) fn put_user(
     id: Option<i64>,
     row: &UserRow,
 ) -> rusqlite::Result<i64> {
-    let UserRow { key, remote_id, seen, gone, attributes, refused } = row;
-    let (attributes, refused) = (attributes_to_text(attributes), attributes_to_text(refused));
+    let UserRow { key, remote_id, seen, gone, .. } = row;
+    let (attributes, refused, hash) = spelled(row);
     let (key, remote_id) = (key.as_str(), remote_id.as_str());
-    let hash = row_hash(key, remote_id, *seen, *gone, &attributes, &refused);
     statement.execute(params![id, key, remote_id, seen, gone, attributes, refused, hash])?;
     Ok(id.unwrap_or_else(|| db.last_insert_rowid()))
 }
@@ -174,12 +173,17 @@ pub(super) fn put_attributes(
     id: i64,
     row: &UserRow,
 ) -> rusqlite::Result<i64> {
+    let (attributes, _, hash) = spelled(row);
+    statement.execute(params![id, row.key.as_str(), attributes, hash])?;
+    Ok(id)
+}
+
+/// Attributes and refused values as text, and the hash of the whole row.
+fn spelled(row: &UserRow) -> (String, String, [u8; 16]) {
     let UserRow { key, remote_id, seen, gone, attributes, refused } = row;
     let (attributes, refused) = (attributes_to_text(attributes), attributes_to_text(refused));
-    let (key, remote_id) = (key.as_str(), remote_id.as_str());
-    let hash = row_hash(key, remote_id, *seen, *gone, &attributes, &refused);
-    statement.execute(params![id, key, attributes, hash])?;
-    Ok(id)
+    let hash = row_hash(key.as_str(), remote_id.as_str(), *seen, *gone, &attributes, &refused);
+    (attributes, refused, hash)
 }
 
 /// Users with an open intent and where the last one went.

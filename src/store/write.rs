@@ -239,16 +239,7 @@ impl Store {
     /// transaction.
     pub fn remember_answer(&mut self, answer: &LastAnswer) -> Result<(), StoreError> {
         self.disk.check_usable()?;
-        self.disk.pending().last_answer = Some(Some(answer.clone()));
-        Ok(())
-    }
-
-    /// What was said last holds no more. Written with the next transaction.
-    pub fn forget_answer(&mut self) -> Result<(), StoreError> {
-        self.disk.check_usable()?;
-        if self.last_answer()?.is_some() {
-            self.disk.pending().last_answer = Some(None);
-        }
+        self.disk.pending().last_answer = Some(answer.clone());
         Ok(())
     }
 
