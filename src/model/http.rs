@@ -1,6 +1,7 @@
 //! Requests and responses as plain data. No type of an HTTP library, no secret, no socket.
 
 use std::fmt;
+use url::Url;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -23,7 +24,7 @@ impl Method {
 pub struct Request {
     pub method: Method,
     /// Absolute, under the tenant's own base address.
-    pub url: String,
+    pub url: Url,
     /// Lower-case names.
     pub headers: Vec<(&'static str, String)>,
     pub credentials: Vec<CredentialHeader>,

@@ -101,7 +101,7 @@ fn a_slash_at_the_end_of_a_base_address_means_nothing() {
                 dialect.request(&fixture.id(), &Action::Read).unwrap().url
             };
             assert_eq!(url(plain), url(&slashed));
-            assert!(!url(plain).trim_start_matches("https://").contains("//"));
+            assert!(!url(plain).as_str().trim_start_matches("https://").contains("//"));
         }
     }
 }
@@ -166,9 +166,8 @@ fn g08_refused_or_round_trip(text: &str) {
         let dialect = fixture.open();
         let request = dialect.request(&id, &Action::Read);
         let Ok(request) = request else { continue };
-        let known =
-            Url::parse(&dialect.request(&fixture.id(), &Action::Read).unwrap().url).unwrap();
-        let url = Url::parse(&request.url).unwrap();
+        let known = dialect.request(&fixture.id(), &Action::Read).unwrap().url;
+        let url = Url::parse(request.url.as_str()).unwrap();
         assert_eq!(url.origin(), known.origin());
         assert!(url.query().is_none() && url.fragment().is_none());
         let (segments, expected) = (segments(&url), segments(&known));
@@ -292,5 +291,5 @@ fn an_address_in_an_answer_leads_nowhere() {
     let answer = fixture.read(&Action::Read, &fixtures::response(200, &body));
     assert!(!format!("{answer:?}").contains("elsewhere"));
     let request = dialect.request(&fixture.id(), &Action::Read).unwrap();
-    assert!(request.url.starts_with("https://api.datadoghq.eu/api/v2/scim/Users/"));
+    assert!(request.url.as_str().starts_with("https://api.datadoghq.eu/api/v2/scim/Users/"));
 }

@@ -62,7 +62,7 @@ fn workivas_documented_request_is_spelled_as_documented() {
     let action = patch(dialect.capabilities(), &known, &wanted);
     let request = dialect.request(&fixture.id(), &action).unwrap();
     assert_eq!(
-        request.url,
+        request.url.as_str(),
         format!(
             "https://api.app.wdesk.com/prototype/admin/organizations/{OTHER_UUID}/users/{}",
             fixture.id
@@ -122,7 +122,7 @@ fn biots_objects_go_whole_and_references_are_objects() {
     let action = patch(dialect.capabilities(), &known, &wanted);
     let request = dialect.request(&fixture.id(), &action).unwrap();
     assert_eq!(
-        request.url,
+        request.url.as_str(),
         format!("https://directory.example.com/organization/v1/users/organizations/{UUID}")
     );
     assert_eq!(
@@ -311,7 +311,7 @@ fn scalepads_departments_are_replaced_as_a_whole_and_emptied_by_an_empty_list() 
         let action = patch(dialect.capabilities(), &known, &wanted);
         let request = dialect.request(&fixture.id(), &action).unwrap();
         assert_eq!(
-            request.url,
+            request.url.as_str(),
             format!("https://api.example.com/v2/clients/{OTHER_UUID}/users/{UUID}")
         );
         assert_eq!(fixtures::body_of(&request), json!({ "departments": list }));
@@ -418,12 +418,12 @@ fn kares_requests_are_spelled_as_documented() {
     let action = patch(dialect.capabilities(), &known, &wanted);
     let request = dialect.request(&fixture.id(), &action).unwrap();
     let base = "https://kare.example.com/main";
-    assert_eq!(request.url, format!("{base}/users-organizations/v1/rs/users/17"));
+    assert_eq!(request.url.as_str(), format!("{base}/users-organizations/v1/rs/users/17"));
     let permissions = json!({ "group": 4, "manage": [1, 2] });
     let body = json!({ "firstName": "John", "permissions": permissions, "scope": 2 });
     assert_eq!(fixtures::body_of(&request), body);
     let read = dialect.request(&fixture.id(), &Action::Read).unwrap();
-    assert_eq!(read.url, format!("{base}/users/v1/rs/17"));
+    assert_eq!(read.url.as_str(), format!("{base}/users/v1/rs/17"));
     let headers: Vec<_> = read.credentials.iter().map(|c| (c.header, c.prefix)).collect();
     assert_eq!(headers, [("authorization", "Bearer "), ("x-session-token", "")]);
 }
@@ -573,6 +573,6 @@ fn every_datadog_site_has_its_own_address() {
     ] {
         let fixture = fixtures::of("datadog").with("site", json!(site));
         let request = fixture.open().request(&fixture.id(), &Action::Read).unwrap();
-        assert_eq!(request.url, format!("https://api.{site}/api/v2/scim/Users/{UUID}"));
+        assert_eq!(request.url.as_str(), format!("https://api.{site}/api/v2/scim/Users/{UUID}"));
     }
 }

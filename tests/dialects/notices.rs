@@ -66,7 +66,7 @@ fn each_version_of_workivas_api_has_its_path_and_names_itself() {
     ] {
         let fixture = workiva(version);
         let request = fixture.open().request(&fixture.id(), &Action::Read).unwrap();
-        assert!(request.url.contains(path), "{}", request.url);
+        assert!(request.url.as_str().contains(path), "{}", request.url);
         assert!(request.headers.contains(&("x-version", version.to_owned())));
     }
 }

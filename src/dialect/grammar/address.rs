@@ -1,6 +1,7 @@
 //! Where requests go: a tenant's base address and the addresses below it, and nowhere else.
 
 use crate::model::RemoteId;
+use std::borrow::Cow;
 use url::{Host, Url};
 
 /// The address below which every request of one tenant goes: https, a host that is not private, no
@@ -38,31 +39,34 @@ impl Base {
     ///
     /// # Errors
     /// When the address, read back, would not mean that very user.
-    pub(crate) fn of_user(&self, segments: &[&str], id: &RemoteId) -> Result<String, String> {
+    pub(crate) fn of_user(&self, segments: &[&str], id: &RemoteId) -> Result<Url, String> {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments).push(id.as_str());
         }
-        let text = String::from(url);
-        if self.means(&text, segments, id) {
-            Ok(text)
-        } else {
-            Err("the id cannot be written as one part of an address".to_owned())
-        }
+        // Read back from its text, which is what is sent.
+        let read_back = Url::parse(url.as_str()).ok();
+        let same_user = read_back.filter(|url| self.means(url, segments, id));
+        same_user.ok_or_else(|| "the id cannot be written as one part of an address".to_owned())
     }
 
-    fn means(&self, text: &str, segments: &[&str], id: &RemoteId) -> bool {
-        let Ok(url) = Url::parse(text) else { return false };
-        let parts = |url: &Url| -> Vec<String> {
-            let parts = url.path_segments().into_iter().flatten();
-            parts.filter(|part| !part.is_empty()).map(decoded).collect()
-        };
-        let mut expected = parts(&self.0);
-        expected.extend(segments.iter().map(|&segment| segment.to_owned()));
-        expected.push(id.as_str().to_owned());
+    fn means(&self, url: &Url, segments: &[&str], id: &RemoteId) -> bool {
+        let mut parts = parts(url);
         let bare = url.query().is_none() && url.fragment().is_none();
-        bare && url.origin() == self.0.origin() && parts(&url) == expected
+        bare && url.origin() == self.0.origin()
+            && self::parts(&self.0).all(|part| parts.next() == Some(part))
+            && segments.iter().all(|segment| means(parts.next(), segment))
+            && means(parts.next(), id.as_str())
+            && parts.next().is_none()
     }
+}
+
+fn parts(url: &Url) -> impl Iterator<Item = &str> {
+    url.path_segments().into_iter().flatten().filter(|part| !part.is_empty())
+}
+
+fn means(part: Option<&str>, text: &str) -> bool {
+    part.is_some_and(|part| decoded(part) == text)
 }
 
 /// What has to be seen in the text itself, since parsing would quietly put it right.
@@ -139,7 +143,10 @@ fn is_private_v6(segments: [u16; 8]) -> bool {
 }
 
 /// A path segment without its percent-encoding (RFC 3986 §2.1).
-fn decoded(segment: &str) -> String {
+fn decoded(segment: &str) -> Cow<'_, str> {
+    if !segment.contains('%') {
+        return Cow::Borrowed(segment);
+    }
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let [byte, tail @ ..] = rest {
@@ -150,7 +157,7 @@ fn decoded(segment: &str) -> String {
         bytes.push(octet.unwrap_or(*byte));
         rest = if octet.is_some() { &tail[2..] } else { tail };
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -6,6 +6,7 @@ use crate::model::{
 };
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
+use url::Url;
 
 /// `Authorization: Bearer` with the secret called `token`.
 pub(crate) const BEARER: CredentialHeader =
@@ -28,7 +29,7 @@ pub(crate) fn edits_of(action: &Action) -> &[Edit] {
     }
 }
 
-pub(crate) fn get(url: String, credentials: &[CredentialHeader]) -> Request {
+pub(crate) fn get(url: Url, credentials: &[CredentialHeader]) -> Request {
     Request {
         method: Method::Get,
         url,
@@ -40,7 +41,7 @@ pub(crate) fn get(url: String, credentials: &[CredentialHeader]) -> Request {
 
 /// The content type stands without a charset: one API takes exactly this value, and RFC 8259 §11
 /// defines no parameter for it.
-pub(crate) fn patch(url: String, body: &Json, credentials: &[CredentialHeader]) -> Request {
+pub(crate) fn patch(url: Url, body: &Json, credentials: &[CredentialHeader]) -> Request {
     Request {
         method: Method::Patch,
         headers: vec![("accept", JSON.to_owned()), ("content-type", JSON.to_owned())],
