@@ -105,8 +105,10 @@ CREATE TABLE journal (
     key       TEXT    NOT NULL,
     remote_id TEXT    NOT NULL,
     action    TEXT    NOT NULL CHECK (action IN ('read', 'patch')),
+    -- Spelled out: for a list of more than two, SQLite makes a table whenever a row is added.
     outcome   TEXT    NOT NULL CHECK (
-        outcome IN ('settled', 'unverified', 'refused', 'in_doubt', 'deferred', 'gone')
+        outcome = 'settled' OR outcome = 'unverified' OR outcome = 'refused'
+        OR outcome = 'in_doubt' OR outcome = 'deferred' OR outcome = 'gone'
     ),
     why       TEXT    NOT NULL,
     status    INTEGER CHECK (status BETWEEN 0 AND 65535),
