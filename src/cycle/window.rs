@@ -28,7 +28,7 @@ pub(super) fn pacer(
         Duration::try_from(wall.duration_since(arrived)).unwrap_or_default()
     };
     let recent: Vec<Duration> = sends.iter().map(ago).collect();
-    Ok(Pacer::new(config.quota, &recent, now))
+    Ok(Pacer::new(config.quota, &recent, None, now))
 }
 
 /// When a recorded request can have reached the target at the latest: before it was given up, and

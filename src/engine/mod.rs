@@ -14,6 +14,8 @@ pub mod plan;
 
 pub mod guard;
 
+pub mod allowance;
 pub mod delivery;
 pub mod health;
+pub mod pace;
 pub mod retry;

@@ -266,7 +266,7 @@ impl Lane {
     ) -> Result<(), String> {
         let now = Instant::now();
         // What was under way when the gate closed brings the same silence, not a second one.
-        let n = if self.pacer.distrust(now) {
+        let n = if self.pacer.distrust(now).is_some() {
             self.count_throttle(true)
         } else {
             self.shared().throttles_in_a_row.saturating_sub(1)
@@ -388,7 +388,7 @@ mod tests {
             opened.unwrap().into(),
             true,
             Http::new(Timeouts::default()).unwrap(),
-            Pacer::new(Rate::parse(quota).unwrap(), &[], start),
+            Pacer::new(Rate::parse(quota).unwrap(), &[], None, start),
             Secrets::load(Box::new(move || Ok(token()))).unwrap(),
             1,
             Clock::new(Timestamp::UNIX_EPOCH, start),

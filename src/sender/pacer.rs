@@ -18,11 +18,18 @@
 //! and nobody can tell which from one answer. So what was learnt is forgotten, also because a refusal
 //! is answered quicker than anything else, and learnt anew from as many answers as at first: certain
 //! again for a second or two, at a few per cent of the pace. If it throttles again soon after, twice
-//! as many are needed, and so on: who is throttled for trusting stops trusting, and one odd refusal
-//! in a night costs nothing that could be measured. Refusals of one silence are one.
+//! as many are needed, and so on: who is throttled for trusting stops trusting. Refusals of one
+//! silence are one. Each also lowers the pace, which grows back while nothing is refused; see
+//! [`Pace`].
 
 use super::slots::{LATE_MAX, Slots};
-use crate::model::Rate;
+use crate::{
+    engine::{
+        allowance::Allowance,
+        pace::{Lowered, Pace},
+    },
+    model::Rate,
+};
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
@@ -54,18 +61,20 @@ pub struct Pacer {
     quota: Rate,
     /// Whoever holds it has the next turn; fair, so first come, first served.
     turn: tokio::sync::Mutex<Slots>,
+    pace: Mutex<Pace>,
     log: Mutex<Log>,
     leaving: Mutex<Leaving>,
     /// Told when a request that was under way has been answered.
     answered: Notify,
     gate: watch::Sender<Instant>,
+    begun: Instant,
 }
 
 impl Pacer {
     /// `recent` are the departures of earlier runs within the last window, as the time that has
-    /// passed since: a restart does not start a new window.
+    /// passed since: a restart does not start a new window. `learnt`: see [`Self::learnt`].
     #[must_use]
-    pub fn new(quota: Rate, recent: &[Duration], now: Instant) -> Self {
+    pub fn new(quota: Rate, recent: &[Duration], learnt: Option<f64>, now: Instant) -> Self {
         let past = |ago: &Duration| now.checked_sub(*ago);
         let arrivals: BinaryHeap<Reverse<Instant>> =
             recent.iter().filter_map(past).map(Reverse).collect();
@@ -73,6 +82,8 @@ impl Pacer {
         Self {
             quota,
             turn: tokio::sync::Mutex::new(Slots::new(quota, last, now)),
+            pace: Mutex::new(Pace::new(quota, learnt, now.into_std())),
+            begun: now,
             log: Mutex::new(Log { under_way: 0, arrivals, trust: Trust::new() }),
             leaving: Mutex::new(Leaving { dues: VecDeque::new(), last: None }),
             answered: Notify::new(),
@@ -87,6 +98,7 @@ impl Pacer {
         loop {
             self.open().await;
             let now = Instant::now();
+            turn.follow(self.pace().share(now.into_std()));
             let due = turn.due(now, self.paused_until());
             if due <= turn.given_until {
                 turn.take();
@@ -147,13 +159,39 @@ impl Pacer {
         });
     }
 
-    /// The target throttled: a request counts until it is answered, until enough was learnt anew.
-    /// Called before the pause that it brings; says whether that is a new silence, which it is not
-    /// for what was under way when the gate closed.
-    pub fn distrust(&self, now: Instant) -> bool {
+    /// The target throttled: a request counts until it is answered, until enough was learnt anew,
+    /// and the pace is lowered. Called before the pause that it brings. `None` when that is no new
+    /// silence, which it is not for what was under way when the gate closed.
+    pub fn distrust(&self, now: Instant) -> Option<Lowered> {
         let is_new = self.paused_until() <= now;
-        self.log().trust.forget(is_new);
-        is_new
+        let used = {
+            let mut log = self.log();
+            log.trust.forget(is_new);
+            log.under_way + log.arrivals.len()
+        };
+        // What left in a window that is not over says nothing of a pace.
+        let whole = now.saturating_duration_since(self.begun.max(self.paused_until()));
+        #[expect(clippy::cast_precision_loss, reason = "of a pace, the first digits matter")]
+        let used = used as f64 / f64::from(self.quota.requests.get());
+        let used = (whole >= self.quota.per).then_some(used);
+        is_new.then(|| self.pace().throttled(used, now.into_std()))
+    }
+
+    /// What the target says of its own count; heard only where it is less than what is sent.
+    pub fn heed(&self, allowance: Allowance, now: Instant) {
+        let Allowance { remaining, reset } = allowance;
+        if remaining == 0 {
+            self.pause_until(now + reset);
+        } else {
+            self.pace().told(remaining, reset, now.into_std());
+        }
+    }
+
+    /// The share of the quota that throttling has left; `None` when it is all of it. For the next
+    /// run.
+    #[must_use]
+    pub fn learnt(&self) -> Option<f64> {
+        self.pace().learnt()
     }
 
     /// Until when the gate is closed.
@@ -212,6 +250,10 @@ impl Pacer {
             log.arrivals.push(Reverse(left + took.saturating_sub(at_target)));
         }
         self.answered.notify_waiters();
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn leaving(&self) -> MutexGuard<'_, Leaving> {
@@ -359,7 +401,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn inv7_no_window_sees_more_than_the_quota_and_nearly_all_of_it_is_used() {
         for (quota, window_ms, count) in [("50/s", 1000, 500), ("100/10s", 10_000, 300)] {
-            let pacer = Pacer::new(rate(quota), &[], Instant::now());
+            let pacer = Pacer::new(rate(quota), &[], None, Instant::now());
             let left = departures(pacer, 7, count).await;
             let allowed = rate(quota).requests.get() as usize;
             assert!(most_in_any_window(&left, window_ms) <= allowed, "{quota}");
@@ -371,7 +413,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn inv7_a_restart_does_not_start_a_new_window() {
         let recent: Vec<Duration> = (0..10).map(|n| Duration::from_millis(n * 100)).collect();
-        let pacer = Pacer::new(rate("10/10s"), &recent, Instant::now());
+        let pacer = Pacer::new(rate("10/10s"), &recent, None, Instant::now());
         let left = departures(pacer, 2, 10).await;
         assert!(left[0] >= 9_000, "{left:?}");
         let earlier = recent.iter().map(|ago| 10_000 - ago.as_millis());
@@ -382,7 +424,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn inv8_nobody_leaves_before_the_pause_is_over_and_a_shorter_one_does_not_shorten_it() {
-        let pacer = Arc::new(Pacer::new(rate("10/s"), &[], Instant::now()));
+        let pacer = Arc::new(Pacer::new(rate("10/s"), &[], None, Instant::now()));
         let start = Instant::now();
         pacer.pause_until(start + Duration::from_secs(5));
         pacer.pause_until(start + Duration::from_secs(2));
@@ -393,7 +435,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_also_holds_who_already_has_a_slot() {
-        let pacer = Arc::new(Pacer::new(rate("10/s"), &[], Instant::now()));
+        let pacer = Arc::new(Pacer::new(rate("10/s"), &[], None, Instant::now()));
         let start = Instant::now();
         pacer.slot().await;
         pacer.pause_until(start + Duration::from_secs(3));
@@ -428,14 +470,14 @@ mod tests {
 
     fn throttled(pacer: &Pacer, seconds: u64) -> bool {
         let now = Instant::now();
-        let is_new = pacer.distrust(now);
+        let is_new = pacer.distrust(now).is_some();
         pacer.pause_until(now + Duration::from_secs(seconds));
         is_new
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_throttling_costs_the_pace_for_two_seconds_at_most() {
-        let pacer = Arc::new(Pacer::new(rate("50/s"), &[], Instant::now()));
+    async fn two_seconds_after_the_silence_the_lowered_pace_is_in_full_use() {
+        let pacer = Arc::new(Pacer::new(rate("50/s"), &[], None, Instant::now()));
         let start = Instant::now();
         let mut left = send_for(&pacer, start, 8).await;
         assert!(throttled(&pacer, 3));
@@ -444,18 +486,22 @@ mod tests {
         left.extend(send_for(&pacer, start, 25).await);
         assert!(most_in_any_window(&left, 1000) <= 50);
         let used = left.iter().filter(|ms| (end + 2_000..end + 17_000).contains(ms)).count();
-        assert!(used * 100 >= 15 * 50 * 98, "{used} of 750");
+        // Seven tenths for five seconds, and then a fiftieth of the quota more.
+        let pace = 35 * 5 + 36 * 10;
+        assert!((pace * 98 / 100..=pace).contains(&used), "{used} of {pace}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_is_throttled_again_and_again_counts_until_the_answer_for_longer_each_time() {
-        let pacer = Arc::new(Pacer::new(rate("50/s"), &[], Instant::now()));
+        let pacer = Arc::new(Pacer::new(rate("50/s"), &[], None, Instant::now()));
         let start = Instant::now();
         for needed in [2, 4, 8, 16] {
             assert!(throttled(&pacer, 1));
             assert_eq!(pacer.log().trust.needed, needed * ANSWERS_LEAST);
             sleep(Duration::from_secs(2)).await;
         }
+        // At the pace of the quota, to see the caution alone.
+        *pacer.pace() = Pace::new(rate("50/s"), None, Instant::now().into_std());
         let began = start.elapsed().as_millis();
         let left = send_for(&pacer, start, 10).await;
         let cautious = left.iter().filter(|ms| (began + 1_000..began + 9_000).contains(ms)).count();
@@ -468,7 +514,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn slots_given_before_a_pause_bring_no_burst_after_it() {
-        let pacer = Arc::new(Pacer::new(rate("50/s"), &[], Instant::now()));
+        let pacer = Arc::new(Pacer::new(rate("50/s"), &[], None, Instant::now()));
         let start = Instant::now();
         for _ in 0..8 {
             pacer.slot().await;
@@ -482,7 +528,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_a_busy_disk_held_up_is_made_good() {
-        let pacer = Arc::new(Pacer::new(rate("50/s"), &[], Instant::now()));
+        let pacer = Arc::new(Pacer::new(rate("50/s"), &[], None, Instant::now()));
         let start = Instant::now();
         let busy = async {
             loop {
@@ -510,7 +556,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time().start_paused(true).build().unwrap();
             let arrivals = runtime.block_on(async {
-                let pacer = Arc::new(Pacer::new(quota, &[], Instant::now()));
+                let pacer = Arc::new(Pacer::new(quota, &[], None, Instant::now()));
                 pacer.distrust(Instant::now());
                 let start = Instant::now();
                 let mut tasks = JoinSet::new();

@@ -22,11 +22,16 @@ const SHARE: f64 = 0.996;
 /// A late slot is made good up to here, and what is later is lost.
 pub(super) const LATE_MAX: Duration = Duration::from_millis(100);
 
+type Limiter = RateLimiter<NotKeyed, InMemoryState, AskedAt, NoOpMiddleware<Moment>>;
+
 /// Evenly spaced slots: governor with a burst of one, asked at the moment that a slot was due.
 #[derive(Debug)]
 pub(super) struct Slots {
-    limiter: RateLimiter<NotKeyed, InMemoryState, AskedAt, NoOpMiddleware<Moment>>,
+    limiter: Limiter,
     clock: AskedAt,
+    quota: Rate,
+    /// Of the quota, as the limiter has it.
+    share: f64,
     /// When the next slot was promised; the past, when it is free.
     due: Instant,
     /// Slots that are due until then are given at once.
@@ -37,17 +42,22 @@ impl Slots {
     pub(super) fn new(quota: Rate, last: Option<Instant>, now: Instant) -> Self {
         let start = last.unwrap_or(now).min(now);
         let clock = AskedAt(Arc::new(Mutex::new(start)));
-        let spacing = quota.interval().div_f64(SHARE).max(Duration::from_nanos(1));
-        let spaced = Quota::with_period(spacing)
-            .unwrap_or_else(|| Quota::per_second(quota.requests))
-            .allow_burst(NonZeroU32::MIN);
-        let limiter = RateLimiter::direct_with_clock(spaced, clock.clone());
-        let mut slots = Self { limiter, clock, due: start, given_until: start };
+        let limiter = limiter(quota, 1.0, &clock);
+        let mut slots = Self { limiter, clock, quota, share: 1.0, due: start, given_until: start };
         if last.is_some() {
             // The slot of the last request of the run before.
             slots.take();
         }
         slots
+    }
+
+    /// From the next slot on, so much of the quota is used.
+    pub(super) fn follow(&mut self, share: f64) {
+        // A limiter that has given nothing yet gives the slot that is due.
+        if self.share.total_cmp(&share).is_ne() {
+            self.limiter = limiter(self.quota, share, &self.clock);
+            self.share = share;
+        }
     }
 
     /// When the next slot is due: at most [`LATE_MAX`] ago, and not while nobody was to send.
@@ -66,6 +76,14 @@ impl Slots {
             self.due += not_until.wait_time_from(Moment(self.due));
         }
     }
+}
+
+fn limiter(quota: Rate, share: f64, clock: &AskedAt) -> Limiter {
+    let spacing = quota.interval().div_f64(SHARE * share).max(Duration::from_nanos(1));
+    let spaced = Quota::with_period(spacing)
+        .unwrap_or_else(|| Quota::per_second(quota.requests))
+        .allow_burst(NonZeroU32::MIN);
+    RateLimiter::direct_with_clock(spaced, clock.clone())
 }
 
 /// governor's clock: not the time, but the moment for which a slot is asked.
