@@ -116,7 +116,17 @@ impl Unplugged {
         &self.stage.judge.violations
     }
 
-    /// The account as a GET would show it now.
+    /// The user that the request names, and that there need not be.
+    pub fn user_of(&self, exchange: &Exchange) -> Option<String> {
+        self.stage.user_of(&exchange.0)
+    }
+
+    /// The body of a successful GET, without a request.
+    pub fn show(&self, id: &str) -> Option<Value> {
+        self.stage.show(id)
+    }
+
+    /// The account as it is kept.
     pub fn account(&self, id: &str) -> Option<&Value> {
         self.stage.tenant.accounts.get(id)
     }
