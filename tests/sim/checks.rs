@@ -181,8 +181,10 @@ impl World {
                 continue;
             }
             let target = self.targets[tenant.tenant.as_str()].lock().unwrap();
-            let held: BTreeSet<&str> =
-                tenant.plan.iter().flat_map(|plan| &plan.held).map(|held| held.key.as_str()).collect();
+            let store = self.store(tenant.tenant.as_str()).unwrap();
+            // Told by `status`, until the wish changes.
+            let refused = store.refused().unwrap().into_iter();
+            let held: BTreeSet<String> = refused.map(|refused| refused.key.to_string()).collect();
             for person in &self.roster.people {
                 let id = person.id(target.tenant.api);
                 let wished = person.account(target.tenant.api);
@@ -192,7 +194,6 @@ impl World {
                     self.breach(tenant, "INV-4", &format!("{key} is not as wished"));
                 }
             }
-            let store = self.store(tenant.tenant.as_str()).unwrap();
             for intent in store.open_intents().unwrap() {
                 self.breach(tenant, "INV-4", &format!("{} is still in doubt", intent.key));
             }

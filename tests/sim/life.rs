@@ -8,7 +8,6 @@ use tokio::time::sleep;
 pub(crate) struct Life {
     pub(crate) breaches: Vec<String>,
     pub(crate) digest: u64,
-    pub(crate) requests: u64,
     pub(crate) oracle: Oracle,
 }
 
@@ -28,8 +27,7 @@ pub(crate) fn live(seed: u64, planted: Option<Planted>) -> Life {
         story(&mut world).await;
         world.oracle.clone()
     });
-    let (breaches, digest, requests) = (oracle.breaches(), oracle.digest(), oracle.requests());
-    Life { breaches, digest, requests, oracle }
+    Life { breaches: oracle.breaches(), digest: oracle.digest(), oracle }
 }
 
 async fn story(world: &mut World) {
