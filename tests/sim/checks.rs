@@ -2,9 +2,9 @@
 
 use crate::{
     company::shows,
+    landed,
     oracle::Oracle,
     target::Target,
-    weather::LANDED_RETRY_BUDGET,
     world::World,
 };
 use jiff::civil::Date;
@@ -41,7 +41,7 @@ impl World {
             self.check_held(tenant, &target);
             self.check_books(tenant, &target);
         }
-        self.check_snapshots();
+        self.check_state(false);
     }
 
     fn check_end(&self, report: &TenantReport) {
@@ -106,12 +106,12 @@ impl World {
         let Some(plan) = &report.plan else { return };
         let planned = plan.changes().count();
         let throttled = target.throttled;
-        let most = if LANDED_RETRY_BUDGET {
+        let most = if landed::RETRY_BUDGET {
             planned * 11 / 10 + 50
         } else {
             4 * planned + 50
         };
-        if target.patched > most && (LANDED_RETRY_BUDGET || !throttled) {
+        if target.patched > most && (landed::RETRY_BUDGET || !throttled) {
             let what = format!("{} PATCHes for {planned} operations", target.patched);
             self.breach(report, "INV-9", &what);
         }
@@ -125,25 +125,26 @@ impl World {
         ReadStore::open(&self.state(), &TenantId::parse(name).unwrap()).unwrap()
     }
 
-    /// Whatever the process knew and did not write down, it cannot know any more.
-    pub(crate) fn remember_doubts(&self) {
+    /// What a snapshot says of a user is so at the target, or the user is in doubt. And what the
+    /// process knew and did not write down, it cannot know any more.
+    pub(crate) fn check_state(&self, killed: bool) {
         for (name, target) in &self.targets {
+            let mut target = target.lock().unwrap();
+            // What was not touched was looked at before.
+            if !killed && target.sent == 0 {
+                continue;
+            }
             let Some(store) = self.store(name) else { continue };
             let intents = store.open_intents().unwrap();
             let open = intents.iter().map(|intent| intent.key.to_string()).collect();
             let until = store.pause().unwrap().map(|pause| pause.until);
-            target.lock().unwrap().client_died(&open, until);
-        }
-    }
-
-    /// What a snapshot says of a user is so at the target, or the user is in doubt.
-    pub(crate) fn check_snapshots(&self) {
-        for (name, target) in &self.targets {
-            let Some(store) = self.store(name) else { continue };
-            let target = target.lock().unwrap();
+            target.client_died(&open, until);
             let in_doubt: BTreeSet<UserKey> = store.in_doubt().unwrap().into_iter().collect();
             let keys = target.keys.values().map(|key| UserKey::parse(key).unwrap());
-            let keys: Vec<UserKey> = keys.filter(|key| !in_doubt.contains(key)).collect();
+            // Who cannot be looked at, and whose target says "done" and does nothing, is not known.
+            let misled = |key: &UserKey| !target.reads && target.excused.contains(key.as_str());
+            let known = keys.filter(|key| !in_doubt.contains(key) && !misled(key));
+            let keys: Vec<UserKey> = known.collect();
             let keys: Vec<&UserKey> = keys.iter().collect();
             for (key, known) in store.known(&keys).unwrap() {
                 let shown = self.shown(&target, &known.remote_id);
@@ -190,7 +191,7 @@ impl World {
                 let wished = person.account(target.tenant.api);
                 let is_so = target.practice.account(id).is_some_and(|held| shows(held, &wished));
                 let key = person.key();
-                if !is_so && !(held.contains(key) && target.excused.contains(key)) {
+                if !is_so && !(target.excused.contains(key) && (held.contains(key) || !target.reads)) {
                     self.breach(tenant, "INV-4", &format!("{key} is not as wished"));
                 }
             }

@@ -33,7 +33,7 @@ pub(crate) fn live(seed: u64, planted: Option<Planted>) -> Life {
 async fn story(world: &mut World) {
     if world.scenario.adopted {
         world.adopt();
-        world.check_snapshots();
+        world.check_state(true);
     }
     for night in 0..world.scenario.nights {
         world.oracle.note(&format!("night {night}"));
@@ -44,9 +44,6 @@ async fn story(world: &mut World) {
             let fortune = world.fortune();
             if let Some(report) = world.run(fortune).await {
                 world.check_run(&report);
-                world.remember_doubts();
-            } else {
-                world.check_snapshots();
             }
             if !world.oracle.breaches().is_empty() {
                 return;

@@ -12,6 +12,7 @@ mod checks;
 #[expect(dead_code, reason = "the company of the tests of whole nights, of which some is used here")]
 mod company;
 mod ink;
+mod landed;
 mod life;
 mod oracle;
 mod planted;

@@ -3,6 +3,7 @@
 use crate::{
     chance::Chance,
     company::Tenant,
+    landed,
     oracle::Oracle,
     quota::{Count, Gate},
     weather::{Fate, Weather},
@@ -36,10 +37,14 @@ pub(crate) struct Target {
     pub(crate) doubted: BTreeSet<String>,
     /// Whose value was refused or ignored, so that it need not come to what is wished. By key.
     pub(crate) excused: BTreeSet<String>,
+    /// The client may look at its users.
+    pub(crate) reads: bool,
     /// Requests that this run has sent.
     pub(crate) sent: usize,
     pub(crate) patched: usize,
     pub(crate) throttled: bool,
+    /// So long after it was asked for silence it may still send.
+    pub(crate) grace: Duration,
     left: Count,
     arrived: Count,
     pub(crate) silence: Option<Silence>,
@@ -86,9 +91,11 @@ impl Target {
             keys,
             doubted: BTreeSet::new(),
             excused: BTreeSet::new(),
+            reads: true,
             sent: 0,
             patched: 0,
             throttled: false,
+            grace: Duration::ZERO,
             left: Count::default(),
             arrived: Count::default(),
             silence: None,
@@ -124,7 +131,10 @@ impl Target {
             self.patched += 1;
             self.doubted.insert(user.clone());
         }
-        let fate = self.weather.fate(&mut self.chance);
+        let mut fate = self.weather.fate(&mut self.chance);
+        if !landed::DOUBT_OUTLASTS_REFUSAL && is_patch && may_repeat && fate.refuses() {
+            fate = Fate::Fine;
+        }
         let form = self.weather.form(&mut self.chance);
         let (way_there, way_back) = self.ways();
         self.oracle.note(&format!("{} {method} {key} {body:016x} meets {fate:?}", self.name()));
@@ -137,7 +147,8 @@ impl Target {
         if count > quota.requests.get() as usize {
             self.breach("INV-7", &format!("request {count} of {quota} leaves, for {key}"));
         }
-        if let Some(Silence { until, .. }) = self.silence
+        if let Some(Silence { told, until }) = self.silence
+            && told.elapsed() >= self.grace
             && self.oracle.now() < until
         {
             let left = until.duration_since(self.oracle.now());

@@ -1,16 +1,8 @@
 //! What can become of one request, and how often.
 
-use crate::chance::Chance;
+use crate::{chance::Chance, landed};
 use rosterd::sandbox::{Fault, RetryAfterForm};
 use std::time::Duration;
-
-/// The delivery waits for two clean reads of a user before it believes one (a request that was given
-/// up may still be done later, after the read that was to tell). Until it does, nothing comes so
-/// late here.
-pub(crate) const LANDED_TWO_CLEAN_READS: bool = false;
-/// A tenant has a budget of further requests for each run. Until it has, only the attempts of each
-/// operation are counted, and a run in which the target throttled is not measured.
-pub(crate) const LANDED_RETRY_BUDGET: bool = false;
 
 /// What becomes of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +99,10 @@ impl Fate {
         })
     }
 
+    pub(crate) fn refuses(self) -> bool {
+        matches!(self, Self::Rejected | Self::Forbidden | Self::Conflict)
+    }
+
     /// The status in place of the fault's own.
     pub(crate) fn status(self) -> Option<u16> {
         match self {
@@ -134,7 +130,7 @@ impl Weather {
     pub(crate) fn draw(chance: &mut Chance) -> Self {
         let mut fates = chance.some(&Fate::COMMON, 0.4);
         fates.extend(chance.some(&Fate::RARE, 0.2));
-        if LANDED_TWO_CLEAN_READS && chance.hits(0.3) {
+        if landed::TWO_CLEAN_READS && chance.hits(0.3) {
             fates.push(Fate::Late);
         }
         let share = if chance.hits(0.15) { 0.0 } else { chance.pick(&[0.02, 0.1, 0.3, 0.6]) };

@@ -4,6 +4,7 @@ use crate::{
     chance::Chance,
     company::{TOKEN_VARIABLE, departments},
     ink::Disk,
+    landed,
     oracle::Oracle,
     planted::Planted,
     quota::Gate,
@@ -115,6 +116,10 @@ impl World {
                 let requests = (quota.requests.get() / 2).max(1).try_into().unwrap();
                 Gate::new(Rate { requests, ..quota }, style)
             });
+            if scenario.slow_disk && !landed::PAUSE_WHILE_RECORDING {
+                target.grace = Duration::from_secs(1);
+            }
+            target.reads = *reads;
             if !reads {
                 // Who was never looked at is sent all of it.
                 target.doubted = target.keys.keys().cloned().collect();
@@ -335,11 +340,12 @@ impl World {
             self.lose_the_last_commits();
         }
         drop(session);
-        // What is torn down goes.
-        sleep(Duration::from_millis(1)).await;
+        // What is torn down goes; what has left arrives.
+        let arrived = if landed::TWO_CLEAN_READS { 1 } else { 2000 };
+        sleep(Duration::from_millis(arrived)).await;
         fs::remove_dir_all(&dead).unwrap();
         self.oracle.note("killed");
-        self.remember_doubts();
+        self.check_state(true);
     }
 
     fn lose_the_last_commits(&mut self) {
