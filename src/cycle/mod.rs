@@ -5,6 +5,7 @@
 //! again, and sends what was decided. Tenants go side by side and know nothing of each other.
 
 mod case;
+mod edges;
 mod exit;
 mod fan;
 mod gather;
@@ -19,6 +20,7 @@ mod target;
 mod tenant;
 mod window;
 
+pub use edges::{Edges, OpenScribe, OpenTransport};
 pub use exit::Exit;
 pub use import::adopt;
 pub use look::{Wishes, judge, preview, wishes};

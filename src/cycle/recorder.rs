@@ -1,6 +1,6 @@
 //! The journal behind the sender: every intent and every outcome on disk, in groups.
 
-use super::{Failure, Results};
+use super::{Failure, Results, edges::OpenScribe};
 use crate::{
     engine::diff::{not_accepted, same},
     model::{
@@ -8,7 +8,7 @@ use crate::{
         UserKey, Wanted,
     },
     sender::{End, Recorder},
-    store::{Conclusion, Entry, Intent, Store, StoreError, Writer},
+    store::{Conclusion, Entry, Intent, Scribe, Store, StoreError},
 };
 use jiff::Timestamp;
 use std::{
@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 /// Records what one tenant sends in one round.
 pub(super) struct Journal {
-    writer: Writer,
+    writer: Box<dyn Scribe>,
     run: RunId,
     next_operation: AtomicU64,
     /// What is wished of each user that has an operation, and what was refused of it before.
@@ -85,6 +85,7 @@ struct Learned {
 impl Journal {
     pub(super) fn new(
         mut store: Store,
+        scribe: &OpenScribe,
         run: RunId,
         wishes: BTreeMap<UserKey, Wishes>,
         keep: BTreeSet<AttrPath>,
@@ -92,7 +93,7 @@ impl Journal {
     ) -> Result<Self, StoreError> {
         let next_operation = AtomicU64::new(store.last_operation()? + 1);
         store.make_ready(wishes.len())?;
-        let writer = Writer::spawn(store);
+        let writer = scribe(store);
         let results = Mutex::new(results);
         Ok(Self { writer, run, next_operation, wishes, keep: Arc::new(keep), results })
     }
@@ -287,7 +288,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{RemoteId, TenantId, Value},
-        store::{Holder, JournalFilter},
+        store::{Holder, JournalFilter, Writer},
     };
 
     fn attributes(pairs: &[(&str, &str)]) -> Attributes {
@@ -354,7 +355,9 @@ mod tests {
         };
         let run = RunId::parse("0192f0c1-2a3b-7c4d-8e5f-001122334455").unwrap();
         let (wishes, keep) = (BTreeMap::new(), BTreeSet::new());
-        let journal = Journal::new(open(&here), run, wishes, keep, Results::default()).unwrap();
+        let scribe = |store| -> Box<dyn Scribe> { Box::new(Writer::spawn(store)) };
+        let store = open(&here);
+        let journal = Journal::new(store, &scribe, run, wishes, keep, Results::default()).unwrap();
         let (first, next) = (read_of("E1"), read_of("E2"));
         let intent = journal.intend(&first, at).await.unwrap();
         let shown = attributes(&[("title", "Clerk")]);

@@ -1,7 +1,7 @@
 //! From the locks to the last record.
 
 use super::{
-    CycleReport, Options, Progress, TenantEnd, TenantReport, WHOLE_RUN,
+    CycleReport, Edges, Options, Progress, TenantEnd, TenantReport, WHOLE_RUN,
     gather::{Gathered, Guest, gather},
     target,
     tenant::{Desk, blank, of_store},
@@ -57,6 +57,15 @@ impl Session {
             session.read(&config, settings, opened);
         }
         session
+    }
+
+    /// Reaches targets and writes down what is sent in that way from now on.
+    #[must_use]
+    pub fn through(mut self, edges: &Edges) -> Self {
+        for desk in &mut self.desks {
+            desk.edges = edges.clone();
+        }
+        self
     }
 
     fn open_stores(&mut self, holder: &Holder) -> Vec<Opened> {

@@ -1,7 +1,7 @@
 //! One tenant's part of a cycle: planned, judged, sent, recorded.
 
 use super::{
-    Options, Phase, Progress, Results, TenantEnd, TenantReport, WHOLE_RUN,
+    Edges, Options, Phase, Progress, Results, TenantEnd, TenantReport, WHOLE_RUN,
     case::{Case, Judgement},
     recorder::{Journal, Wishes},
     window::pacer,
@@ -13,7 +13,7 @@ use crate::{
         retry::{WAIT_IN_RUN_MAX, moment_after},
     },
     model::{Completeness, Notice, Operation, Outcome, SourceFacts, UserKey, Weight},
-    sender::{Clock, Ended, Http, Lane, Secrets, Timeouts},
+    sender::{Clock, Ended, Lane, Secrets, Timeouts},
     store::{AcceptedInput, Store, StoreError},
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -69,6 +69,7 @@ pub(super) struct Desk {
     /// Given away to the journal while something is sent.
     store: Option<Store>,
     lane: Option<Arc<Lane>>,
+    pub(super) edges: Edges,
     pub(super) report: TenantReport,
     settled: Vec<UserKey>,
     wishes: BTreeMap<UserKey, Wishes>,
@@ -82,6 +83,7 @@ impl Desk {
             clock,
             store: Some(store),
             lane: None,
+            edges: Edges::default(),
             report,
             settled: Vec::new(),
             wishes: BTreeMap::new(),
@@ -233,13 +235,14 @@ impl Desk {
         pacer.pause_until(started + paused);
         let unusable = |why| TenantEnd::Unusable { why };
         let timeouts = Timeouts { total: config.request_timeout, ..Timeouts::default() };
-        let http = Http::new(timeouts).map_err(|error| unusable(chain(&error)))?;
+        let transport = (self.edges.transport)(config, timeouts);
+        let transport = transport.map_err(|error| unusable(chain(&error)))?;
         let secrets = secrets(config).map_err(unusable)?;
         Ok(Lane::new(
             config.id.clone(),
             config.dialect.clone(),
             config.reads,
-            http,
+            transport,
             pacer,
             secrets,
             config.concurrency,
@@ -261,7 +264,8 @@ impl Desk {
         let wishes = std::mem::take(&mut self.wishes);
         let results = std::mem::take(&mut self.report.results);
         let run = options.run.clone();
-        let journal = match Journal::new(store, run, wishes, self.case.remembered(), results) {
+        let (scribe, keep) = (&*self.edges.scribe, self.case.remembered());
+        let journal = match Journal::new(store, scribe, run, wishes, keep, results) {
             Ok(journal) => Arc::new(journal),
             Err(error) => {
                 self.report.end = of_store(&error);

@@ -19,6 +19,7 @@ mod seed;
 mod server;
 mod stage;
 mod strict_json;
+mod unplugged;
 mod wire;
 mod workiva;
 
@@ -27,6 +28,7 @@ pub use faults::{Fault, Faults, RetryAfterForm};
 pub use quota::QuotaStyle;
 pub use seed::account_of;
 pub use server::Sandbox;
+pub use unplugged::{Answered, Exchange, Returned, Unplugged};
 
 use crate::model::Rate;
 use practice::PracticeApi;

@@ -237,18 +237,28 @@ impl Drop for InFlight {
 
 /// The tenant's name, and the request below its prefix, still without the body.
 fn split_head(head: &axum::http::request::Parts) -> Option<(String, Incoming)> {
-    let (tenant, below) = head.uri.path().strip_prefix('/')?.split_once('/')?;
-    let query = head.uri.query().map(str::to_owned);
-    let suffix = query.as_ref().map_or_else(String::new, |query| format!("?{query}"));
+    let query = head.uri.query();
+    let (tenant, segments, path) = split_path(head.uri.path(), query)?;
     let incoming = Incoming {
         method: head.method.to_string(),
-        segments: below.split('/').map(percent_decoded).collect(),
-        path: format!("/{below}{suffix}"),
-        query,
+        segments,
+        path,
+        query: query.map(str::to_owned),
         headers: head.headers.clone(),
         body: Bytes::new(),
     };
-    Some((tenant.to_owned(), incoming))
+    Some((tenant, incoming))
+}
+
+/// The tenant's name; below its prefix the segments, and the whole path with its query.
+pub(super) fn split_path(
+    path: &str,
+    query: Option<&str>,
+) -> Option<(String, Vec<Option<String>>, String)> {
+    let (tenant, below) = path.strip_prefix('/')?.split_once('/')?;
+    let suffix = query.map_or_else(String::new, |query| format!("?{query}"));
+    let segments = below.split('/').map(percent_decoded).collect();
+    Some((tenant.to_owned(), segments, format!("/{below}{suffix}")))
 }
 
 /// RFC 3986 §2.1; `None` where that gives no text.

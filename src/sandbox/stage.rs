@@ -90,6 +90,15 @@ impl Stage {
         user
     }
 
+    pub(super) fn user_of(&self, request: &Incoming) -> Option<String> {
+        self.api.user_in(&self.tenant, request).ok()
+    }
+
+    /// The body of a successful GET.
+    pub(super) fn show(&self, id: &str) -> Option<Value> {
+        Some(self.api.get(&self.tenant, id, self.tenant.accounts.get(id)?))
+    }
+
     /// A request's body is longer than any API takes.
     pub(super) fn refuse_long(&mut self, request: &Incoming) -> Answer {
         self.judge.note(request, "the body is too long");

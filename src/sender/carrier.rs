@@ -108,7 +108,7 @@ impl<R: Recorder> Carrier<'_, R> {
         self.requests += 1;
         self.count_request(action);
         let (method, left) = (request.method.as_str(), Instant::now());
-        let sent = self.lane.http.send(request, secrets).await;
+        let sent = self.lane.transport.send(request, secrets).await;
         drop(departure);
         let reply = self.read(remote_id, action, sent);
         let took = left.elapsed();

@@ -3,11 +3,11 @@
 use super::{
     carrier::Carrier,
     clock::Clock,
-    http::Http,
     pacer::Pacer,
     queue::{Begun, Queue},
     record::{Delivered, End, Ended, Recorder, Tally},
     secrets::Secrets,
+    transport::Transport,
 };
 use crate::{
     dialect::Dialect,
@@ -33,7 +33,7 @@ pub struct Lane {
     pub dialect: Arc<dyn Dialect>,
     /// The target offers a read and the tenant uses it.
     pub reads: bool,
-    pub http: Http,
+    pub transport: Transport,
     pub pacer: Pacer,
     pub secrets: Secrets,
     /// Requests in flight at most.
@@ -67,7 +67,7 @@ impl Lane {
         tenant: TenantId,
         dialect: Arc<dyn Dialect>,
         reads: bool,
-        http: Http,
+        transport: impl Into<Transport>,
         pacer: Pacer,
         secrets: Secrets,
         concurrency: usize,
@@ -81,7 +81,7 @@ impl Lane {
             tenant,
             dialect,
             reads,
-            http,
+            transport: transport.into(),
             pacer,
             secrets,
             concurrency,
@@ -318,7 +318,7 @@ mod tests {
     use crate::{
         dialect::{REGISTRY, Settings},
         model::{Rate, UserKey},
-        sender::Timeouts,
+        sender::{Http, Timeouts},
     };
     use jiff::Timestamp;
     use secrecy::SecretString;

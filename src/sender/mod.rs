@@ -12,6 +12,7 @@ mod queue;
 pub mod record;
 mod secrets;
 mod slots;
+pub mod transport;
 
 pub(crate) use carrier::RECORD_AGE_MAX;
 pub use clock::Clock;
@@ -20,3 +21,4 @@ pub use lane::Lane;
 pub use pacer::Pacer;
 pub use record::{Delivered, End, Ended, Recorder, Tally};
 pub use secrets::{Loader, Secrets};
+pub use transport::{Transport, Within};

@@ -37,7 +37,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, watch},
+    sync::Notify,
     time::{Instant, sleep_until},
 };
 
@@ -66,7 +66,7 @@ pub struct Pacer {
     leaving: Mutex<Leaving>,
     /// Told when a request that was under way has been answered.
     answered: Notify,
-    gate: watch::Sender<Instant>,
+    gate: Gate,
     begun: Instant,
 }
 
@@ -87,7 +87,7 @@ impl Pacer {
             log: Mutex::new(Log { under_way: 0, arrivals, trust: Trust::new() }),
             leaving: Mutex::new(Leaving { dues: VecDeque::new(), last: None }),
             answered: Notify::new(),
-            gate: watch::channel(now).0,
+            gate: Gate { until: Mutex::new(now), moved: Notify::new() },
         }
     }
 
@@ -139,6 +139,7 @@ impl Pacer {
             match full {
                 None => return Some(Departure { pacer: self, left: Instant::now() }),
                 Some(Full::Until(free)) => tokio::select! {
+                    biased;
                     _ = self.wait(free) => {}
                     () = answered => {}
                 },
@@ -150,13 +151,7 @@ impl Pacer {
 
     /// Nobody of this tenant sends before that moment. Never shortens an earlier pause.
     pub fn pause_until(&self, moment: Instant) {
-        self.gate.send_if_modified(|gate| {
-            let later = moment > *gate;
-            if later {
-                *gate = moment;
-            }
-            later
-        });
+        self.gate.close_until(moment);
     }
 
     /// The target throttled: a request counts until it is answered, until enough was learnt anew,
@@ -197,19 +192,20 @@ impl Pacer {
     /// Until when the gate is closed.
     #[must_use]
     pub fn paused_until(&self) -> Instant {
-        *self.gate.borrow()
+        self.gate.until()
     }
 
     async fn open(&self) {
-        let mut gate = self.gate.subscribe();
         loop {
-            let until = *gate.borrow_and_update();
+            let moved = self.gate.moved.notified();
+            let until = self.gate.until();
             if until <= Instant::now() {
                 return;
             }
             tokio::select! {
+                biased;
                 () = sleep_until(until) => {}
-                _ = gate.changed() => {}
+                () = moved => {}
             }
         }
     }
@@ -219,10 +215,11 @@ impl Pacer {
         if until <= Instant::now() {
             return true;
         }
-        let mut gate = self.gate.subscribe();
+        let moved = self.gate.moved.notified();
         tokio::select! {
+            biased;
+            () = moved => false,
             () = sleep_until(until) => true,
-            _ = gate.changed() => false,
         }
     }
 
@@ -262,6 +259,33 @@ impl Pacer {
 
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Until when nobody leaves. Whoever waits is told in the order of waiting, so that the same night
+/// goes the same way twice.
+#[derive(Debug)]
+struct Gate {
+    until: Mutex<Instant>,
+    moved: Notify,
+}
+
+impl Gate {
+    fn until(&self) -> Instant {
+        *self.lock()
+    }
+
+    fn close_until(&self, moment: Instant) {
+        let mut until = self.lock();
+        if moment > *until {
+            *until = moment;
+            drop(until);
+            self.moved.notify_waiters();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Instant> {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -48,4 +48,4 @@ pub use pending::LastAnswer;
 pub use read_store::ReadStore;
 pub use snapshot::{AcceptedInput, Pause, RefusedWish, Snapshot};
 pub use write::{RETENTION_DAYS, Store};
-pub use writer::{Done, Writer};
+pub use writer::{Done, Scribe, Writer};

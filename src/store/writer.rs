@@ -15,6 +15,33 @@ use std::{
 /// only pass the word on.
 pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
+/// Makes durable what is submitted, in the order of submission, with a store in its hands until it
+/// has finished. A run's is a [`Writer`].
+pub trait Scribe: Send + Sync {
+    /// As [`Writer::submit`].
+    fn submit(&self, entries: Vec<Entry>, done: Done);
+
+    /// As [`Writer::commits`].
+    fn commits(&self) -> u64;
+
+    /// As [`Writer::finish`].
+    fn finish(self: Box<Self>) -> Result<Store, StoreError>;
+}
+
+impl Scribe for Writer {
+    fn submit(&self, entries: Vec<Entry>, done: Done) {
+        Self::submit(self, entries, done);
+    }
+
+    fn commits(&self) -> u64 {
+        Self::commits(self)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Store, StoreError> {
+        Self::finish(*self)
+    }
+}
+
 /// Most submissions that share one commit, so that the first of them does not wait for long.
 const GROUP_MAX: usize = 512;
 /// Nothing leaves because of an outcome, so outcomes wait for company: so many times what the last

@@ -276,7 +276,7 @@ impl Tenant {
         )
     }
 
-    fn practice(&self, people: &[Person]) -> SandboxTenant {
+    pub(crate) fn practice(&self, people: &[Person]) -> SandboxTenant {
         let mut practice = SandboxTenant::new(&self.name, self.api);
         ORGANIZATION.clone_into(&mut practice.scope_id);
         practice.faults = self.faults.clone();
@@ -356,7 +356,7 @@ pub(crate) fn is_in_step(sandbox: &Sandbox, tenant: &Tenant, person: &Person) ->
 }
 
 /// Whether the one says all that the other says.
-fn shows(account: &Value, wanted: &Value) -> bool {
+pub(crate) fn shows(account: &Value, wanted: &Value) -> bool {
     match (account, wanted) {
         (Value::Object(account), Value::Object(wanted)) => wanted
             .iter()
