@@ -175,6 +175,7 @@ fn plan_users(bencher: Bencher<'_, '_>) {
         taken: &std::collections::BTreeSet::new(),
         held: &[],
         leavers: &[],
+        protected: &BTreeSet::new(),
         untouched: 0,
     };
     assert_eq!(plan(&inputs).plan.operations.len(), USERS as usize / 10);

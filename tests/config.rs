@@ -781,8 +781,15 @@ fn the_examples_defaults_are_the_defaults() {
     let guard = |key| Limit::parse(&text(&["tenants", "acme", "guards", key])).unwrap();
     let shown = Limits {
         max_update: guard("max_update"),
+        max_disable: guard("max_disable"),
+        max_disable_abs: guard("max_disable_abs"),
+        max_key_change: guard("max_key_change"),
+        max_attr_change: guard("max_attr_change"),
         max_attr_clear: guard("max_attr_clear"),
+        max_source_clear: guard("max_source_clear"),
         max_source_shrink: guard("max_source_shrink"),
+        max_source_growth: guard("max_source_growth"),
+        min_known: guard("min_known"),
         max_bad_values: guard("max_bad_values"),
     };
     assert_eq!(shown, Limits::default());

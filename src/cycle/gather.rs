@@ -58,6 +58,11 @@ pub(super) fn gather(
     let intake = |number| Intake::new(number, index.clone(), &options.users);
     let mut intakes: Vec<Result<Intake, StoreError>> =
         indexed.into_iter().enumerate().map(|(at, result)| result.map(|()| intake(at))).collect();
+    for (intake, guest) in intakes.iter_mut().zip(guests) {
+        if let Ok(intake) = intake {
+            intake.heed(&guest.tenant.mapping, &roster.columns);
+        }
+    }
     let tenants: Vec<&TenantConfig> = guests.iter().map(|guest| guest.tenant.as_ref()).collect();
     let mut rows = roster.fresh_rows();
     in_order(

@@ -215,7 +215,7 @@ impl Adoption<'_> {
         let view = view(tenant, self.settings);
         let closed = store
             .pack(view, &[], &intake.passing)
-            .and_then(|()| close(&mut store, facts, &report, self.options, self.options.now));
+            .and_then(|()| close(&mut store, view, facts, &report, self.options, self.options.now));
         match closed {
             Ok(()) => (report, adopted),
             Err(error) => (end(report, of_store(&error)), adopted),

@@ -3,6 +3,7 @@
 use super::{
     Options, Phase, Progress, Results, TenantEnd, TenantReport, WHOLE_RUN,
     case::{Case, Judgement},
+    evidence::overtime,
     recorder::{Journal, Wishes},
     window::pacer,
 };
@@ -12,9 +13,11 @@ use crate::{
         plan::{Planned, digest},
         retry::{WAIT_IN_RUN_MAX, moment_after},
     },
-    model::{Completeness, Notice, Operation, Outcome, SourceFacts, UserKey, Weight},
+    model::{
+        Action, Completeness, Fingerprint, Notice, Operation, Outcome, SourceFacts, UserKey, Weight,
+    },
     sender::{Clock, Ended, Http, Lane, Secrets, Timeouts},
-    store::{AcceptedInput, Store, StoreError},
+    store::{AcceptedInput, Approval, Store, StoreError},
 };
 use jiff::{Timestamp, tz::TimeZone};
 use std::{
@@ -72,6 +75,9 @@ pub(super) struct Desk {
     pub(super) report: TenantReport,
     settled: Vec<UserKey>,
     wishes: BTreeMap<UserKey, Wishes>,
+    /// What lets the plan pass though a guard holds it. The plan is then carried out as it stands.
+    approval: Option<Approval>,
+    began: Timestamp,
 }
 
 impl Desk {
@@ -85,6 +91,8 @@ impl Desk {
             report,
             settled: Vec::new(),
             wishes: BTreeMap::new(),
+            approval: None,
+            began: clock.now(),
         }
     }
 
@@ -97,11 +105,10 @@ impl Desk {
         let planned = self.plan(false);
         let Some(planned) = self.keep(planned) else { return };
         // What a guard already holds is not even looked at.
-        if !planned.guards.is_empty() {
-            return;
-        }
+        let guarded = !planned.guards.is_empty();
         let reads: Vec<Operation> = planned.reads().cloned().collect();
-        if reads.is_empty() {
+        // Nor is what was approved: what the reads would show was not.
+        if guarded || self.approval.is_some() || reads.is_empty() {
             return;
         }
         if self.lane(options).is_some() {
@@ -137,24 +144,42 @@ impl Desk {
             return;
         }
         let Some(plan) = &self.report.plan else { return };
-        // Only an approved plan still has any: what they will show was not approved.
-        self.report.results.left += plan.reads().count() as u64;
-        let changes: Vec<Operation> =
-            plan.changes().map(|(operation, _)| operation.clone()).collect();
-        if changes.is_empty() {
+        let mut operations = plan.operations.clone();
+        if self.approval.is_none() {
+            // Only a plan that was shown to somebody still has reads: what they will show was not.
+            self.report.results.left += plan.reads().count() as u64;
+            operations.retain(|operation| operation.action != Action::Read);
+        }
+        if !operations.is_empty() && self.lane(options).is_none() {
+            return;
+        }
+        if !self.use_approval(options) {
+            return;
+        }
+        if operations.is_empty() {
             self.report.end = TenantEnd::Done;
             return;
         }
-        if self.lane(options).is_none() {
-            return;
-        }
-        self.deliver(changes, Phase::Sending, options, progress).await;
+        self.deliver(operations, Phase::Sending, options, progress).await;
         if !self.ended() {
             self.report.end = TenantEnd::Done;
         }
     }
 
+    /// Before the first request leaves. `false`: what was approved may not be sent any more.
+    fn use_approval(&mut self, options: &Options) -> bool {
+        let (Some(approval), Some(store)) = (&self.approval, &mut self.store) else { return true };
+        match store.use_approval(approval.id, &options.run, self.clock.now()) {
+            Ok(true) => return true,
+            // It expired while a person was asked.
+            Ok(false) => self.report.end = TenantEnd::Guarded,
+            Err(error) => self.report.end = of_store(&error),
+        }
+        false
+    }
+
     pub(super) fn decline(&mut self) {
+        self.hold_back();
         if !self.ended() {
             self.report.end = TenantEnd::Declined;
         }
@@ -171,18 +196,22 @@ impl Desk {
 
     fn close(&mut self, options: &Options, now: Timestamp) -> Result<(), StoreError> {
         let Some(store) = &mut self.store else { return Ok(()) };
-        store.pack(self.case.view, &self.case.settled(&self.settled), &self.case.intake.passing)?;
+        let guards = self.report.plan.iter().flat_map(|plan| &plan.guards);
+        let emptied_held = guards.into_iter().any(|guard| guard.guard == "max_source_clear");
+        let settled = self.case.settled(&self.settled, emptied_held);
+        store.pack(self.case.view, &settled, &self.case.intake.passing)?;
         let memo = self.case.memo.take();
         if let Some(memo) =
             memo.filter(|_| options.is_whole() && self.report.end == TenantEnd::Done)
         {
             memo.keep(store)?;
         }
-        close(store, &self.case.facts, &self.report, options, now)
+        self.case.remember_waiting(store, &self.report, options, now)?;
+        close(store, self.case.view, &self.case.facts, &self.report, options, now)
     }
 
     fn plan(&mut self, reads_done: bool) -> Result<Judgement, StoreError> {
-        self.case.plan(self.store.as_deref(), reads_done)
+        self.case.plan(self.store.as_deref(), reads_done, self.began)
     }
 
     fn keep(&mut self, planned: Result<Judgement, StoreError>) -> Option<&crate::model::Plan> {
@@ -195,8 +224,19 @@ impl Desk {
                 self.settled = settled;
                 self.wishes = wishes;
                 self.report.digest = digest(&plan);
-                Some(self.report.plan.insert(plan))
+                self.report.notices.extend(overtime(&self.case.config, &plan));
+                self.report.plan = Some(plan);
+                self.look_for_approval();
+                self.report.plan.as_ref()
             }
+        }
+    }
+
+    fn look_for_approval(&mut self) {
+        let Some(store) = &self.store else { return };
+        match self.case.let_pass(&mut self.report, store, self.clock.now()) {
+            Ok(approval) => self.approval = approval,
+            Err(error) => self.report.end = of_store(&error),
         }
     }
 
@@ -310,6 +350,7 @@ impl Desk {
 /// Records the end of a run, and the roster as a measure for the next one.
 pub(super) fn close(
     store: &mut Store,
+    view: Fingerprint,
     facts: &SourceFacts,
     report: &TenantReport,
     options: &Options,
@@ -323,6 +364,7 @@ pub(super) fn close(
     if passed && sent && measures && facts.completeness == Completeness::Complete {
         let (users, rows, digest) = (facts.users, facts.rows, facts.digest);
         store.accept_input(&AcceptedInput { users, rows, digest, at: now })?;
+        store.accept_view(view)?;
     }
     let broken_off = matches!(report.end, TenantEnd::Declined | TenantEnd::Early(Ended::Stopped));
     if options.is_whole() && !broken_off {

@@ -16,6 +16,7 @@
 //!
 //! There is no clock here: every instant is an argument.
 
+mod approvals;
 mod convert;
 mod disk;
 mod entry;
@@ -38,6 +39,7 @@ mod sqlite;
 mod write;
 mod writer;
 
+pub use approvals::{Approval, ApprovalError, Approving, Bindings, WaitingPlan};
 pub use entry::{ActionKind, Conclusion, Entry, Intent};
 pub use error::StoreError;
 pub use files::Holder;

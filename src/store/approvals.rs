@@ -1,0 +1,387 @@
+//! Plans that a guard holds, what people have approved, and what the last day's runs sent.
+
+use super::{
+    Snapshot, Store, StoreError,
+    convert::{
+        count_from_integer, count_to_integer, edits_from_text, fingerprint_from_bytes,
+        fingerprint_to_bytes, instant_from_micros, instant_to_micros, sound,
+    },
+    disk::Failed,
+};
+use crate::model::{Edit, Fingerprint, RunId, UserKey};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::BTreeSet;
+
+/// What a plan was made of, besides its own operations, which its digest names: an approval only
+/// counts while all of this is the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bindings {
+    /// As [`Snapshot::lineage`].
+    pub lineage: String,
+    /// As [`Snapshot::serial`].
+    pub serial: u64,
+    /// Of the rows that were read.
+    pub source: Fingerprint,
+    /// Of the mapping, the limits, and all else of the configuration that decides.
+    pub settings: Fingerprint,
+}
+
+/// A plan that a guard holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingPlan {
+    pub digest: String,
+    /// The run that was held.
+    pub run: RunId,
+    pub at: Timestamp,
+    /// What each guard counted, in words.
+    pub figures: Vec<String>,
+    pub bindings: Bindings,
+}
+
+/// A person's word that one plan may be sent, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    pub id: i64,
+    pub digest: String,
+    /// The user who said so, as the system knows him.
+    pub who: String,
+    pub reason: String,
+    pub at: Timestamp,
+    /// From then on it does not count.
+    pub expires: Timestamp,
+    pub figures: Vec<String>,
+    pub bindings: Bindings,
+    /// When, and by which run.
+    pub used: Option<(Timestamp, RunId)>,
+}
+
+impl Approval {
+    /// Nobody has used it, and it counts still.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.used.is_none() && now < self.expires
+    }
+}
+
+/// Who approves what, why, and for how long.
+#[derive(Clone, Debug)]
+pub struct Approving<'a> {
+    pub digest: &'a str,
+    pub who: &'a str,
+    pub reason: &'a str,
+    pub at: Timestamp,
+    pub expires: Timestamp,
+}
+
+/// Why a plan was not approved.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ApprovalError {
+    #[error("no plan with that digest waits here")]
+    NotWaiting,
+    #[error("{who} has approved that plan already, at {at}")]
+    Already { who: String, at: Timestamp },
+    #[error(
+        "what is known of the users has changed since that plan was made; the next run makes \
+         another one"
+    )]
+    Moved,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+const WAITING: &str = "SELECT digest, run, at, figures, serial, source, settings,
+        (SELECT lineage FROM meta)
+    FROM waiting_plan";
+const APPROVALS: &str = "SELECT digest, run, at, figures, serial, source, settings, lineage,
+        id, who, reason, expires, used
+    FROM approval";
+
+impl Snapshot {
+    /// Plans that a guard holds, newest first.
+    pub fn waiting_plans(&self) -> Result<Vec<WaitingPlan>, StoreError> {
+        self.read("read the plans that wait", |db| {
+            let mut statement = db.prepare_cached(&format!("{WAITING} ORDER BY at DESC, digest"))?;
+            statement.query_map([], waiting_plan)?.collect()
+        })
+    }
+
+    /// The last so many approvals, newest first.
+    pub fn approvals(&self, limit: u32) -> Result<Vec<Approval>, StoreError> {
+        self.read("read the approvals", |db| {
+            let mut statement = db.prepare_cached(&format!("{APPROVALS} ORDER BY id DESC LIMIT ?1"))?;
+            statement.query_map([limit], approval)?.collect()
+        })
+    }
+
+    /// What the plan that is made now is made of.
+    pub fn bindings(
+        &self,
+        source: Fingerprint,
+        settings: Fingerprint,
+    ) -> Result<Bindings, StoreError> {
+        Ok(Bindings { lineage: self.lineage()?, serial: self.serial()?, source, settings })
+    }
+
+    /// Under which mapping the source was last accepted; `None`: nobody has noted it.
+    pub fn accepted_view(&self) -> Result<Option<Fingerprint>, StoreError> {
+        self.read("read the last accepted mapping", |db| {
+            let view = "SELECT view FROM accepted_view";
+            db.query_row(view, [], |row| row.get(0).map(fingerprint_from_bytes)).optional()
+        })
+    }
+
+    /// Hands out what runs that began after `since` have changed, or may have: of every operation
+    /// the user and the edits, in no particular order. Without the runs that an approval let pass,
+    /// and without what the target would not take.
+    pub fn each_change_since(
+        &self,
+        since: Timestamp,
+        visit: &mut dyn FnMut(&UserKey, &[Edit]),
+    ) -> Result<(), StoreError> {
+        self.read("read what was sent within the last day", |db| {
+            let runs = counted_runs(db, since)?;
+            if runs.is_empty() {
+                return Ok(());
+            }
+            each_outcome(db, instant_to_micros(since), &runs, visit)?;
+            each_open(db, &runs, visit)
+        })
+    }
+}
+
+fn counted_runs(db: &Connection, since: Timestamp) -> rusqlite::Result<BTreeSet<String>> {
+    let mut statement = db.prepare_cached(
+        "SELECT id FROM run WHERE started > ?1
+             AND id NOT IN (SELECT run FROM approval WHERE run IS NOT NULL)",
+    )?;
+    statement.query_map([instant_to_micros(since)], |row| row.get(0))?.collect()
+}
+
+/// From the journal's end backwards: its rows stand in the order of time.
+fn each_outcome(
+    db: &Connection,
+    since: i64,
+    runs: &BTreeSet<String>,
+    visit: &mut dyn FnMut(&UserKey, &[Edit]),
+) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "SELECT at, run, action, outcome, key, edits FROM journal ORDER BY id DESC",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(0)? < since {
+            return Ok(());
+        }
+        let run = row.get_ref(1)?.as_str_or_null()?;
+        let is_patch = row.get_ref(2)?.as_str()? == "patch";
+        let done = ["settled", "unverified", "in_doubt"].contains(&row.get_ref(3)?.as_str()?);
+        if is_patch && done && run.is_some_and(|run| runs.contains(run)) {
+            hand_out(row, 4, visit)?;
+        }
+    }
+    Ok(())
+}
+
+/// Requests of which nobody knows what became.
+fn each_open(
+    db: &Connection,
+    runs: &BTreeSet<String>,
+    visit: &mut dyn FnMut(&UserKey, &[Edit]),
+) -> rusqlite::Result<()> {
+    let mut statement =
+        db.prepare_cached("SELECT run, key, edits FROM intent WHERE action = 'patch'")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if runs.contains(row.get_ref(0)?.as_str()?) {
+            hand_out(row, 1, visit)?;
+        }
+    }
+    Ok(())
+}
+
+fn hand_out(
+    row: &Row<'_>,
+    at: usize,
+    visit: &mut dyn FnMut(&UserKey, &[Edit]),
+) -> rusqlite::Result<()> {
+    let key = sound(UserKey::parse(row.get_ref(at)?.as_str()?).ok())?;
+    let edits = sound(edits_from_text(row.get_ref(at + 1)?.as_str()?))?;
+    visit(&key, &edits);
+    Ok(())
+}
+
+impl Store {
+    /// Remembers a plan that a guard holds. `alone`: those held before it do not wait any more.
+    pub fn hold_plan(&mut self, plan: &WaitingPlan, alone: bool) -> Result<(), StoreError> {
+        let WaitingPlan { digest, run, at, figures, bindings } = plan;
+        let Bindings { lineage: _, serial, source, settings } = bindings;
+        self.disk().write("remember the plan that waits", |tx| {
+            if alone {
+                tx.execute("DELETE FROM waiting_plan", [])?;
+            }
+            tx.execute(
+                "INSERT OR REPLACE INTO waiting_plan
+                     (digest, run, at, figures, serial, source, settings)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![
+                    digest,
+                    run.as_str(),
+                    instant_to_micros(*at),
+                    figures_to_text(figures),
+                    count_to_integer(*serial),
+                    fingerprint_to_bytes(*source),
+                    fingerprint_to_bytes(*settings),
+                ],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// No plan waits any more. Nothing is written when none did.
+    pub fn forget_waiting_plans(&mut self) -> Result<(), StoreError> {
+        self.disk().amend("forget the plans that waited", |tx| {
+            tx.execute("DELETE FROM waiting_plan", []).map(|_| ())
+        })
+    }
+
+    /// Lets a plan that waits pass, once.
+    ///
+    /// # Errors
+    /// Of two people the one who comes second is told who was first.
+    pub fn approve(&mut self, approving: &Approving<'_>) -> Result<Approval, ApprovalError> {
+        let Approving { digest, who, reason, at, expires } = *approving;
+        self.disk().try_write("record the approval", |tx| {
+            let waiting = format!("{WAITING} WHERE digest = ?1");
+            let waiting = tx.query_row(&waiting, [digest], waiting_plan).optional()?;
+            let Some(WaitingPlan { figures, bindings, .. }) = waiting else {
+                return Err(Failed::Change(ApprovalError::NotWaiting));
+            };
+            if let Some(open) = open_approval(tx, digest, &bindings, at)? {
+                return Err(Failed::Change(ApprovalError::Already { who: open.who, at: open.at }));
+            }
+            let serial: i64 = tx.query_row("SELECT serial FROM meta", [], |row| row.get(0))?;
+            if count_from_integer(serial) != bindings.serial {
+                return Err(Failed::Change(ApprovalError::Moved));
+            }
+            insert(tx, approving, &figures, &bindings)?;
+            let (digest, who, reason) = (digest.to_owned(), who.to_owned(), reason.to_owned());
+            let id = tx.last_insert_rowid();
+            Ok(Approval { id, digest, who, reason, at, expires, figures, bindings, used: None })
+        })
+    }
+
+    /// Marks an approval as used by the run; `false`: it was, or it does not count any more, and
+    /// nothing may be sent.
+    pub fn use_approval(
+        &mut self,
+        id: i64,
+        run: &RunId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.disk().write("mark the approval as used", |tx| {
+            let marked = tx.execute(
+                "UPDATE approval SET used = ?2, run = ?3
+                 WHERE id = ?1 AND used IS NULL AND expires > ?2",
+                params![id, instant_to_micros(now), run.as_str()],
+            )?;
+            Ok(marked == 1)
+        })
+    }
+
+    /// Notes under which mapping the source was accepted. Nothing is written when it is as before.
+    pub fn accept_view(&mut self, view: Fingerprint) -> Result<(), StoreError> {
+        if self.accepted_view()? == Some(view) {
+            return Ok(());
+        }
+        self.disk().write("note the accepted mapping", |tx| {
+            let note = "INSERT OR REPLACE INTO accepted_view (id, view) VALUES (1, ?1)";
+            tx.execute(note, [fingerprint_to_bytes(view)]).map(|_| ())
+        })
+    }
+}
+
+fn open_approval(
+    db: &Connection,
+    digest: &str,
+    bindings: &Bindings,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Approval>> {
+    let mut statement = db.prepare(&format!("{APPROVALS} WHERE digest = ?1"))?;
+    let found: Vec<Approval> =
+        statement.query_map([digest], approval)?.collect::<rusqlite::Result<_>>()?;
+    let counts = |found: &Approval| found.is_open(now) && found.bindings == *bindings;
+    Ok(found.into_iter().find(counts))
+}
+
+fn insert(
+    db: &Connection,
+    approving: &Approving<'_>,
+    figures: &[String],
+    bindings: &Bindings,
+) -> rusqlite::Result<()> {
+    let Approving { digest, who, reason, at, expires } = approving;
+    let Bindings { lineage, serial, source, settings } = bindings;
+    db.execute(
+        "INSERT INTO approval
+             (digest, who, reason, at, expires, figures, lineage, serial, source, settings)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            digest,
+            who,
+            reason,
+            instant_to_micros(*at),
+            instant_to_micros(*expires),
+            figures_to_text(figures),
+            lineage,
+            count_to_integer(*serial),
+            fingerprint_to_bytes(*source),
+            fingerprint_to_bytes(*settings),
+        ],
+    )?;
+    Ok(())
+}
+
+fn waiting_plan(row: &Row<'_>) -> rusqlite::Result<WaitingPlan> {
+    Ok(WaitingPlan {
+        digest: row.get(0)?,
+        run: sound(RunId::parse(row.get_ref(1)?.as_str()?).ok())?,
+        at: instant_from_micros(row.get(2)?),
+        figures: figures_from_text(row)?,
+        bindings: bindings(row)?,
+    })
+}
+
+fn approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
+    let run = row.get::<_, Option<String>>(1)?;
+    let run = run.map(|run| sound(RunId::parse(&run).ok())).transpose()?;
+    let used = row.get::<_, Option<i64>>(12)?.map(instant_from_micros);
+    Ok(Approval {
+        id: row.get(8)?,
+        digest: row.get(0)?,
+        who: row.get(9)?,
+        reason: row.get(10)?,
+        at: instant_from_micros(row.get(2)?),
+        expires: instant_from_micros(row.get(11)?),
+        figures: figures_from_text(row)?,
+        bindings: bindings(row)?,
+        used: used.zip(run),
+    })
+}
+
+fn bindings(row: &Row<'_>) -> rusqlite::Result<Bindings> {
+    Ok(Bindings {
+        serial: count_from_integer(row.get(4)?),
+        source: fingerprint_from_bytes(row.get(5)?),
+        settings: fingerprint_from_bytes(row.get(6)?),
+        lineage: row.get(7)?,
+    })
+}
+
+fn figures_to_text(figures: &[String]) -> String {
+    serde_json::to_string(figures).expect("a list of texts can always be spelled")
+}
+
+fn figures_from_text(row: &Row<'_>) -> rusqlite::Result<Vec<String>> {
+    sound(serde_json::from_str(row.get_ref(3)?.as_str()?).ok())
+}
