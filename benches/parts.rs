@@ -21,7 +21,12 @@ use rosterd::{
     model::{Fingerprint, Known, Record, SourceId, Standing, Wanted},
     source::{self, Roster},
 };
-use std::{collections::BTreeMap, fmt::Write as _, io::Cursor, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    io::Cursor,
+    sync::Arc,
+};
 use tempfile::TempDir;
 
 const ROWS: u32 = 20_000;

@@ -683,7 +683,9 @@ fn statuses() -> Vec<TenantStatus> {
         waiting: vec![Waiting {
             digest: "sha256:5d1c".to_owned(),
             since: at("2026-03-01T02:31:00Z"),
-            figures: vec!["max_update: 412 (41.2 %) of 1000 users would change; the limit is 30%".to_owned()],
+            figures: vec![
+                "max_update: 412 (41.2 %) of 1000 users would change; the limit is 30%".to_owned(),
+            ],
         }],
         approved: vec![Approved {
             digest: "sha256:77aa".to_owned(),

@@ -41,8 +41,7 @@ pub(super) fn approve(common: &Common, wish: &Approve) -> anyhow::Result<Ended> 
         bail!(Mistake::CommandLine(why.to_owned()));
     }
     let who = who();
-    let approving =
-        Approving { digest: &plan.digest, who: &who, reason, at: now(), expires };
+    let approving = Approving { digest: &plan.digest, who: &who, reason, at: now(), expires };
     match record(&config, tenant, &approving) {
         Ok(()) => {
             write_stdout(&report::approved_text(tenant, plan, expires));
@@ -83,9 +82,8 @@ fn waiting(config: &Config, wish: &Approve) -> anyhow::Result<Vec<(TenantId, Wai
         let why = format!("there is no tenant `{unknown}`; known are {}", known.join(", "));
         bail!(Mistake::CommandLine(why));
     }
-    let is_meant = |tenant: &&Arc<TenantConfig>| {
-        wish.tenants.is_empty() || wish.tenants.contains(&tenant.id)
-    };
+    let is_meant =
+        |tenant: &&Arc<TenantConfig>| wish.tenants.is_empty() || wish.tenants.contains(&tenant.id);
     let mut waiting = Vec::new();
     for tenant in config.tenants.values().filter(is_meant) {
         let look = || format!("failed to look at the state of {}", tenant.id);
@@ -100,7 +98,8 @@ fn waiting(config: &Config, wish: &Approve) -> anyhow::Result<Vec<(TenantId, Wai
 fn unknown(digest: &str, waiting: &[(TenantId, WaitingPlan)]) -> String {
     let mut text = format!("error: no plan with the digest {digest} waits");
     if waiting.is_empty() {
-        return text + ", and no other does; a plan waits once `run`, `apply` or the daemon was held";
+        return text
+            + ", and no other does; a plan waits once `run`, `apply` or the daemon was held";
     }
     text += "; these do:";
     for (tenant, plan) in waiting {
@@ -163,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_user_is_named_by_the_number_that_the_process_has() {
-        let passwd = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n";
+        let passwd = "root:x:0:0:root:/:/bin/sh\nann:x:1000:1000::/:/bin/sh\n";
         assert_eq!(name_of(passwd, 1000), Some("ann"));
         assert_eq!(name_of(passwd, 100), None);
     }

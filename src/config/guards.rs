@@ -57,7 +57,12 @@ pub(super) fn limits(table: &GuardTable, at: &str, problems: &mut Vec<Problem>) 
         ("max_attr_clear", max_attr_clear, &mut limits.max_attr_clear, Limit::parse),
         ("max_source_clear", max_source_clear, &mut limits.max_source_clear, Limit::parse),
         ("max_source_shrink", max_source_shrink, &mut limits.max_source_shrink, Limit::parse),
-        ("max_source_growth", max_source_growth, &mut limits.max_source_growth, Limit::parse_growth),
+        (
+            "max_source_growth",
+            max_source_growth,
+            &mut limits.max_source_growth,
+            Limit::parse_growth,
+        ),
         ("min_known", min_known, &mut limits.min_known, Limit::parse),
         ("max_bad_values", max_bad_values, &mut limits.max_bad_values, Limit::parse),
     ];
@@ -89,13 +94,13 @@ pub(super) fn protected(
     problems: &mut Vec<Problem>,
 ) -> BTreeSet<UserKey> {
     let mut protected = BTreeSet::new();
-    let mut take = |text: &str, place: String, problems: &mut Vec<Problem>| {
-        match UserKey::parse(normalise(text).as_ref()) {
-            Ok(key) => {
-                protected.insert(key);
-            }
-            Err(problem) => problems.push(Problem::new(place, format!("has a key that {problem}"))),
+    let mut take = |text: &str, place: String, problems: &mut Vec<Problem>| match UserKey::parse(
+        normalise(text).as_ref(),
+    ) {
+        Ok(key) => {
+            protected.insert(key);
         }
+        Err(problem) => problems.push(Problem::new(place, format!("has a key that {problem}"))),
     };
     for text in list {
         take(text, format!("{at}.protected"), problems);
@@ -127,10 +132,7 @@ fn lines(path: &Path) -> Result<Vec<String>, String> {
         let cell = record.get(0).unwrap_or_default();
         if record.len() != 1 {
             let line = record.position().map_or(0, csv::Position::line);
-            return Err(format!(
-                "the file {} has more than a key in line {line}",
-                path.display()
-            ));
+            return Err(format!("the file {} has more than a key in line {line}", path.display()));
         }
         if !cell.trim().is_empty() {
             lines.push(cell.to_owned());

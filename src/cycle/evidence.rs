@@ -28,7 +28,8 @@ impl Case {
         let capabilities = self.config.capabilities();
         let has_changes = plan.changes().next().is_some();
         let (mut recent, mut new_mapping) = (Recent::default(), false);
-        if let Some(snapshot) = snapshot.filter(|_| has_changes || !self.intake.emptied.is_empty()) {
+        if let Some(snapshot) = snapshot.filter(|_| has_changes || !self.intake.emptied.is_empty())
+        {
             let accepted = snapshot.accepted_view()?;
             new_mapping = accepted.is_some_and(|accepted| accepted != self.view);
         }
@@ -76,9 +77,8 @@ impl Case {
             return Ok(holders);
         }
         // Nothing is known of these, so each of them may hold one.
-        let unknown = plan
-            .changes()
-            .filter(|(change, _)| !self.intake.has_account(change.key.fingerprint()));
+        let unknown =
+            plan.changes().filter(|(change, _)| !self.intake.has_account(change.key.fingerprint()));
         let edited = unknown.flat_map(|(_, edits)| edits).map(|edit| &edit.path);
         for path in edited.filter(|path| asked.iter().any(|asked| asked.path == *path)) {
             *holders.entry(path.clone()).or_default() += 1;

@@ -5,6 +5,7 @@
 //! again, and sends what was decided. Tenants go side by side and know nothing of each other.
 
 mod approval;
+mod blank;
 mod case;
 mod evidence;
 mod exit;

@@ -2,6 +2,7 @@
 
 use super::{
     Options, Phase, Progress, Results, TenantEnd, TenantReport, WHOLE_RUN,
+    blank::chain,
     case::{Case, Judgement},
     evidence::overtime,
     recorder::{Journal, Wishes},
@@ -13,55 +14,15 @@ use crate::{
         plan::{Planned, digest},
         retry::{WAIT_IN_RUN_MAX, moment_after},
     },
-    model::{
-        Action, Completeness, Fingerprint, Notice, Operation, Outcome, SourceFacts, UserKey, Weight,
-    },
+    model::{Action, Completeness, Fingerprint, Operation, Outcome, SourceFacts, UserKey},
     sender::{Clock, Ended, Http, Lane, Secrets, Timeouts},
     store::{AcceptedInput, Approval, Store, StoreError},
 };
-use jiff::{Timestamp, tz::TimeZone};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use jiff::Timestamp;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// A tenant's report before anything has happened.
-pub(super) fn blank(tenant: &TenantConfig, now: Timestamp) -> TenantReport {
-    let attributes = tenant.capabilities().attributes.iter();
-    let privileges = attributes.filter(|(_, attribute)| attribute.weight == Weight::Privilege);
-    TenantReport {
-        tenant: tenant.id.clone(),
-        api: tenant.api,
-        plan: None,
-        digest: String::new(),
-        findings: Vec::new(),
-        notices: tenant.dialect.notices(now.to_zoned(TimeZone::UTC).date()).into_iter().collect(),
-        privileges: privileges.map(|(path, _)| path.clone()).collect(),
-        results: Results::default(),
-        end: TenantEnd::Planned,
-    }
-}
-
-/// The notice that forbids sending to the tenant at all.
-pub(super) fn refusal(notices: &BTreeSet<Notice>) -> Option<TenantEnd> {
-    let notice = notices.iter().find(|notice| notice.refuses)?;
-    Some(TenantEnd::Unusable { why: format!("{}; {}", notice.message, notice.hint) })
-}
-
-pub(super) fn of_store(error: &StoreError) -> TenantEnd {
-    match error {
-        StoreError::Locked { .. } => TenantEnd::Locked { why: error.to_string() },
-        _ => TenantEnd::State { why: chain(error) },
-    }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
+pub(super) use super::blank::{blank, of_store, refusal};
 
 /// A tenant whose snapshot is locked for us.
 pub(super) struct Desk {

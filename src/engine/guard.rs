@@ -132,9 +132,8 @@ mod tests {
         for (user, edit) in &scene.recent {
             recent.add(&key(*user), std::slice::from_ref(edit), &capabilities);
         }
-        let of_title = |count: u64| -> BTreeMap<AttrPath, u64> {
-            [(AttrPath::new("title"), count)].into()
-        };
+        let of_title =
+            |count: u64| -> BTreeMap<AttrPath, u64> { [(AttrPath::new("title"), count)].into() };
         judge(&Evidence {
             plan,
             capabilities: &capabilities,
@@ -193,10 +192,7 @@ mod tests {
         assert_eq!(tripped(&quiet, &source(201, 100)), ["max_source_growth"]);
         let holders = Scene { holders: 100, ..Scene::default() };
         assert_eq!(tripped(&plan(1000, 10, &[edit("title", None)]), &holders), [""; 0]);
-        assert_eq!(
-            tripped(&plan(1000, 11, &[edit("title", None)]), &holders),
-            ["max_attr_clear"]
-        );
+        assert_eq!(tripped(&plan(1000, 11, &[edit("title", None)]), &holders), ["max_attr_clear"]);
     }
 
     #[test]
@@ -244,7 +240,10 @@ mod tests {
         };
         assert_eq!(told(false).figure, "50 (50.0 %) of 100 users would change");
         assert!(told(true).figure.contains("caused by config change"));
-        assert_eq!((&*told(true).key, &*told(true).limit), ("tenants.acme.guards.max_update", "30%"));
+        assert_eq!(
+            (&*told(true).key, &*told(true).limit),
+            ("tenants.acme.guards.max_update", "30%")
+        );
     }
 
     #[test]
@@ -277,14 +276,15 @@ mod tests {
         #[test]
         fn p12_losing_rows_of_users_who_stay_as_they_are_never_lets_a_held_plan_pass(
             users in 1_u64..400, changed in 0_u64..60, before in 1_u64..400, lost in 1_u64..100,
-            kind in 0..4, strangers in 0_u64..40, accounts in 0_u64..400, recent in 0_u64..40
+            kind in 0_u8..4, strangers in 0_u64..40, accounts in 0_u64..400, recent in 0_u64..40
         ) {
-            let edit = [
+            let edits = [
                 title(),
                 edit("title", None),
                 edit("mail", Some(Value::from("a@example.org"))),
                 edit("active", Some(Value::from(false))),
-            ][kind].clone();
+            ];
+            let edit = edits[usize::from(kind)].clone();
             let changed = changed.min(users);
             let strangers = strangers.min(users - changed);
             let lost = lost.min(users - changed - strangers);

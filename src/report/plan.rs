@@ -191,9 +191,8 @@ pub(super) fn push_guards(page: &mut Page, guards: &[TrippedGuard], digest: Opti
     }
     let Some(digest) = digest.filter(|_| !guards.is_empty()) else { return };
     page.blank();
-    let text = "Nothing is sent to this tenant. If all of it is meant, once a run was held by it, let \
-                this very plan pass once with the command below; else correct the source and plan \
-                again.";
+    let text = "Nothing is sent to this tenant. If all of it is meant, the command below lets this very \
+                plan pass, once; else correct the source and plan again.";
     page.prose(2, Tone::Plain, text);
     page.line(4, &[(Tone::Strong, &words::approve_command(digest))]);
 }

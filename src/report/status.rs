@@ -277,7 +277,8 @@ fn push_status(page: &mut Page, status: &TenantStatus, now: Timestamp) {
 fn push_waiting(page: &mut Page, waiting: &[Waiting], approved: &[Approved], now: Timestamp) {
     let open: Vec<&Approved> = approved.iter().filter(|approved| now < approved.expires).collect();
     for Waiting { digest, since, figures } in waiting {
-        let since = format!("a plan, since {} ({})", words::moment(*since), words::relative(*since, now));
+        let since =
+            format!("a plan, since {} ({})", words::moment(*since), words::relative(*since, now));
         page.fact("waits", Tone::Care, &since);
         for figure in figures {
             page.prose(FACT_COLUMN, Tone::Care, figure);

@@ -92,25 +92,26 @@ pub enum ApprovalError {
 
 const WAITING: &str = "SELECT digest, run, at, figures, serial, source, settings,
         (SELECT lineage FROM meta)
-    FROM waiting_plan";
+    FROM waiting_plan WHERE ?1 IS NULL OR digest = ?1 ORDER BY at DESC, digest";
 const APPROVALS: &str = "SELECT digest, run, at, figures, serial, source, settings, lineage,
         id, who, reason, expires, used
-    FROM approval";
+    FROM approval WHERE ?1 IS NULL OR digest = ?1 ORDER BY id DESC LIMIT ?2";
 
 impl Snapshot {
     /// Plans that a guard holds, newest first.
     pub fn waiting_plans(&self) -> Result<Vec<WaitingPlan>, StoreError> {
         self.read("read the plans that wait", |db| {
-            let mut statement = db.prepare_cached(&format!("{WAITING} ORDER BY at DESC, digest"))?;
-            statement.query_map([], waiting_plan)?.collect()
+            let every: Option<&str> = None;
+            db.prepare_cached(WAITING)?.query_map([every], waiting_plan)?.collect()
         })
     }
 
     /// The last so many approvals, newest first.
     pub fn approvals(&self, limit: u32) -> Result<Vec<Approval>, StoreError> {
         self.read("read the approvals", |db| {
-            let mut statement = db.prepare_cached(&format!("{APPROVALS} ORDER BY id DESC LIMIT ?1"))?;
-            statement.query_map([limit], approval)?.collect()
+            let every: Option<&str> = None;
+            let mut statement = db.prepare_cached(APPROVALS)?;
+            statement.query_map(params![every, limit], approval)?.collect()
         })
     }
 
@@ -252,8 +253,7 @@ impl Store {
     pub fn approve(&mut self, approving: &Approving<'_>) -> Result<Approval, ApprovalError> {
         let Approving { digest, who, reason, at, expires } = *approving;
         self.disk().try_write("record the approval", |tx| {
-            let waiting = format!("{WAITING} WHERE digest = ?1");
-            let waiting = tx.query_row(&waiting, [digest], waiting_plan).optional()?;
+            let waiting = tx.query_row(WAITING, [digest], waiting_plan).optional()?;
             let Some(WaitingPlan { figures, bindings, .. }) = waiting else {
                 return Err(Failed::Change(ApprovalError::NotWaiting));
             };
@@ -307,9 +307,10 @@ fn open_approval(
     bindings: &Bindings,
     now: Timestamp,
 ) -> rusqlite::Result<Option<Approval>> {
-    let mut statement = db.prepare(&format!("{APPROVALS} WHERE digest = ?1"))?;
-    let found: Vec<Approval> =
-        statement.query_map([digest], approval)?.collect::<rusqlite::Result<_>>()?;
+    let mut statement = db.prepare(APPROVALS)?;
+    let found: Vec<Approval> = statement
+        .query_map(params![digest, u32::MAX], approval)?
+        .collect::<rusqlite::Result<_>>()?;
     let counts = |found: &Approval| found.is_open(now) && found.bindings == *bindings;
     Ok(found.into_iter().find(counts))
 }

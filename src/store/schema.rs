@@ -13,10 +13,8 @@ use std::{
 /// "rost", in the file's header: tells our files from any other `SQLite` file.
 pub(super) const APPLICATION_ID: i64 = 0x726f_7374;
 
-pub(super) const STEPS: &[&str] = &[
-    include_str!("../../state/001_snapshot.sql"),
-    include_str!("../../state/003_approvals.sql"),
-];
+pub(super) const STEPS: &[&str] =
+    &[include_str!("../../state/001_snapshot.sql"), include_str!("../../state/003_approvals.sql")];
 
 /// The schema that this program writes.
 pub(super) fn newest() -> i64 {
