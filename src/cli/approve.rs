@@ -31,15 +31,11 @@ pub(super) fn approve(common: &Common, wish: &Approve) -> anyhow::Result<Ended> 
     }
     let waiting = waiting(&config, wish)?;
     let digest = full_digest(&wish.digest);
-    let mut meant = waiting.iter().filter(|(_, plan)| plan.digest == digest);
-    let Some((tenant, plan)) = meant.next() else {
+    // The digest is of the tenant's name too, so it is of one tenant.
+    let Some((tenant, plan)) = waiting.iter().find(|(_, plan)| plan.digest == digest) else {
         say(&unknown(&digest, &waiting));
         return Ok(Ended::Exit(Exit::Failed));
     };
-    if meant.next().is_some() {
-        let why = "several tenants wait with that very plan; choose one with --tenant";
-        bail!(Mistake::CommandLine(why.to_owned()));
-    }
     let who = who();
     let approving = Approving { digest: &plan.digest, who: &who, reason, at: now(), expires };
     match record(&config, tenant, &approving) {
