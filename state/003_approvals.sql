@@ -41,8 +41,11 @@ BEGIN
     SELECT RAISE(ABORT, 'an approval is used once and never changed');
 END;
 
--- Under which mapping the source was last accepted.
+-- What rows were looked at with when the source was last accepted.
 CREATE TABLE accepted_view (
-    id   INTEGER PRIMARY KEY CHECK (id = 1),
-    view BLOB    NOT NULL CHECK (length(view) = 16)
+    id      INTEGER PRIMARY KEY CHECK (id = 1),
+    -- Of the mapping and the settings.
+    view    BLOB    NOT NULL CHECK (length(view) = 16),
+    -- Of the columns that the tenants of the source ask for: what a row's fingerprint is of.
+    columns BLOB    NOT NULL CHECK (length(columns) = 16)
 ) STRICT;

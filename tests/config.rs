@@ -227,6 +227,12 @@ fn a_value_of_the_wrong_type_is_told_with_its_key_and_the_type_that_it_should_ha
         let told = problems(&format!("{table} = 3\n"));
         assert!(told.contains(&format!("`{key}`: should be a table")), "{told:#?}");
     }
+    for (key, text) in
+        [("max_disable_abs", "5%"), ("max_source_growth", "much"), ("min_known", "101%")]
+    {
+        let told = problem_with(&format!("\n[tenants.acme.guards]\n{key} = \"{text}\"\n"));
+        assert!(told.starts_with(&format!("`tenants.acme.guards.{key}`: ")), "{told}");
+    }
     let told = problem_with("\n[tenants.acme.guards]\nmax_update = \"half\"\n");
     assert!(told.starts_with("`tenants.acme.guards.max_update`: "), "{told}");
 }

@@ -92,16 +92,16 @@ fn waiting(config: &Config, wish: &Approve) -> anyhow::Result<Vec<(TenantId, Wai
 }
 
 fn unknown(digest: &str, waiting: &[(TenantId, WaitingPlan)]) -> String {
-    let mut text = format!("error: no plan with the digest {digest} waits");
+    let text = format!("error: no plan with the digest {digest} waits");
     if waiting.is_empty() {
         return text
             + ", and no other does; a plan waits once `run`, `apply` or the daemon was held";
     }
-    text += "; these do:";
-    for (tenant, plan) in waiting {
-        text += &format!("\n  {tenant}: {} since {}", plan.digest, plan.at);
-    }
-    text
+    let tell = |(tenant, plan): &(TenantId, WaitingPlan)| {
+        format!("\n  {tenant}: {} since {}", plan.digest, plan.at)
+    };
+    let others: String = waiting.iter().map(tell).collect();
+    format!("{text}; these do:{others}")
 }
 
 /// How often, and how long, somebody else who approves is waited for.

@@ -12,7 +12,7 @@ const LOOKED_AT: u32 = 64;
 
 impl Case {
     fn bindings(&self, snapshot: &Snapshot) -> Result<Bindings, StoreError> {
-        snapshot.bindings(self.facts.digest, settings_of(&self.config, self.view))
+        snapshot.bindings(self.facts.digest, settings_of(&self.config, self.view.view))
     }
 
     /// Lets a plan that guards hold pass when a person has approved this very plan, made of the very

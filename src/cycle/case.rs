@@ -7,8 +7,8 @@ use crate::{
         index::Entry,
         plan::{Inputs, Planned, plan},
     },
-    model::{AttrPath, Finding, Fingerprint, Known, RemoteId, SourceFacts, UserKey, Wanted},
-    store::{Snapshot, StoreError},
+    model::{AttrPath, Finding, Known, RemoteId, SourceFacts, UserKey, Wanted},
+    store::{AcceptedView, Snapshot, StoreError},
 };
 use jiff::Timestamp;
 use std::{
@@ -19,8 +19,8 @@ use std::{
 /// What a tenant needs to be planned, and stays the same through the cycle.
 pub(super) struct Case {
     pub(super) config: Arc<TenantConfig>,
-    /// Under which rows are settled; see [`super::gather::view`].
-    pub(super) view: Fingerprint,
+    /// Under which rows are settled; see [`super::gather::accepted_view`].
+    pub(super) view: AcceptedView,
     pub(super) facts: SourceFacts,
     pub(super) intake: Intake,
     /// Taken when the run ends.
@@ -36,7 +36,7 @@ pub(super) struct Judgement {
 impl Case {
     pub(super) fn new(
         config: Arc<TenantConfig>,
-        view: Fingerprint,
+        view: AcceptedView,
         facts: &SourceFacts,
         intake: Intake,
         memo: Option<Memo>,

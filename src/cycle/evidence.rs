@@ -26,30 +26,31 @@ impl Case {
         began: Timestamp,
     ) -> Result<Vec<TrippedGuard>, StoreError> {
         let capabilities = self.config.capabilities();
-        let has_changes = plan.changes().next().is_some();
-        let (mut recent, mut new_mapping) = (Recent::default(), false);
-        if let Some(snapshot) = snapshot.filter(|_| has_changes || !self.intake.emptied.is_empty())
-        {
-            let accepted = snapshot.accepted_view()?;
-            new_mapping = accepted.is_some_and(|accepted| accepted != self.view);
-        }
-        if let Some(snapshot) = snapshot.filter(|_| has_changes) {
+        let limits = &self.config.limits;
+        let users = plan.users + self.intake.others.users;
+        let mut figures = Figures::of(plan, capabilities);
+        if let Some(snapshot) = snapshot.filter(|_| figures.could_trip(limits, users)) {
+            let mut recent = Recent::default();
             let since = began.checked_sub(DAY).unwrap_or(Timestamp::MIN);
             snapshot.each_change_since(since, &mut |key, edits| {
                 recent.add(key, edits, capabilities);
             })?;
+            figures.count_along(plan, &recent, capabilities);
         }
-        let figures = Figures::of(plan, &recent, capabilities);
-        // Under another mapping every row is looked at anew, and nobody knows what it said before.
+        let asks = figures.changed.planned > 0 || !self.intake.emptied.is_empty();
+        let accepted = snapshot.filter(|_| asks).map(Snapshot::accepted_view);
+        let accepted = accepted.transpose()?.flatten();
+        // Once rows are read with other eyes all are looked at anew, and nobody knows what they said
+        // before.
         let nothing = BTreeMap::new();
-        let emptied = if new_mapping { &nothing } else { &self.intake.emptied };
+        let emptied = if accepted == Some(self.view) { &self.intake.emptied } else { &nothing };
         let before = snapshot.map(Snapshot::accepted_input).transpose()?.flatten();
         let strangers = self.intake.strangers();
         Ok(guard::judge(&Evidence {
             plan,
             capabilities,
-            limits: &self.config.limits,
-            users: plan.users + self.intake.others.users,
+            limits,
+            users,
             strangers,
             accounts: if strangers > HANDFUL { self.intake.accounts() } else { 0 },
             active: self.active(plan, snapshot, &figures)?,
@@ -57,7 +58,7 @@ impl Case {
             source_users_before: before.map(|input| input.users),
             holders: &self.holders(plan, snapshot, &figures, emptied)?,
             emptied,
-            new_mapping,
+            new_mapping: accepted.is_some_and(|accepted| accepted.view != self.view.view),
             figures: &figures,
         }))
     }

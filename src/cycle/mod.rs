@@ -17,6 +17,7 @@ mod look;
 mod progress;
 mod recorder;
 mod same;
+mod secrets;
 mod session;
 mod target;
 mod tenant;

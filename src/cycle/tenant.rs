@@ -6,20 +6,24 @@ use super::{
     case::{Case, Judgement},
     evidence::overtime,
     recorder::{Journal, Wishes},
+    secrets::secrets,
     window::pacer,
 };
 use crate::{
-    config::TenantConfig,
     engine::{
         plan::{Planned, digest},
         retry::{WAIT_IN_RUN_MAX, moment_after},
     },
-    model::{Action, Completeness, Fingerprint, Operation, Outcome, SourceFacts, UserKey},
-    sender::{Clock, Ended, Http, Lane, Secrets, Timeouts},
-    store::{AcceptedInput, Approval, Store, StoreError},
+    model::{Action, Completeness, Notice, Operation, Outcome, SourceFacts, UserKey},
+    sender::{Clock, Ended, Http, Lane, Timeouts},
+    store::{AcceptedInput, AcceptedView, Approval, Store, StoreError},
 };
 use jiff::Timestamp;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::Instant;
 
 pub(super) use super::blank::{blank, of_store, refusal};
@@ -63,13 +67,18 @@ impl Desk {
 
     /// First round: looks at everybody whose account is not known, and plans again.
     pub(super) async fn refresh(&mut self, options: &Options, progress: &Arc<dyn Progress>) {
+        let notices = self.report.notices.clone();
         let planned = self.plan(false);
         let Some(planned) = self.keep(planned) else { return };
         // What a guard already holds is not even looked at.
         let guarded = !planned.guards.is_empty();
         let reads: Vec<Operation> = planned.reads().cloned().collect();
         // Nor is what was approved: what the reads would show was not.
-        if guarded || self.approval.is_some() || reads.is_empty() {
+        if self.approval.is_some() || reads.is_empty() {
+            return;
+        }
+        if guarded {
+            self.plan_as_read(&notices);
             return;
         }
         if self.lane(options).is_some() {
@@ -78,6 +87,23 @@ impl Desk {
         // Also when the reads were cut short: what is known is planned, the others wait.
         let planned = self.plan(true);
         let _ = self.keep(planned);
+    }
+
+    /// A run that was held after its reads made its plan without those who did not answer. If that
+    /// plan was approved, it stands; else the plan stays as it is. `notices`: from before it.
+    fn plan_as_read(&mut self, notices: &BTreeSet<Notice>) {
+        let approvals = self.store.as_ref().map(|store| store.approvals(1));
+        if !matches!(approvals, Some(Ok(approvals)) if !approvals.is_empty()) {
+            return;
+        }
+        for reads_done in [true, false] {
+            self.report.notices.clone_from(notices);
+            let planned = self.plan(reads_done);
+            let _ = self.keep(planned);
+            if self.approval.is_some() {
+                return;
+            }
+        }
     }
 
     /// Plans without looking at anybody.
@@ -160,7 +186,7 @@ impl Desk {
         let guards = self.report.plan.iter().flat_map(|plan| &plan.guards);
         let emptied_held = guards.into_iter().any(|guard| guard.guard == "max_source_clear");
         let settled = self.case.settled(&self.settled, emptied_held);
-        store.pack(self.case.view, &settled, &self.case.intake.passing)?;
+        store.pack(self.case.view.view, &settled, &self.case.intake.passing)?;
         let memo = self.case.memo.take();
         if let Some(memo) =
             memo.filter(|_| options.is_whole() && self.report.end == TenantEnd::Done)
@@ -311,7 +337,7 @@ impl Desk {
 /// Records the end of a run, and the roster as a measure for the next one.
 pub(super) fn close(
     store: &mut Store,
-    view: Fingerprint,
+    view: AcceptedView,
     facts: &SourceFacts,
     report: &TenantReport,
     options: &Options,
@@ -332,16 +358,6 @@ pub(super) fn close(
         store.set_mark(WHOLE_RUN, options.now)?;
     }
     store.end_run(&options.run, &summary(report), now)
-}
-
-fn secrets(config: &TenantConfig) -> Result<Secrets, String> {
-    let places = config.secrets.clone();
-    Secrets::load(Box::new(move || {
-        let read = |(name, secret): (&String, &crate::config::Secret)| {
-            secret.read().map(|text| (name.clone(), text)).map_err(|problem| problem.to_string())
-        };
-        places.iter().map(read).collect()
-    }))
 }
 
 /// The run in figures, for the record and for `status`.

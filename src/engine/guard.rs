@@ -134,11 +134,13 @@ mod tests {
         }
         let of_title =
             |count: u64| -> BTreeMap<AttrPath, u64> { [(AttrPath::new("title"), count)].into() };
+        let mut figures = Figures::of(plan, &capabilities);
+        figures.count_along(plan, &recent, &capabilities);
         judge(&Evidence {
             plan,
             capabilities: &capabilities,
             limits: &limits,
-            figures: &Figures::of(plan, &recent, &capabilities),
+            figures: &figures,
             users: plan.users,
             strangers: scene.strangers,
             accounts: scene.accounts,

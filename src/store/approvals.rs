@@ -1,17 +1,16 @@
-//! Plans that a guard holds, what people have approved, and what the last day's runs sent.
+//! Plans that a guard holds, and what people have approved.
 
 use super::{
     Snapshot, Store, StoreError,
     convert::{
-        count_from_integer, count_to_integer, edits_from_text, fingerprint_from_bytes,
-        fingerprint_to_bytes, instant_from_micros, instant_to_micros, sound,
+        count_from_integer, count_to_integer, fingerprint_from_bytes, fingerprint_to_bytes,
+        instant_from_micros, instant_to_micros, sound,
     },
     disk::Failed,
 };
-use crate::model::{Edit, Fingerprint, RunId, UserKey};
+use crate::model::{Fingerprint, RunId};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::collections::BTreeSet;
 
 /// What a plan was made of, besides its own operations, which its digest names: an approval only
 /// counts while all of this is the same.
@@ -25,6 +24,15 @@ pub struct Bindings {
     pub source: Fingerprint,
     /// Of the mapping, the limits, and all else of the configuration that decides.
     pub settings: Fingerprint,
+}
+
+/// What the rows of a source are looked at with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptedView {
+    /// Of the mapping and the settings; see [`Snapshot::pages`].
+    pub view: Fingerprint,
+    /// Of the columns that all tenants of the source ask for: when they change, so does every row.
+    pub columns: Fingerprint,
 }
 
 /// A plan that a guard holds.
@@ -124,92 +132,19 @@ impl Snapshot {
         Ok(Bindings { lineage: self.lineage()?, serial: self.serial()?, source, settings })
     }
 
-    /// Under which mapping the source was last accepted; `None`: nobody has noted it.
-    pub fn accepted_view(&self) -> Result<Option<Fingerprint>, StoreError> {
+    /// What rows were looked at with when the source was last accepted; `None`: nobody has noted it.
+    pub fn accepted_view(&self) -> Result<Option<AcceptedView>, StoreError> {
         self.read("read the last accepted mapping", |db| {
-            let view = "SELECT view FROM accepted_view";
-            db.query_row(view, [], |row| row.get(0).map(fingerprint_from_bytes)).optional()
+            let accepted = "SELECT view, columns FROM accepted_view";
+            db.query_row(accepted, [], |row| {
+                Ok(AcceptedView {
+                    view: fingerprint_from_bytes(row.get(0)?),
+                    columns: fingerprint_from_bytes(row.get(1)?),
+                })
+            })
+            .optional()
         })
     }
-
-    /// Hands out what runs that began after `since` have changed, or may have: of every operation
-    /// the user and the edits, in no particular order. Without the runs that an approval let pass,
-    /// and without what the target would not take.
-    pub fn each_change_since(
-        &self,
-        since: Timestamp,
-        visit: &mut dyn FnMut(&UserKey, &[Edit]),
-    ) -> Result<(), StoreError> {
-        self.read("read what was sent within the last day", |db| {
-            let runs = counted_runs(db, since)?;
-            if runs.is_empty() {
-                return Ok(());
-            }
-            each_outcome(db, instant_to_micros(since), &runs, visit)?;
-            each_open(db, &runs, visit)
-        })
-    }
-}
-
-fn counted_runs(db: &Connection, since: Timestamp) -> rusqlite::Result<BTreeSet<String>> {
-    let mut statement = db.prepare_cached(
-        "SELECT id FROM run WHERE started > ?1
-             AND id NOT IN (SELECT run FROM approval WHERE run IS NOT NULL)",
-    )?;
-    statement.query_map([instant_to_micros(since)], |row| row.get(0))?.collect()
-}
-
-/// From the journal's end backwards: its rows stand in the order of time.
-fn each_outcome(
-    db: &Connection,
-    since: i64,
-    runs: &BTreeSet<String>,
-    visit: &mut dyn FnMut(&UserKey, &[Edit]),
-) -> rusqlite::Result<()> {
-    let mut statement = db.prepare_cached(
-        "SELECT at, run, action, outcome, key, edits FROM journal ORDER BY id DESC",
-    )?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        if row.get::<_, i64>(0)? < since {
-            return Ok(());
-        }
-        let run = row.get_ref(1)?.as_str_or_null()?;
-        let is_patch = row.get_ref(2)?.as_str()? == "patch";
-        let done = ["settled", "unverified", "in_doubt"].contains(&row.get_ref(3)?.as_str()?);
-        if is_patch && done && run.is_some_and(|run| runs.contains(run)) {
-            hand_out(row, 4, visit)?;
-        }
-    }
-    Ok(())
-}
-
-/// Requests of which nobody knows what became.
-fn each_open(
-    db: &Connection,
-    runs: &BTreeSet<String>,
-    visit: &mut dyn FnMut(&UserKey, &[Edit]),
-) -> rusqlite::Result<()> {
-    let mut statement =
-        db.prepare_cached("SELECT run, key, edits FROM intent WHERE action = 'patch'")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        if runs.contains(row.get_ref(0)?.as_str()?) {
-            hand_out(row, 1, visit)?;
-        }
-    }
-    Ok(())
-}
-
-fn hand_out(
-    row: &Row<'_>,
-    at: usize,
-    visit: &mut dyn FnMut(&UserKey, &[Edit]),
-) -> rusqlite::Result<()> {
-    let key = sound(UserKey::parse(row.get_ref(at)?.as_str()?).ok())?;
-    let edits = sound(edits_from_text(row.get_ref(at + 1)?.as_str()?))?;
-    visit(&key, &edits);
-    Ok(())
 }
 
 impl Store {
@@ -241,7 +176,10 @@ impl Store {
 
     /// No plan waits any more. Nothing is written when none did.
     pub fn forget_waiting_plans(&mut self) -> Result<(), StoreError> {
-        self.disk().amend("forget the plans that waited", |tx| {
+        if self.waiting_plans()?.is_empty() {
+            return Ok(());
+        }
+        self.disk().write("forget the plans that waited", |tx| {
             tx.execute("DELETE FROM waiting_plan", []).map(|_| ())
         })
     }
@@ -289,14 +227,17 @@ impl Store {
         })
     }
 
-    /// Notes under which mapping the source was accepted. Nothing is written when it is as before.
-    pub fn accept_view(&mut self, view: Fingerprint) -> Result<(), StoreError> {
-        if self.accepted_view()? == Some(view) {
+    /// Notes what rows were looked at with when the source was accepted. Nothing is written when it
+    /// is as before.
+    pub fn accept_view(&mut self, accepted: AcceptedView) -> Result<(), StoreError> {
+        if self.accepted_view()? == Some(accepted) {
             return Ok(());
         }
+        let AcceptedView { view, columns } = accepted;
         self.disk().write("note the accepted mapping", |tx| {
-            let note = "INSERT OR REPLACE INTO accepted_view (id, view) VALUES (1, ?1)";
-            tx.execute(note, [fingerprint_to_bytes(view)]).map(|_| ())
+            let note =
+                "INSERT OR REPLACE INTO accepted_view (id, view, columns) VALUES (1, ?1, ?2)";
+            tx.execute(note, [view, columns].map(fingerprint_to_bytes)).map(|_| ())
         })
     }
 }

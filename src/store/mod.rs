@@ -32,6 +32,7 @@ mod pack;
 mod packed;
 mod pending;
 mod read_store;
+mod recent;
 mod rows;
 mod schema;
 mod snapshot;
@@ -39,7 +40,7 @@ mod sqlite;
 mod write;
 mod writer;
 
-pub use approvals::{Approval, ApprovalError, Approving, Bindings, WaitingPlan};
+pub use approvals::{AcceptedView, Approval, ApprovalError, Approving, Bindings, WaitingPlan};
 pub use entry::{ActionKind, Conclusion, Entry, Intent};
 pub use error::StoreError;
 pub use files::Holder;

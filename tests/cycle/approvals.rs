@@ -10,7 +10,7 @@ use rosterd::{
     cycle::{CycleReport, TenantEnd},
     daemon::holder,
     model::TenantId,
-    sandbox::Api,
+    sandbox::{Api, Fault, Faults},
     store::{Approval, ApprovalError, Approving, Store},
 };
 
@@ -191,6 +191,31 @@ async fn an_approved_plan_is_carried_out_as_it_stands_its_reads_included() {
     // What the reads have shown is another plan, judged by itself.
     assert_eq!(exit_of(&world.night().await, "acme"), 0);
     assert_eq!(world.sent("acme"), ["PATCH E00021 title"]);
+    world.assert_in_step();
+    world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_was_held_after_its_reads_is_approved_though_some_reads_had_failed() {
+    let tenant = Tenant::new("acme", Api::Datadog).guards("").one_by_one();
+    let mut world = World::new(28, vec![tenant]).await;
+    let newcomers = world.people.split_off(20);
+    world.write_roster();
+    world.adopt();
+    promote(&mut world, 0..4, "Director");
+    world.people.extend(newcomers);
+    promote(&mut world, 20..28, "Director");
+    let forbidden = [(1, Fault::Forbidden), (2, Fault::Forbidden)];
+    world.sandbox.set_faults("acme", Faults::script(forbidden));
+    // Four changes are within the limit, and with what the reads have shown it is ten.
+    let report = world.night().await;
+    assert_eq!((exit_of(&report, "acme"), world.count("acme", "GET")), (3, 8));
+    approve(&world);
+    let report = world.night().await;
+    assert_eq!((world.count("acme", "PATCH"), world.count("acme", "GET")), (10, 0));
+    assert!(told(&report).contains("approved by ann") && !told(&report).contains("count:"));
+    assert_eq!(world.behind("acme").len(), 2);
+    assert_eq!(exit_of(&world.night().await, "acme"), 0);
     world.assert_in_step();
     world.rest().await;
 }

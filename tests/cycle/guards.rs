@@ -342,6 +342,26 @@ async fn a20_an_optional_column_that_is_gone_says_nothing_of_anybody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a20_what_the_source_never_said_is_not_emptied_by_a_column_that_another_tenant_asks_for() {
+    let tenants =
+        vec![Tenant::new("acme", Api::Datadog).guards(""), Tenant::new("other", Api::Datadog)];
+    let mut world = World::new(20, tenants).await;
+    for person in &mut world.people {
+        person.set("title", "");
+    }
+    world.write_roster();
+    // The targets have titles of which the roster says nothing; that is read, and settles.
+    assert_eq!(world.night().await.exit().code(), 0);
+    assert_eq!(world.rest().await.exit().code(), 0);
+    world.change_tenant("other", |tenant| {
+        tenant.map("title = { column = \"title\" }", "title = { column = \"department\" }")
+    });
+    assert_eq!(exit_of(&world.night().await, "acme"), 0);
+    assert_eq!(world.sent("acme"), [""; 0]);
+    assert_eq!(exit_of(&world.night().await, "acme"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn c05_changes_that_a_new_mapping_makes_are_held_and_said_to_be_its_doing() {
     let mut world = acme(20, "").await;
     assert_eq!(exit_of(&world.rest().await, "acme"), 0);

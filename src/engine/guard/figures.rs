@@ -1,5 +1,6 @@
 //! What a plan does, counted in users, together with what was sent within the last day.
 
+use super::limit::{HANDFUL, Limit, Limits};
 use crate::model::{AttrPath, Capabilities, Edit, Plan, UserKey, Value};
 use std::collections::BTreeMap;
 
@@ -67,9 +68,9 @@ pub struct Figures<'a> {
 }
 
 impl<'a> Figures<'a> {
-    /// `plan`: with its operations sorted by key, as every plan is.
+    /// Of the plan alone.
     #[must_use]
-    pub fn of(plan: &'a Plan, recent: &Recent, capabilities: &Capabilities) -> Self {
+    pub fn of(plan: &'a Plan, capabilities: &Capabilities) -> Self {
         let mut figures = Self::default();
         for (_, edits) in plan.changes() {
             figures.changed.planned += 1;
@@ -81,10 +82,28 @@ impl<'a> Figures<'a> {
                 attribute.cleared.planned += u64::from(clears(edit));
             }
         }
-        for (key, touched) in &recent.0 {
-            figures.add_before(touched, edits_of(plan, key), capabilities);
-        }
         figures
+    }
+
+    /// Counts along what was sent before. `plan`: the same, with its operations sorted by key, as
+    /// every plan is.
+    pub fn count_along(&mut self, plan: &Plan, recent: &Recent, capabilities: &Capabilities) {
+        for (key, touched) in &recent.0 {
+            self.add_before(touched, edits_of(plan, key), capabilities);
+        }
+    }
+
+    /// Whether any limit could be passed by what the plan does, if enough was sent before: if not,
+    /// nobody needs to know what was.
+    #[must_use]
+    pub fn could_trip(&self, limits: &Limits, users: u64) -> bool {
+        let (changes, disables) = (self.changed.planned > 0, self.disabled.planned > 0);
+        let clears = self.attributes.values().any(|of| of.cleared.planned > 0);
+        let could = |limit: &Limit| limit.exceeded_above(HANDFUL, users, users);
+        let of_changes = [limits.max_update, limits.max_key_change, limits.max_attr_change];
+        (changes && of_changes.iter().any(could))
+            || (disables && [limits.max_disable, limits.max_disable_abs].iter().any(could))
+            || (clears && limits.max_attr_clear.exceeded(users, users))
     }
 
     /// A user of the last day, as far as the plan does not count him already.
