@@ -10,7 +10,7 @@ use crate::{
     config::{Config, TenantConfig},
     cycle::Exit,
     daemon::{holder, now},
-    model::TenantId,
+    model::{Excerpt, TenantId},
     report,
     store::{ApprovalError, Approving, ReadStore, Store, StoreError, WaitingPlan},
 };
@@ -24,7 +24,9 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 pub(super) fn approve(common: &Common, wish: &Approve) -> anyhow::Result<Ended> {
     let config = configuration(common)?;
     let expires = expires(wish, now())?;
-    let reason = wish.reason.trim();
+    // One line of a log and of a report, whoever writes it.
+    let reason = Excerpt::of(&wish.reason);
+    let reason = reason.as_str().trim();
     if reason.is_empty() {
         let why = "--reason is empty; say why all of it is meant, for those who look later";
         bail!(Mistake::CommandLine(why.to_owned()));

@@ -189,7 +189,7 @@ pub(super) struct Approve {
     /// The plan's digest, as the held run and `status` show it
     #[arg(env = "ROSTERD_DIGEST", value_name = "DIGEST")]
     pub(super) digest: String,
-    /// Why all of it is meant; kept with the approval
+    /// Why all of it is meant, in at most 300 characters; kept with the approval
     #[arg(long, env = "ROSTERD_REASON", value_name = "TEXT")]
     pub(super) reason: String,
     /// Only this tenant; may be repeated

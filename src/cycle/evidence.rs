@@ -45,14 +45,14 @@ impl Case {
         let nothing = BTreeMap::new();
         let emptied = if accepted == Some(self.view) { &self.intake.emptied } else { &nothing };
         let before = snapshot.map(Snapshot::accepted_input).transpose()?.flatten();
-        let strangers = self.intake.strangers();
+        let (strangers, accounts) = self.intake.strangers_and_accounts();
         Ok(guard::judge(&Evidence {
             plan,
             capabilities,
             limits,
             users,
             strangers,
-            accounts: if strangers > HANDFUL { self.intake.accounts() } else { 0 },
+            accounts,
             active: self.active(plan, snapshot, &figures)?,
             source_users: self.facts.users,
             source_users_before: before.map(|input| input.users),

@@ -95,17 +95,20 @@ impl Intake {
         self.heeded = Heeded { paths, mapped: mapping.attributes().count() };
     }
 
-    /// Users in scope of whom nothing is known here.
-    pub(super) fn strangers(&self) -> u64 {
+    /// How many users in scope are not known here, and how many users are. Neither, where nobody is
+    /// known yet or the run is not about everybody.
+    pub(super) fn strangers_and_accounts(&self) -> (u64, u64) {
+        if !self.chosen.is_empty() || self.wanted.is_empty() && self.held.is_empty() {
+            return (0, 0);
+        }
+        let accounts = self.index.accounts(self.number).count() as u64;
+        if accounts == 0 {
+            return (0, 0);
+        }
         let is_stranger = |key: &&UserKey| !self.has_account(key.fingerprint());
         let wanted = self.wanted.iter().map(|wanted| &wanted.key).filter(is_stranger).count();
         let held: BTreeSet<&UserKey> = self.held.iter().map(|held| &held.key).collect();
-        (wanted + held.into_iter().filter(is_stranger).count()) as u64
-    }
-
-    /// Users of whom something is known; nobody, for a run that is not about everybody.
-    pub(super) fn accounts(&self) -> u64 {
-        if self.chosen.is_empty() { self.index.accounts(self.number).count() as u64 } else { 0 }
+        ((wanted + held.into_iter().filter(is_stranger).count()) as u64, accounts)
     }
 
     /// There is nothing to do and nothing to tell, but of rows that are as wished.

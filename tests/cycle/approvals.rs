@@ -258,3 +258,24 @@ async fn a_plan_waits_no_longer_than_until_one_passes() {
     assert_eq!(exit_of(&world.rest().await, "acme"), 0);
     assert_eq!(waiting(&world), [""; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_of_the_first_schema_is_upgraded_and_a_copy_of_it_is_kept() {
+    let mut world = World::new(3, vec![Tenant::new("acme", Api::Datadog)]).await;
+    std::fs::create_dir(world.state_dir()).unwrap();
+    let db = rusqlite::Connection::open(world.state_dir().join("acme.db")).unwrap();
+    db.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
+    db.execute_batch(include_str!("../../state/001_snapshot.sql")).unwrap();
+    db.pragma_update(None, "application_id", 0x726f_7374).unwrap();
+    db.pragma_update(None, "user_version", 1).unwrap();
+    let meta = "INSERT INTO meta (id, tenant, lineage, serial, operation, packed, tag_key)
+                VALUES (1, 'acme', 'old', 5, 9, 0, randomblob(32))";
+    db.execute(meta, []).unwrap();
+    drop(db);
+    world.marry_all();
+    assert_eq!(exit_of(&world.night().await, "acme"), 0);
+    world.assert_in_step();
+    assert_eq!(world.snapshot("acme").lineage().unwrap(), "old");
+    assert!(world.state_dir().join("acme.db.schema-1.bak").exists());
+    world.rest().await;
+}

@@ -1,7 +1,7 @@
 //! Limits on a whole plan.
 
 use crate::{
-    company::{Person, Tenant, roster},
+    company::{LAX, Person, Tenant, roster},
     world::{World, exit_of, of},
 };
 use jiff::ToSpan;
@@ -188,7 +188,7 @@ async fn f01_a_tenant_that_knows_nobody_yet_or_only_some_reads_everybody() {
     world.people = everybody;
     world.write_roster();
     assert_eq!(names(&world.rest().await), ["max_source_growth"]);
-    world.change_tenant("acme", |tenant| tenant.guards("max_source_growth = \"200%\""));
+    world.change_tenant("acme", |tenant| tenant.guards("max_source_growth = 200"));
     assert_eq!(exit_of(&world.night().await, "acme"), 0);
     assert_eq!(world.count("acme", "GET"), 11);
     world.rest().await;
@@ -243,16 +243,14 @@ async fn f03_switching_off_more_than_five_percent_is_held_and_five_percent_is_no
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f03_whoever_is_off_already_is_no_measure_for_how_many_may_follow() {
-    let mut world = acme(120, "max_disable = \"100%\"\nmax_update = \"100%\"").await;
+    let mut world = acme(120, "").await;
     let off = |world: &mut World, numbers: std::ops::Range<usize>| {
         for person in &mut world.people[numbers] {
             person.set("status", "leave");
         }
         world.write_roster();
     };
-    world.change_tenant("acme", |tenant| {
-        tenant.guards("max_disable = \"100%\"\nmax_update = \"100%\"\nmax_attr_change = \"100%\"")
-    });
+    world.change_tenant("acme", |tenant| tenant.guards(LAX));
     off(&mut world, 0..100);
     assert_eq!(exit_of(&world.night().await, "acme"), 0);
     // Six of the twenty who are left are more than five.
