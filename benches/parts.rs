@@ -21,7 +21,12 @@ use rosterd::{
     model::{Fingerprint, Known, Record, SourceId, Standing, Wanted},
     source::{self, Roster},
 };
-use std::{collections::BTreeMap, fmt::Write as _, io::Cursor, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    io::Cursor,
+    sync::Arc,
+};
 use tempfile::TempDir;
 
 const ROWS: u32 = 20_000;
@@ -175,6 +180,7 @@ fn plan_users(bencher: Bencher<'_, '_>) {
         taken: &std::collections::BTreeSet::new(),
         held: &[],
         leavers: &[],
+        protected: &BTreeSet::new(),
         untouched: 0,
     };
     assert_eq!(plan(&inputs).plan.operations.len(), USERS as usize / 10);

@@ -181,7 +181,11 @@ fn log_tenant(report: &CycleReport, tenant: &TenantReport) {
     }
     for guard in tenant.plan.iter().flat_map(|plan| &plan.guards) {
         let (figure, limit, key) = (&guard.figure, &guard.limit, &guard.key);
-        tracing::error!(tenant = %tenant.tenant, guard = guard.guard, %figure, %limit, %key, "held");
+        let digest = &tenant.digest;
+        tracing::error!(
+            tenant = %tenant.tenant, guard = guard.guard, %figure, %limit, %key, %digest, "held: \
+             `rosterd approve DIGEST --reason TEXT` lets this plan pass once"
+        );
     }
     let results = &tenant.results;
     let held = tenant.plan.as_ref().map_or(0, |plan| plan.held.len());

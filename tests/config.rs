@@ -227,6 +227,12 @@ fn a_value_of_the_wrong_type_is_told_with_its_key_and_the_type_that_it_should_ha
         let told = problems(&format!("{table} = 3\n"));
         assert!(told.contains(&format!("`{key}`: should be a table")), "{told:#?}");
     }
+    for (key, text) in
+        [("max_disable_abs", "5%"), ("max_source_growth", "much"), ("min_known", "101%")]
+    {
+        let told = problem_with(&format!("\n[tenants.acme.guards]\n{key} = \"{text}\"\n"));
+        assert!(told.starts_with(&format!("`tenants.acme.guards.{key}`: ")), "{told}");
+    }
     let told = problem_with("\n[tenants.acme.guards]\nmax_update = \"half\"\n");
     assert!(told.starts_with("`tenants.acme.guards.max_update`: "), "{told}");
 }
@@ -781,8 +787,15 @@ fn the_examples_defaults_are_the_defaults() {
     let guard = |key| Limit::parse(&text(&["tenants", "acme", "guards", key])).unwrap();
     let shown = Limits {
         max_update: guard("max_update"),
+        max_disable: guard("max_disable"),
+        max_disable_abs: guard("max_disable_abs"),
+        max_key_change: guard("max_key_change"),
+        max_attr_change: guard("max_attr_change"),
         max_attr_clear: guard("max_attr_clear"),
+        max_source_clear: guard("max_source_clear"),
         max_source_shrink: guard("max_source_shrink"),
+        max_source_growth: guard("max_source_growth"),
+        min_known: guard("min_known"),
         max_bad_values: guard("max_bad_values"),
     };
     assert_eq!(shown, Limits::default());

@@ -20,9 +20,9 @@ use rosterd::{
         Severity, SourceFacts, SourceId, TenantId, TrippedGuard, UserKey, Value,
     },
     report::{
-        AcceptedRoster, LastRun, Paused, SavedPlan, Style, TenantStatus, check_text, findings_text,
-        json_line, json_text, plan_json, plan_text, status_json, status_text, summary_json,
-        summary_text, tenant_plan_text,
+        AcceptedRoster, Approved, LastRun, Paused, SavedPlan, Style, TenantStatus, Waiting,
+        check_text, findings_text, json_line, json_text, plan_json, plan_text, status_json,
+        status_text, summary_json, summary_text, tenant_plan_text,
     },
     sender::{Ended, Tally},
     store::{AcceptedInput, Account, Entry, Holder, Store, StoreError},
@@ -658,6 +658,8 @@ fn statuses() -> Vec<TenantStatus> {
         paused: None,
         accepted_input: None,
         next_run: None,
+        waiting: Vec::new(),
+        approved: Vec::new(),
         serial: 0,
     };
     let busy = TenantStatus {
@@ -678,6 +680,19 @@ fn statuses() -> Vec<TenantStatus> {
         }),
         accepted_input: Some(AcceptedRoster { users: 998, at: at("2026-02-28T02:31:00Z") }),
         next_run: Some(at("2026-03-02T02:30:00Z")),
+        waiting: vec![Waiting {
+            digest: "sha256:5d1c".to_owned(),
+            since: at("2026-03-01T02:31:00Z"),
+            figures: vec![
+                "max_update: 412 (41.2 %) of 1000 users would change; the limit is 30%".to_owned(),
+            ],
+        }],
+        approved: vec![Approved {
+            digest: "sha256:77aa".to_owned(),
+            who: "ann (uid 1000)".to_owned(),
+            reason: "the merger\u{202e}".to_owned(),
+            expires: at("2026-03-02T02:30:00Z"),
+        }],
         serial: 17,
     };
     vec![quiet, busy]

@@ -162,6 +162,10 @@ base_url = "http://{target}/t{number}"
 token_env = "ROSTERD_BENCH_TOKEN"
 [{name}.guards]
 max_update = "100%"
+max_disable = "100%"
+max_disable_abs = "100000000"
+max_key_change = "100%"
+max_attr_change = "100%"
 [{name}.remote_id]
 file = "ids.csv"
 key = "key"

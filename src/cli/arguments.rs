@@ -73,6 +73,8 @@ pub(super) enum Verb {
     Apply(Apply),
     /// Plan, judge and send without asking: for timers
     Run(Run),
+    /// Let a plan pass that a guard holds: exactly that plan, once
+    Approve(Approve),
     /// Take the roster for what the targets hold, for everybody not known yet; sends nothing
     Adopt(Adopt),
     /// Show what is known of each tenant, and what waits
@@ -180,6 +182,29 @@ impl Run {
         let Self { scope, dry_run: _, json } = self;
         Plan { scope: scope.clone(), json: *json, limit: 50, ..Plan::default() }
     }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Approve {
+    /// The plan's digest, as the held run and `status` show it
+    #[arg(env = "ROSTERD_DIGEST", value_name = "DIGEST")]
+    pub(super) digest: String,
+    /// Why all of it is meant, in at most 300 characters; kept with the approval
+    #[arg(long, env = "ROSTERD_REASON", value_name = "TEXT")]
+    pub(super) reason: String,
+    /// Only this tenant; may be repeated
+    #[arg(
+        long = "tenant",
+        visible_alias = "target",
+        env = "ROSTERD_TENANT",
+        value_name = "TENANT",
+        value_delimiter = ',',
+        value_parser = parse_tenant
+    )]
+    pub(super) tenants: Vec<TenantId>,
+    /// How long it counts unless it is used before; 24 hours at most
+    #[arg(long, env = "ROSTERD_EXPIRES", value_name = "TIME", default_value = "24h")]
+    pub(super) expires: String,
 }
 
 #[derive(Args, Debug)]

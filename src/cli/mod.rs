@@ -1,5 +1,6 @@
 //! The command line: arguments in, text out, an exit code. Decides nothing about anybody's data.
 
+mod approve;
 mod arguments;
 mod ask;
 mod demo;
@@ -94,6 +95,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Ended> {
         Verb::Apply(apply) => on_runtime(verbs::apply(&common, &apply, colour)),
         Verb::Run(run) if run.dry_run => verbs::plan(&common, &run.as_plan(), colour),
         Verb::Run(run) => on_runtime(verbs::run(&common, &run, colour)),
+        Verb::Approve(approve) => approve::approve(&common, &approve),
         Verb::Adopt(adopt) => verbs::adopt(&common, &adopt, colour),
         Verb::Status(status) => verbs::status(&common, &status),
         Verb::Daemon => on_runtime(verbs::daemon(&common)),

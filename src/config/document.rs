@@ -3,6 +3,7 @@
 use super::{
     Config, LeaverRule, Schedule, SourceConfig, Surroundings,
     fields::{self, table},
+    guards,
     tenant::{self, Workplace},
 };
 use crate::{
@@ -49,7 +50,13 @@ pub(super) fn check(
     let state: StateTable = sub(&mut root, "state", "state", &mut problems);
     let sources = sources(&mut root, folder, &mut problems);
     let workplace = Workplace { folder, surroundings, sources: &sources.1 };
-    let tenants = tenants(&mut root, &workplace, &mut problems);
+    let mut tenants = tenants(&mut root, &workplace, &mut problems);
+    for tenant in tenants.values_mut() {
+        let source = sources.0.get(&tenant.source);
+        if source.is_some_and(|source| source.csv.fold_key_case) {
+            tenant.protected = guards::folded(&tenant.protected);
+        }
+    }
     for key in root.keys() {
         problems.push(fields::unknown_key(key, &["state", "sources", "tenants"]));
     }
@@ -60,6 +67,7 @@ pub(super) fn check(
     let dir = state.dir.map(|dir| folder.join(dir));
     let state_dir = dir.or_else(|| surroundings.state_directory.clone());
     let state_dir = state_dir.unwrap_or_else(|| PathBuf::from("state"));
+    let tenants = tenants.into_iter().map(|(id, tenant)| (id, Arc::new(tenant))).collect();
     Ok(Config { state_dir, sources: sources.0, tenants })
 }
 
@@ -148,7 +156,7 @@ fn tenants(
     root: &mut Map<String, Value>,
     workplace: &Workplace<'_>,
     problems: &mut Vec<Problem>,
-) -> BTreeMap<TenantId, Arc<tenant::TenantConfig>> {
+) -> BTreeMap<TenantId, tenant::TenantConfig> {
     let tables = sub_tables(root, "tenants", "tenants", problems);
     if tables.is_empty() {
         let hint = "add a table `[tenants.NAME]` with a target API below it";
@@ -164,7 +172,7 @@ fn tenants(
             }
             Ok(id) => {
                 let tenant = tenant::check(id.clone(), value, &at, workplace, problems);
-                tenants.extend(tenant.map(|tenant| (id, Arc::new(tenant))));
+                tenants.extend(tenant.map(|tenant| (id, tenant)));
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod document;
 mod fields;
+mod guards;
 mod schedule;
 mod secret;
 mod table;

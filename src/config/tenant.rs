@@ -1,13 +1,13 @@
 //! One tenant's tables.
 
-use super::{Secret, Surroundings, document::sub, fields, table as csv_table};
+use super::{Secret, Surroundings, document::sub, fields, guards, table as csv_table};
 use crate::{
     dialect::{self, Dialect, REGISTRY, Settings},
     engine::{
-        guard::{Limit, Limits},
+        guard::Limits,
         mapping::{LookupSettings, Mapping, MappingSettings, RemoteIdSettings, RuleSettings},
     },
-    model::{Capabilities, Fingerprint, Problem, Rate, SourceId, TenantId},
+    model::{Capabilities, Fingerprint, Problem, Rate, SourceId, TenantId, UserKey},
 };
 use config::{Map, Value};
 use jiff::SignedDuration;
@@ -38,6 +38,8 @@ pub struct TenantConfig {
     /// The target offers a read of one user, and the tenant uses it.
     pub reads: bool,
     pub limits: Limits,
+    /// Users whose account is never changed.
+    pub protected: BTreeSet<UserKey>,
     /// Longest time that one request may take.
     pub request_timeout: Duration,
     /// Longest time that one run of this tenant may take.
@@ -54,6 +56,8 @@ struct Keys {
     concurrency: u64,
     reads: bool,
     scope: Option<String>,
+    protected: Vec<String>,
+    protected_file: Option<PathBuf>,
     request_timeout: String,
     run_deadline: String,
     allow_insecure_http: Option<String>,
@@ -67,21 +71,13 @@ impl Default for Keys {
             concurrency: 4,
             reads: true,
             scope: None,
+            protected: Vec::new(),
+            protected_file: None,
             request_timeout: "60s".to_owned(),
             run_deadline: "6h".to_owned(),
             allow_insecure_http: None,
         }
     }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-#[expect(clippy::struct_field_names, reason = "they are the keys as written")]
-struct GuardTable {
-    max_update: Option<String>,
-    max_attr_clear: Option<String>,
-    max_source_shrink: Option<String>,
-    max_bad_values: Option<String>,
 }
 
 /// What a tenant is checked against.
@@ -128,7 +124,10 @@ pub(super) fn check(
     };
     let source = source(keys.source.as_deref(), workplace.sources, at, problems);
     let quota = rate(keys.quota.as_deref().unwrap_or(QUOTA_DEFAULT), at, problems);
-    let limits = limits(&guards, &format!("{at}.guards"), problems);
+    let limits = guards::limits(&guards, &format!("{at}.guards"), problems);
+    let Keys { protected, protected_file, .. } = &keys;
+    let protected =
+        guards::protected(protected, protected_file.as_ref(), workplace.folder, at, problems);
     let concurrency = concurrency(keys.concurrency, at, problems);
     let request_timeout = duration(&keys.request_timeout, "request_timeout", at, problems);
     let run_deadline = duration(&keys.run_deadline, "run_deadline", at, problems);
@@ -145,6 +144,7 @@ pub(super) fn check(
         quota: quota?,
         concurrency: concurrency?,
         limits: limits?,
+        protected,
         request_timeout: request_timeout?,
         run_deadline: run_deadline?,
         secrets,
@@ -352,29 +352,6 @@ fn duration(text: &str, key: &str, at: &str, problems: &mut Vec<Problem>) -> Opt
         problems.push(Problem::new(format!("{at}.{key}"), why));
     }
     long_enough
-}
-
-fn limits(table: &GuardTable, at: &str, problems: &mut Vec<Problem>) -> Option<Limits> {
-    let GuardTable { max_update, max_attr_clear, max_source_shrink, max_bad_values } = table;
-    let default = Limits::default();
-    let mut limit = |text: &Option<String>, default, key: &str| match text {
-        None => Some(default),
-        Some(text) => {
-            let problem = |why| problems.push(Problem::new(format!("{at}.{key}"), why));
-            Limit::parse(text).map_err(problem).ok()
-        }
-    };
-    let max_update = limit(max_update, default.max_update, "max_update");
-    let max_attr_clear = limit(max_attr_clear, default.max_attr_clear, "max_attr_clear");
-    let max_source_shrink =
-        limit(max_source_shrink, default.max_source_shrink, "max_source_shrink");
-    let max_bad_values = limit(max_bad_values, default.max_bad_values, "max_bad_values");
-    Some(Limits {
-        max_update: max_update?,
-        max_attr_clear: max_attr_clear?,
-        max_source_shrink: max_source_shrink?,
-        max_bad_values: max_bad_values?,
-    })
 }
 
 /// The value; or its problems, one table further out.

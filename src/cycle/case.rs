@@ -4,13 +4,13 @@ use super::{intake::Intake, recorder::Wishes, same::Memo};
 use crate::{
     config::TenantConfig,
     engine::{
-        guard::{self, Evidence},
         index::Entry,
         plan::{Inputs, Planned, plan},
     },
-    model::{AttrPath, Finding, Fingerprint, Known, RemoteId, SourceFacts, UserKey, Value, Wanted},
-    store::{Snapshot, StoreError},
+    model::{AttrPath, Finding, Known, RemoteId, SourceFacts, UserKey, Wanted},
+    store::{AcceptedView, Snapshot, StoreError},
 };
+use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -19,8 +19,8 @@ use std::{
 /// What a tenant needs to be planned, and stays the same through the cycle.
 pub(super) struct Case {
     pub(super) config: Arc<TenantConfig>,
-    /// Under which rows are settled; see [`super::gather::view`].
-    pub(super) view: Fingerprint,
+    /// Under which rows are settled; see [`super::gather::accepted_view`].
+    pub(super) view: AcceptedView,
     pub(super) facts: SourceFacts,
     pub(super) intake: Intake,
     /// Taken when the run ends.
@@ -36,7 +36,7 @@ pub(super) struct Judgement {
 impl Case {
     pub(super) fn new(
         config: Arc<TenantConfig>,
-        view: Fingerprint,
+        view: AcceptedView,
         facts: &SourceFacts,
         intake: Intake,
         memo: Option<Memo>,
@@ -52,11 +52,13 @@ impl Case {
         self.intake.wanted
     }
 
-    /// Plans and judges; the snapshot is `None` for a tenant that has none yet.
+    /// Plans and judges; the snapshot is `None` for a tenant that has none yet. `began`: when the
+    /// run did, from which the last day is counted.
     pub(super) fn plan(
         &mut self,
         snapshot: Option<&Snapshot>,
         reads_done: bool,
+        began: Timestamp,
     ) -> Result<Judgement, StoreError> {
         let known = match self.intake.known.take() {
             Some(known) => known,
@@ -74,18 +76,10 @@ impl Case {
             taken: &self.intake.others.remote_ids,
             held: &self.intake.held,
             leavers: &self.intake.leavers,
+            protected: &self.config.protected,
             untouched: self.intake.untouched,
         });
-        let before = snapshot.map(Snapshot::accepted_input).transpose()?.flatten();
-        let holders = self.holders(snapshot, &planned)?;
-        planned.plan.guards = guard::judge(&Evidence {
-            plan: &planned.plan,
-            limits: &self.config.limits,
-            users: planned.plan.users + self.intake.others.users,
-            source_users: self.facts.users,
-            source_users_before: before.map(|input| input.users),
-            holders: &holders,
-        });
+        planned.plan.guards = self.judge(&planned.plan, snapshot, began)?;
         let wishes = self.wishes(&planned, &known);
         Ok(Judgement { planned, wishes })
     }
@@ -107,48 +101,18 @@ impl Case {
         snapshot.owners(&self.intake.wanted.iter().map(|wanted| &wanted.remote_id).collect())
     }
 
-    /// How many users have a value or may have one, for each attribute that the plan empties: all
-    /// of them, or as many as it takes to see that the limit is kept.
-    fn holders(
-        &self,
-        snapshot: Option<&Snapshot>,
-        planned: &Planned,
-    ) -> Result<BTreeMap<AttrPath, u64>, StoreError> {
-        let cleared = guard::cleared(&planned.plan);
-        let mut holders: BTreeMap<AttrPath, u64> = BTreeMap::new();
-        if cleared.is_empty() {
-            return Ok(holders);
-        }
-        // Nothing is known of these, so each of them may hold one.
-        let unknown = planned
-            .plan
-            .changes()
-            .filter(|(change, _)| !self.intake.has_account(change.key.fingerprint()));
-        let edited = unknown.flat_map(|(_, edits)| edits).map(|edit| &edit.path);
-        for path in edited.filter(|path| cleared.contains_key(path)) {
-            *holders.entry(path.clone()).or_default() += 1;
-        }
-        let Some(snapshot) = snapshot else { return Ok(holders) };
-        let limit = self.config.limits.max_attr_clear;
-        snapshot.each_known(&mut |known| {
-            let mut in_question = false;
-            for (path, count) in &cleared {
-                let held = holders.entry((*path).clone()).or_default();
-                *held += u64::from(may_hold(known, path));
-                in_question |= limit.exceeded(*count, *held);
-            }
-            in_question
-        })?;
-        Ok(holders)
-    }
-
     /// Rows that need no look until they change: of users who are as wished, `planned` among them.
-    pub(super) fn settled(&self, planned: &[UserKey]) -> Vec<Entry> {
+    ///
+    /// `emptied_held`: the plan is held because of values that the source has emptied. Where nothing
+    /// is sent for that, the row would be settled, and the next night would not see it any more.
+    pub(super) fn settled(&self, planned: &[UserKey], emptied_held: bool) -> Vec<Entry> {
         let planned: BTreeSet<&UserKey> = planned.iter().collect();
         let entry =
             |wanted: &Wanted| Entry { key: wanted.key.fingerprint(), row: wanted.fingerprint };
         let wanted = self.intake.wanted.iter().filter(|wanted| planned.contains(&wanted.key));
-        wanted.map(entry).chain(self.intake.agreed.iter().copied()).collect()
+        let settled = wanted.map(entry).chain(self.intake.agreed.iter().copied());
+        let waits = |entry: &Entry| emptied_held && self.intake.emptied_users.contains(&entry.key);
+        settled.filter(|entry| !waits(entry)).collect()
     }
 
     /// What is wished of everybody that has an operation.
@@ -181,10 +145,4 @@ impl Case {
         }
         paths
     }
-}
-
-/// Whether the user has a value there, or may have one that nobody has seen.
-fn may_hold(known: &Known, path: &AttrPath) -> bool {
-    let filled = |value: &Option<Value>| value.as_ref().is_some_and(|value| !value.is_empty_set());
-    known.attributes.get(path).is_none_or(filled)
 }

@@ -15,8 +15,8 @@ use crate::{
         value_rules::normalise,
     },
     model::{Finding, Fingerprint, Record, SourceFacts, SourceId, UserKey},
-    source::{self, Arrival, Refused},
-    store::{PackedPages, Snapshot, StoreError},
+    source::{self, Arrival, Demand, Refused},
+    store::{AcceptedView, PackedPages, Snapshot, StoreError},
 };
 use std::sync::Arc;
 
@@ -58,6 +58,11 @@ pub(super) fn gather(
     let intake = |number| Intake::new(number, index.clone(), &options.users);
     let mut intakes: Vec<Result<Intake, StoreError>> =
         indexed.into_iter().enumerate().map(|(at, result)| result.map(|()| intake(at))).collect();
+    for (intake, guest) in intakes.iter_mut().zip(guests) {
+        if let Ok(intake) = intake {
+            intake.heed(&guest.tenant.mapping, &roster.columns);
+        }
+    }
     let tenants: Vec<&TenantConfig> = guests.iter().map(|guest| guest.tenant.as_ref()).collect();
     let mut rows = roster.fresh_rows();
     in_order(
@@ -78,7 +83,7 @@ pub(super) fn gather(
         let mut intake = intake?;
         intake.finish(&roster, guest.snapshot)?;
         let memo = Memo::of(guest.tenant, settings, &demand, &roster, &intake);
-        let view = view(guest.tenant, settings);
+        let view = accepted_view(guest.tenant, settings, &demand);
         Ok(Case::new(guest.tenant.clone(), view, &roster.facts, intake, memo))
     };
     let cases = intakes.into_iter().zip(guests).map(case).collect();
@@ -93,6 +98,16 @@ pub(super) fn view(tenant: &TenantConfig, settings: &SourceConfig) -> Fingerprin
         Fingerprint::of(texts.map(|text| Some(text.as_str())))
     });
     tenant.mapping.digest().with(leavers.unwrap_or_default())
+}
+
+/// The same, with the columns that a row is told from another by.
+pub(super) fn accepted_view(
+    tenant: &TenantConfig,
+    settings: &SourceConfig,
+    demand: &Demand,
+) -> AcceptedView {
+    let columns = Fingerprint::of([Some(format!("{demand:?}").as_str())]);
+    AcceptedView { view: view(tenant, settings), columns }
 }
 
 /// Who is known of the guests, and whose snapshot cannot be read.

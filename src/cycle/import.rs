@@ -3,7 +3,7 @@
 use super::{
     CycleReport, Options, TenantEnd, TenantReport,
     fan::in_order,
-    gather::{Guest, Heard, Meaning, hear_one, index_of, view},
+    gather::{Guest, Heard, Meaning, accepted_view, hear_one, index_of, view},
     intake::Intake,
     session::{chosen, close_early, empty, end, open_store, refused_report, report},
     tenant::{blank, close, of_store},
@@ -212,10 +212,10 @@ impl Adoption<'_> {
             forecast: Forecast { requests: 0, duration: Duration::ZERO },
         });
         report.end = TenantEnd::Done;
-        let view = view(tenant, self.settings);
+        let view = accepted_view(tenant, self.settings, &self.config.demand(self.source));
         let closed = store
-            .pack(view, &[], &intake.passing)
-            .and_then(|()| close(&mut store, facts, &report, self.options, self.options.now));
+            .pack(view.view, &[], &intake.passing)
+            .and_then(|()| close(&mut store, view, facts, &report, self.options, self.options.now));
         match closed {
             Ok(()) => (report, adopted),
             Err(error) => (end(report, of_store(&error)), adopted),

@@ -5,12 +5,12 @@ use crate::{
     engine::{
         bits::Bits,
         index::{Entry, Index, Place},
-        mapping::Mapped,
+        mapping::{Mapped, Mapping},
         plan::{GONE, is_as_wanted},
     },
     model::{
-        Completeness, Finding, Fingerprint, Held, HeldReason, Known, Leaver, LeaverReason,
-        RemoteId, UserKey, Wanted,
+        AttrPath, Columns, Completeness, Finding, Fingerprint, Held, HeldReason, Known, Leaver,
+        LeaverReason, RemoteId, UserKey, Wanted,
     },
     source::Roster,
     store::{Snapshot, StoreError},
@@ -42,7 +42,20 @@ pub(super) struct Intake {
     /// Users in scope who need nothing.
     pub(super) untouched: u64,
     pub(super) others: Others,
+    /// How many users the source has emptied an attribute of, though nothing is sent for that.
+    pub(super) emptied: BTreeMap<AttrPath, u64>,
+    /// Those users.
+    pub(super) emptied_users: BTreeSet<Fingerprint>,
+    heeded: Heeded,
     judged: Bits,
+}
+
+/// Attributes of which an empty cell says nothing.
+#[derive(Default)]
+struct Heeded {
+    paths: BTreeSet<AttrPath>,
+    /// Number of all attributes that are mapped.
+    mapped: usize,
 }
 
 /// Users of the tenant whom the run is not about.
@@ -69,8 +82,33 @@ impl Intake {
             findings: Vec::new(),
             untouched: 0,
             others: Others::default(),
+            emptied: BTreeMap::new(),
+            emptied_users: BTreeSet::new(),
+            heeded: Heeded::default(),
             judged: Bits::default(),
         }
+    }
+
+    /// Has an eye on values that the source empties where that says nothing.
+    pub(super) fn heed(&mut self, mapping: &Mapping, columns: &Columns) {
+        let paths = mapping.silent_when_empty(&|column| columns.contains(column));
+        self.heeded = Heeded { paths, mapped: mapping.attributes().count() };
+    }
+
+    /// How many users in scope are not known here, and how many users are. Neither, where nobody is
+    /// known yet or the run is not about everybody.
+    pub(super) fn strangers_and_accounts(&self) -> (u64, u64) {
+        if !self.chosen.is_empty() || self.wanted.is_empty() && self.held.is_empty() {
+            return (0, 0);
+        }
+        let accounts = self.index.accounts(self.number).count() as u64;
+        if accounts == 0 {
+            return (0, 0);
+        }
+        let is_stranger = |key: &&UserKey| !self.has_account(key.fingerprint());
+        let wanted = self.wanted.iter().map(|wanted| &wanted.key).filter(is_stranger).count();
+        let held: BTreeSet<&UserKey> = self.held.iter().map(|held| &held.key).collect();
+        ((wanted + held.into_iter().filter(is_stranger).count()) as u64, accounts)
     }
 
     /// There is nothing to do and nothing to tell, but of rows that are as wished.
@@ -130,6 +168,9 @@ impl Intake {
         let mut known = known.unwrap_or_default();
         for (entry, user) in wanted {
             let found = known.remove(&user.key);
+            if let Some(found) = &found {
+                self.note_emptied(&entry, &user, found);
+            }
             let agrees = found.as_ref().is_some_and(|found| is_as_wanted(&user, found));
             let chosen = self.is_chosen(&user.key);
             match (agrees, chosen) {
@@ -151,6 +192,22 @@ impl Intake {
             }
         }
         Ok(())
+    }
+
+    /// Values that are known, and of which the row says nothing.
+    fn note_emptied(&mut self, entry: &Entry, user: &Wanted, known: &Known) {
+        let Wanted { attributes, withheld, .. } = user;
+        if attributes.len() + withheld.len() >= self.heeded.mapped {
+            return;
+        }
+        let holds = |path: &AttrPath| known.attributes.get(path).is_some_and(Option::is_some);
+        let emptied = self.heeded.paths.iter().filter(|path| {
+            !attributes.contains_key(*path) && !withheld.contains(path) && holds(path)
+        });
+        for path in emptied {
+            *self.emptied.entry(path.clone()).or_default() += 1;
+            self.emptied_users.insert(entry.key);
+        }
     }
 
     fn is_chosen(&self, key: &UserKey) -> bool {

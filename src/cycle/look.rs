@@ -3,6 +3,7 @@
 use super::{
     CycleReport, Options, TenantEnd, TenantReport,
     case::Case,
+    evidence::overtime,
     gather::{Gathered, Guest, gather},
     session::{chosen, empty, end, refused_report, report},
     target,
@@ -15,6 +16,7 @@ use crate::{
     source::Refused,
     store::{ReadStore, StoreError},
 };
+use jiff::Timestamp;
 use std::sync::Arc;
 
 /// The plans of a source's tenants, from snapshots opened read-only: no byte of the state changes
@@ -51,7 +53,7 @@ pub fn preview(config: &Config, source: &SourceId, options: &Options) -> CycleRe
     for ((tenant, store), case) in opened.iter().zip(cases) {
         let report = blank(tenant, options.now);
         ended.push(match case {
-            Ok(case) => planned(case, store.as_deref(), report),
+            Ok(case) => planned(case, store.as_deref(), report, options.now),
             Err(error) => end(report, of_store(&error)),
         });
     }
@@ -99,11 +101,13 @@ pub fn judge(config: &Config, source: &SourceId, options: &Options) -> CycleRepo
     let plan = |(tenant, case): (&Arc<TenantConfig>, Result<Case, StoreError>)| {
         let report = blank(tenant, options.now);
         let mut report = match case {
-            Ok(case) => planned(case, None, report),
+            Ok(case) => planned(case, None, report, options.now),
             Err(error) => end(report, of_store(&error)),
         };
         // Nobody is known here, so everybody would count as changed.
-        let known_only = |guard: &TrippedGuard| guard.guard != "max_update";
+        let of_known =
+            ["max_update", "max_disable", "max_disable_abs", "max_key_change", "max_attr_change"];
+        let known_only = |guard: &TrippedGuard| !of_known.contains(&guard.guard);
         if let Some(plan) = &mut report.plan {
             plan.guards.retain(known_only);
             if plan.guards.is_empty() && report.end == TenantEnd::Guarded {
@@ -121,15 +125,21 @@ fn planned(
     mut case: Case,
     snapshot: Option<&crate::store::Snapshot>,
     mut report: TenantReport,
+    now: Timestamp,
 ) -> TenantReport {
     report.findings = case.findings().to_vec();
-    match case.plan(snapshot, false) {
+    match case.plan(snapshot, false, now) {
         Err(error) => end(report, of_store(&error)),
         Ok(judgement) => {
             let plan = judgement.planned.plan;
             report.digest = digest(&plan);
-            let guarded = !plan.guards.is_empty();
+            report.notices.extend(overtime(&case.config, &plan));
             report.plan = Some(plan);
+            let passed = snapshot.map(|snapshot| case.let_pass(&mut report, snapshot, now));
+            if let Some(Err(error)) = passed {
+                return end(report, of_store(&error));
+            }
+            let guarded = report.plan.as_ref().is_some_and(|plan| !plan.guards.is_empty());
             match refusal(&report.notices) {
                 Some(refused) => end(report, refused),
                 None if guarded => end(report, TenantEnd::Guarded),

@@ -4,8 +4,11 @@
 //! read-only and stops at the plan; a [`Session`] holds the locks, reads the users in doubt, plans
 //! again, and sends what was decided. Tenants go side by side and know nothing of each other.
 
+mod approval;
+mod blank;
 mod case;
 mod edges;
+mod evidence;
 mod exit;
 mod fan;
 mod gather;
@@ -15,6 +18,7 @@ mod look;
 mod progress;
 mod recorder;
 mod same;
+mod secrets;
 mod session;
 mod target;
 mod tenant;

@@ -4,7 +4,7 @@
 
 use super::{
     case::Case,
-    gather::{Gathered, Guest, view},
+    gather::{Gathered, Guest, accepted_view, view},
     intake::Intake,
 };
 use crate::{
@@ -79,7 +79,7 @@ pub(super) fn again(
     let case = |(guest, body): (&Guest<'_>, &Body)| {
         let mut intake = Intake::new(0, Arc::default(), chosen);
         intake.untouched = body.in_scope;
-        let view = view(guest.tenant, settings);
+        let view = accepted_view(guest.tenant, settings, demand);
         Ok(Case::new(guest.tenant.clone(), view, &facts, intake, None))
     };
     let cases = guests.iter().zip(&bodies).map(case).collect();

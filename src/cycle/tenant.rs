@@ -2,21 +2,23 @@
 
 use super::{
     Edges, Options, Phase, Progress, Results, TenantEnd, TenantReport, WHOLE_RUN,
+    blank::chain,
     case::{Case, Judgement},
+    evidence::overtime,
     recorder::{Journal, Wishes},
+    secrets::secrets,
     window::pacer,
 };
 use crate::{
-    config::TenantConfig,
     engine::{
         plan::{Planned, digest},
         retry::{WAIT_IN_RUN_MAX, moment_after},
     },
-    model::{Completeness, Notice, Operation, Outcome, SourceFacts, UserKey, Weight},
-    sender::{Clock, Ended, Lane, Secrets, Timeouts},
-    store::{AcceptedInput, Store, StoreError},
+    model::{Action, Completeness, Notice, Operation, Outcome, SourceFacts, UserKey},
+    sender::{Clock, Ended, Lane, Timeouts},
+    store::{AcceptedInput, AcceptedView, Approval, Store, StoreError},
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -24,41 +26,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// A tenant's report before anything has happened.
-pub(super) fn blank(tenant: &TenantConfig, now: Timestamp) -> TenantReport {
-    let attributes = tenant.capabilities().attributes.iter();
-    let privileges = attributes.filter(|(_, attribute)| attribute.weight == Weight::Privilege);
-    TenantReport {
-        tenant: tenant.id.clone(),
-        api: tenant.api,
-        plan: None,
-        digest: String::new(),
-        findings: Vec::new(),
-        notices: tenant.dialect.notices(now.to_zoned(TimeZone::UTC).date()).into_iter().collect(),
-        privileges: privileges.map(|(path, _)| path.clone()).collect(),
-        results: Results::default(),
-        end: TenantEnd::Planned,
-    }
-}
-
-/// The notice that forbids sending to the tenant at all.
-pub(super) fn refusal(notices: &BTreeSet<Notice>) -> Option<TenantEnd> {
-    let notice = notices.iter().find(|notice| notice.refuses)?;
-    Some(TenantEnd::Unusable { why: format!("{}; {}", notice.message, notice.hint) })
-}
-
-pub(super) fn of_store(error: &StoreError) -> TenantEnd {
-    match error {
-        StoreError::Locked { .. } => TenantEnd::Locked { why: error.to_string() },
-        _ => TenantEnd::State { why: chain(error) },
-    }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
+pub(super) use super::blank::{blank, of_store, refusal};
 
 /// A tenant whose snapshot is locked for us.
 pub(super) struct Desk {
@@ -73,6 +41,9 @@ pub(super) struct Desk {
     pub(super) report: TenantReport,
     settled: Vec<UserKey>,
     wishes: BTreeMap<UserKey, Wishes>,
+    /// What lets the plan pass though a guard holds it. The plan is then carried out as it stands.
+    approval: Option<Approval>,
+    began: Timestamp,
 }
 
 impl Desk {
@@ -87,6 +58,8 @@ impl Desk {
             report,
             settled: Vec::new(),
             wishes: BTreeMap::new(),
+            approval: None,
+            began: clock.now(),
         }
     }
 
@@ -96,14 +69,18 @@ impl Desk {
 
     /// First round: looks at everybody whose account is not known, and plans again.
     pub(super) async fn refresh(&mut self, options: &Options, progress: &Arc<dyn Progress>) {
+        let notices = self.report.notices.clone();
         let planned = self.plan(false);
         let Some(planned) = self.keep(planned) else { return };
         // What a guard already holds is not even looked at.
-        if !planned.guards.is_empty() {
+        let guarded = !planned.guards.is_empty();
+        let reads: Vec<Operation> = planned.reads().cloned().collect();
+        // Nor is what was approved: what the reads would show was not.
+        if self.approval.is_some() || reads.is_empty() {
             return;
         }
-        let reads: Vec<Operation> = planned.reads().cloned().collect();
-        if reads.is_empty() {
+        if guarded {
+            self.plan_as_read(&notices);
             return;
         }
         if self.lane(options).is_some() {
@@ -112,6 +89,23 @@ impl Desk {
         // Also when the reads were cut short: what is known is planned, the others wait.
         let planned = self.plan(true);
         let _ = self.keep(planned);
+    }
+
+    /// A run that was held after its reads made its plan without those who did not answer. If that
+    /// plan was approved, it stands; else the plan stays as it is. `notices`: from before it.
+    fn plan_as_read(&mut self, notices: &BTreeSet<Notice>) {
+        let approvals = self.store.as_ref().map(|store| store.approvals(1));
+        if !matches!(approvals, Some(Ok(approvals)) if !approvals.is_empty()) {
+            return;
+        }
+        for reads_done in [true, false] {
+            self.report.notices.clone_from(notices);
+            let planned = self.plan(reads_done);
+            let _ = self.keep(planned);
+            if self.approval.is_some() {
+                return;
+            }
+        }
     }
 
     /// Plans without looking at anybody.
@@ -139,24 +133,42 @@ impl Desk {
             return;
         }
         let Some(plan) = &self.report.plan else { return };
-        // Only an approved plan still has any: what they will show was not approved.
-        self.report.results.left += plan.reads().count() as u64;
-        let changes: Vec<Operation> =
-            plan.changes().map(|(operation, _)| operation.clone()).collect();
-        if changes.is_empty() {
+        let mut operations = plan.operations.clone();
+        if self.approval.is_none() {
+            // Only a plan that was shown to somebody still has reads: what they will show was not.
+            self.report.results.left += plan.reads().count() as u64;
+            operations.retain(|operation| operation.action != Action::Read);
+        }
+        if !operations.is_empty() && self.lane(options).is_none() {
+            return;
+        }
+        if !self.use_approval(options) {
+            return;
+        }
+        if operations.is_empty() {
             self.report.end = TenantEnd::Done;
             return;
         }
-        if self.lane(options).is_none() {
-            return;
-        }
-        self.deliver(changes, Phase::Sending, options, progress).await;
+        self.deliver(operations, Phase::Sending, options, progress).await;
         if !self.ended() {
             self.report.end = TenantEnd::Done;
         }
     }
 
+    /// Before the first request leaves. `false`: what was approved may not be sent any more.
+    fn use_approval(&mut self, options: &Options) -> bool {
+        let (Some(approval), Some(store)) = (&self.approval, &mut self.store) else { return true };
+        match store.use_approval(approval.id, &options.run, self.clock.now()) {
+            Ok(true) => return true,
+            // It expired while a person was asked.
+            Ok(false) => self.report.end = TenantEnd::Guarded,
+            Err(error) => self.report.end = of_store(&error),
+        }
+        false
+    }
+
     pub(super) fn decline(&mut self) {
+        self.hold_back();
         if !self.ended() {
             self.report.end = TenantEnd::Declined;
         }
@@ -173,18 +185,22 @@ impl Desk {
 
     fn close(&mut self, options: &Options, now: Timestamp) -> Result<(), StoreError> {
         let Some(store) = &mut self.store else { return Ok(()) };
-        store.pack(self.case.view, &self.case.settled(&self.settled), &self.case.intake.passing)?;
+        let guards = self.report.plan.iter().flat_map(|plan| &plan.guards);
+        let emptied_held = guards.into_iter().any(|guard| guard.guard == "max_source_clear");
+        let settled = self.case.settled(&self.settled, emptied_held);
+        store.pack(self.case.view.view, &settled, &self.case.intake.passing)?;
         let memo = self.case.memo.take();
         if let Some(memo) =
             memo.filter(|_| options.is_whole() && self.report.end == TenantEnd::Done)
         {
             memo.keep(store)?;
         }
-        close(store, &self.case.facts, &self.report, options, now)
+        self.case.remember_waiting(store, &self.report, options, now)?;
+        close(store, self.case.view, &self.case.facts, &self.report, options, now)
     }
 
     fn plan(&mut self, reads_done: bool) -> Result<Judgement, StoreError> {
-        self.case.plan(self.store.as_deref(), reads_done)
+        self.case.plan(self.store.as_deref(), reads_done, self.began)
     }
 
     fn keep(&mut self, planned: Result<Judgement, StoreError>) -> Option<&crate::model::Plan> {
@@ -197,8 +213,19 @@ impl Desk {
                 self.settled = settled;
                 self.wishes = wishes;
                 self.report.digest = digest(&plan);
-                Some(self.report.plan.insert(plan))
+                self.report.notices.extend(overtime(&self.case.config, &plan));
+                self.report.plan = Some(plan);
+                self.look_for_approval();
+                self.report.plan.as_ref()
             }
+        }
+    }
+
+    fn look_for_approval(&mut self) {
+        let Some(store) = &self.store else { return };
+        match self.case.let_pass(&mut self.report, store, self.clock.now()) {
+            Ok(approval) => self.approval = approval,
+            Err(error) => self.report.end = of_store(&error),
         }
     }
 
@@ -314,6 +341,7 @@ impl Desk {
 /// Records the end of a run, and the roster as a measure for the next one.
 pub(super) fn close(
     store: &mut Store,
+    view: AcceptedView,
     facts: &SourceFacts,
     report: &TenantReport,
     options: &Options,
@@ -327,22 +355,13 @@ pub(super) fn close(
     if passed && sent && measures && facts.completeness == Completeness::Complete {
         let (users, rows, digest) = (facts.users, facts.rows, facts.digest);
         store.accept_input(&AcceptedInput { users, rows, digest, at: now })?;
+        store.accept_view(view)?;
     }
     let broken_off = matches!(report.end, TenantEnd::Declined | TenantEnd::Early(Ended::Stopped));
     if options.is_whole() && !broken_off {
         store.set_mark(WHOLE_RUN, options.now)?;
     }
     store.end_run(&options.run, &summary(report), now)
-}
-
-fn secrets(config: &TenantConfig) -> Result<Secrets, String> {
-    let places = config.secrets.clone();
-    Secrets::load(Box::new(move || {
-        let read = |(name, secret): (&String, &crate::config::Secret)| {
-            secret.read().map(|text| (name.clone(), text)).map_err(|problem| problem.to_string())
-        };
-        places.iter().map(read).collect()
-    }))
 }
 
 /// The run in figures, for the record and for `status`.

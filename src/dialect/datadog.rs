@@ -61,7 +61,7 @@ fn capabilities() -> Capabilities {
     let key_like = |kind| Attribute::of(kind).weight(Weight::KeyLike);
     Capabilities {
         attributes: catalogue([
-            ("active", Attribute::of(Kind::Flag).weight(Weight::Privilege)),
+            ("active", Attribute::of(Kind::Flag).weight(Weight::Privilege).disables()),
             ("title", Attribute::of(Kind::Text)),
             ("name.formatted", Attribute::of(Kind::Text)),
             ("userName", key_like(Kind::Text)),

@@ -34,6 +34,8 @@ pub struct Inputs<'a> {
     /// Held before the diff: rows and values.
     pub held: &'a [Held],
     pub leavers: &'a [Leaver],
+    /// Users whose account is never changed.
+    pub protected: &'a BTreeSet<UserKey>,
     /// Other users in scope, who need nothing.
     pub untouched: u64,
 }
@@ -62,6 +64,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Planned {
             continue;
         }
         match judge_user(inputs, wanted) {
+            Judged::Send(Action::Patch { .. }, _) if inputs.protected.contains(&wanted.key) => {
+                held.push(hold(wanted, HeldReason::Protected, None, PROTECTED.to_owned()));
+            }
             Judged::Send(action, told) => {
                 operations.push(operation(wanted, action));
                 held.extend(told);
@@ -98,6 +103,10 @@ pub fn plan(inputs: &Inputs<'_>) -> Planned {
 /// Why nothing is sent for users with one id.
 pub const SHARED: &str =
     "another user has the same id at the target, and nobody can say whose it is";
+
+/// Why nothing is sent for somebody whom nothing may happen to.
+const PROTECTED: &str = "the row wishes a change, and `protected` says that nothing of this account \
+    is ever changed; change it at the target, or correct the row";
 
 /// Users of whom two or more claim one remote id.
 fn sharers<'a>(inputs: &Inputs<'a>) -> BTreeSet<&'a UserKey> {
@@ -402,6 +411,7 @@ mod tests {
                 taken: &BTreeSet::new(),
                 held: &[],
                 leavers: &[],
+                protected: &BTreeSet::new(),
                 untouched: 0,
             })
         }

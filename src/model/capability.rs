@@ -1,6 +1,6 @@
 //! What a target API offers: declared by its dialect, obeyed by the mapping and the planner.
 
-use super::AttrPath;
+use super::{AttrPath, Edit, Value};
 use std::collections::BTreeMap;
 
 /// What one target API offers.
@@ -25,6 +25,8 @@ pub struct Attribute {
     /// The answer to a PATCH shows it, so that no read-back is needed.
     pub shown_in_answer: bool,
     pub weight: Weight,
+    /// Set to false, the user can do nothing there any more.
+    pub disables: bool,
 }
 
 impl Attribute {
@@ -37,6 +39,7 @@ impl Attribute {
             clearable: false,
             shown_in_answer: true,
             weight: Weight::Plain,
+            disables: false,
         }
     }
 
@@ -58,6 +61,11 @@ impl Attribute {
     #[must_use]
     pub fn weight(self, weight: Weight) -> Self {
         Self { weight, ..self }
+    }
+
+    #[must_use]
+    pub fn disables(self) -> Self {
+        Self { disables: true, ..self }
     }
 }
 
@@ -121,6 +129,13 @@ pub struct Group {
 }
 
 impl Capabilities {
+    /// The edit switches the user off.
+    #[must_use]
+    pub fn disables(&self, edit: &Edit) -> bool {
+        edit.after == Some(Value::Flag(false))
+            && self.attributes.get(&edit.path).is_some_and(|attribute| attribute.disables)
+    }
+
     /// The group that the attribute belongs to.
     #[must_use]
     pub fn group_of(&self, path: &AttrPath) -> Option<&Group> {

@@ -37,6 +37,17 @@ pub struct Operation {
     pub action: Action,
 }
 
+impl Operation {
+    /// What it changes; nothing for a read.
+    #[must_use]
+    pub fn edits(&self) -> &[Edit] {
+        match &self.action {
+            Action::Patch { edits, companions: _ } => edits,
+            Action::Read => &[],
+        }
+    }
+}
+
 /// A user that is deliberately not sent to this tenant, or an attribute of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Held {
@@ -77,6 +88,8 @@ pub enum HeldReason {
     Refused,
     /// No trustworthy answer yet.
     InDoubt,
+    /// The tenant's `protected` names the user.
+    Protected,
 }
 
 /// Somebody known here who should perhaps not have an account any more. Only told.
@@ -99,7 +112,7 @@ pub enum LeaverReason {
 /// A limit on the whole plan that was passed: nothing of this tenant is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TrippedGuard {
-    /// `max_update`, `max_attr_clear`, `max_source_shrink`, `empty_source`, `max_bad_values`.
+    /// The last part of `key`: `max_update`.
     pub guard: &'static str,
     /// What was counted, in words: "412 of 1000 users would change (41.2 %)".
     pub figure: String,

@@ -37,7 +37,7 @@ fn push_tenant(page: &mut Page, tenant: &TenantReport) {
             counted(withheld, "value")
         );
         page.line(2, &[(tone, &text)]);
-        push_guards(page, &plan.guards);
+        push_guards(page, &plan.guards, None);
     }
     if !matches!(tenant.end, TenantEnd::Guarded) {
         let ending = words::ending(&tenant.end);

@@ -23,7 +23,10 @@ pub use findings::findings_text;
 pub use json::{FORMAT_VERSION, json_line, json_text, plan_json, summary_json};
 pub use plan::{plan_text, tenant_plan_text};
 pub use saved::{SavedPlan, SavedTenant};
-pub use status::{AcceptedRoster, LastRun, Paused, TenantStatus, status_json, status_text};
+pub use status::{
+    AcceptedRoster, Approved, LastRun, Paused, TenantStatus, Waiting, approved_text, status_json,
+    status_text,
+};
 pub use summary::summary_text;
 
 /// How a text is rendered.

@@ -92,7 +92,7 @@ fn push_tenant(page: &mut Page, tenant: &TenantReport, started: Option<Timestamp
     }
     push_end(page, &tenant.end);
     if let Some(plan) = &tenant.plan {
-        push_guards(page, &plan.guards);
+        push_guards(page, &plan.guards, Some(&tenant.digest));
     }
     push_notices(page, &tenant.notices);
     if let Some(plan) = &tenant.plan {
@@ -182,17 +182,19 @@ fn push_end(page: &mut Page, end: &TenantEnd) {
     }
 }
 
-pub(super) fn push_guards(page: &mut Page, guards: &[TrippedGuard]) {
+/// `digest`: of the plan that they hold, where it can be approved.
+pub(super) fn push_guards(page: &mut Page, guards: &[TrippedGuard], digest: Option<&str>) {
     for TrippedGuard { guard, figure, limit, key } in guards {
         page.blank();
-        let text = format!("GUARD {guard}: {figure}; the limit is {limit}");
+        let text = format!("GUARD {guard}: {figure}; the limit is {limit} (`{key}`)");
         page.prose(2, Tone::Bad, &text);
-        let text = format!(
-            "Nothing is sent to this tenant. If all of it is meant, raise `{key}` for one run; \
-             else correct the source and plan again."
-        );
-        page.prose(4, Tone::Plain, &text);
     }
+    let Some(digest) = digest.filter(|_| !guards.is_empty()) else { return };
+    page.blank();
+    let text = "Nothing is sent to this tenant. If all of it is meant, the command below lets this very \
+                plan pass, once; else correct the source and plan again.";
+    page.prose(2, Tone::Plain, text);
+    page.line(4, &[(Tone::Strong, &words::approve_command(digest))]);
 }
 
 pub(super) fn push_notices(page: &mut Page, notices: &BTreeSet<Notice>) {

@@ -3,13 +3,13 @@
 use super::{
     Style,
     json::FORMAT_VERSION,
-    page::{Page, Tone},
+    page::{FACT_COLUMN, Page, Tone},
     words::{self, counted},
 };
 use crate::{
     config::TenantConfig,
     model::TenantId,
-    store::{RunRow, Snapshot, StoreError},
+    store::{Approval, RunRow, Snapshot, StoreError, WaitingPlan},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -32,6 +32,10 @@ pub struct TenantStatus {
     pub paused: Option<Paused>,
     pub accepted_input: Option<AcceptedRoster>,
     pub next_run: Option<Timestamp>,
+    /// Plans that a guard holds.
+    pub waiting: Vec<Waiting>,
+    /// Approvals that nobody has used; some may have expired.
+    pub approved: Vec<Approved>,
     /// Grows with every write of the snapshot.
     pub serial: u64,
 }
@@ -57,6 +61,27 @@ pub struct AcceptedRoster {
     pub at: Timestamp,
 }
 
+/// A plan that waits for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    pub digest: String,
+    pub since: Timestamp,
+    /// What each guard counted.
+    pub figures: Vec<String>,
+}
+
+/// A plan that the next run may send.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Approved {
+    pub digest: String,
+    pub who: String,
+    pub reason: String,
+    pub expires: Timestamp,
+}
+
+/// Approvals that `status` looks through: more than a day has.
+const APPROVALS: u32 = 64;
+
 impl TenantStatus {
     /// Asks the snapshot; `None`: there is none yet.
     pub fn of(
@@ -75,6 +100,8 @@ impl TenantStatus {
             paused: None,
             accepted_input: None,
             next_run,
+            waiting: Vec::new(),
+            approved: Vec::new(),
             serial: 0,
         };
         if let Some(snapshot) = snapshot {
@@ -94,8 +121,26 @@ impl TenantStatus {
         self.accepted_input = snapshot
             .accepted_input()?
             .map(|input| AcceptedRoster { users: input.users, at: input.at });
+        let waiting = snapshot.waiting_plans()?.into_iter();
+        self.waiting = waiting.map(Waiting::from).collect();
+        let unused = snapshot.approvals(APPROVALS)?.into_iter().filter(|a| a.used.is_none());
+        self.approved = unused.map(Approved::from).collect();
         self.serial = snapshot.serial()?;
         Ok(())
+    }
+}
+
+impl From<WaitingPlan> for Waiting {
+    fn from(plan: WaitingPlan) -> Self {
+        let WaitingPlan { digest, run: _, at, figures, bindings: _ } = plan;
+        Self { digest, since: at, figures }
+    }
+}
+
+impl From<Approval> for Approved {
+    fn from(approval: Approval) -> Self {
+        let Approval { digest, who, reason, expires, .. } = approval;
+        Self { digest, who, reason, expires }
     }
 }
 
@@ -157,6 +202,24 @@ pub fn status_text(statuses: &[TenantStatus], now: Timestamp) -> String {
     page.finish()
 }
 
+/// What was let pass, for whoever did.
+#[must_use]
+pub fn approved_text(tenant: &TenantId, plan: &WaitingPlan, expires: Timestamp) -> String {
+    let mut page = Page::new(&Style::default());
+    let name = format!("Tenant {tenant}: {} is approved", plan.digest);
+    page.line(0, &[(Tone::Strong, &name)]);
+    for figure in &plan.figures {
+        page.prose(2, Tone::Care, figure);
+    }
+    let text = format!(
+        "The next `run`, `apply` or daemon cycle that makes this very plan of the same source, \
+         state and configuration sends it, once, until {}.",
+        words::moment(expires)
+    );
+    page.prose(2, Tone::Plain, &text);
+    page.finish()
+}
+
 #[must_use]
 pub fn status_json(statuses: &[TenantStatus]) -> Json {
     json!({ "format_version": FORMAT_VERSION, "kind": "status", "tenants": sorted(statuses) })
@@ -180,6 +243,8 @@ fn push_status(page: &mut Page, status: &TenantStatus, now: Timestamp) {
         paused,
         accepted_input,
         next_run,
+        waiting: held,
+        approved,
         serial,
     } = status;
     let name = format!("Tenant {tenant}");
@@ -206,6 +271,27 @@ fn push_status(page: &mut Page, status: &TenantStatus, now: Timestamp) {
     page.fact("last run", Tone::Plain, &last);
     page.fact("next run", Tone::Plain, &next_run.map_or("not scheduled".to_owned(), at));
     page.fact("serial", Tone::Plain, &serial.to_string());
+    push_waiting(page, held, approved, now);
+}
+
+fn push_waiting(page: &mut Page, waiting: &[Waiting], approved: &[Approved], now: Timestamp) {
+    let open: Vec<&Approved> = approved.iter().filter(|approved| now < approved.expires).collect();
+    for Waiting { digest, since, figures } in waiting {
+        let since =
+            format!("a plan, since {} ({})", words::moment(*since), words::relative(*since, now));
+        page.fact("waits", Tone::Care, &since);
+        for figure in figures {
+            page.prose(FACT_COLUMN, Tone::Care, figure);
+        }
+        if !open.iter().any(|approved| approved.digest == *digest) {
+            page.line(FACT_COLUMN, &[(Tone::Strong, &words::approve_command(digest))]);
+        }
+    }
+    for Approved { digest, who, reason, expires } in open {
+        let until = format!("{} ({})", words::moment(*expires), words::relative(*expires, now));
+        let text = format!("{digest} by {who}: {reason}; not used yet, counts until {until}");
+        page.fact("approved", Tone::Care, &text);
+    }
 }
 
 fn push_paused(page: &mut Page, paused: Option<&Paused>, now: Timestamp) {

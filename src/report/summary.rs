@@ -63,7 +63,7 @@ fn push_tenant(page: &mut Page, tenant: &TenantReport) {
     }
     push_failures(page, &tenant.results);
     if let Some(plan) = &tenant.plan {
-        push_guards(page, &plan.guards);
+        push_guards(page, &plan.guards, Some(&tenant.digest));
     }
     push_notices(page, &tenant.notices);
     let ending = words::ending(&tenant.end);

@@ -73,7 +73,13 @@ pub(super) fn held_reason(reason: HeldReason) -> &'static str {
         HeldReason::Gone => "gone at the target",
         HeldReason::Refused => "refused by the target",
         HeldReason::InDoubt => "in doubt",
+        HeldReason::Protected => "protected",
     }
+}
+
+/// What lets a plan that a guard holds pass.
+pub(super) fn approve_command(digest: &str) -> String {
+    format!("rosterd approve {digest} --reason \"...\"")
 }
 
 pub(super) fn leaver_reason(reason: LeaverReason) -> &'static str {
@@ -116,8 +122,7 @@ pub(super) fn ending(end: &TenantEnd) -> Ending {
         TenantEnd::Guarded => (
             "guarded",
             "held by a guard; no change was sent".to_owned(),
-            "look at the plan: if it is meant, raise the key that the guard names for one run; \
-             else correct the source",
+            "look at the plan: if it is meant, approve it by its digest; else correct the source",
         ),
         TenantEnd::Declined => (
             "declined",

@@ -16,6 +16,7 @@
 //!
 //! There is no clock here: every instant is an argument.
 
+mod approvals;
 mod convert;
 mod disk;
 mod entry;
@@ -31,6 +32,7 @@ mod pack;
 mod packed;
 mod pending;
 mod read_store;
+mod recent;
 mod rows;
 mod schema;
 mod snapshot;
@@ -38,6 +40,7 @@ mod sqlite;
 mod write;
 mod writer;
 
+pub use approvals::{AcceptedView, Approval, ApprovalError, Approving, Bindings, WaitingPlan};
 pub use entry::{ActionKind, Conclusion, Entry, Intent};
 pub use error::StoreError;
 pub use files::Holder;

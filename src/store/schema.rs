@@ -13,7 +13,8 @@ use std::{
 /// "rost", in the file's header: tells our files from any other `SQLite` file.
 pub(super) const APPLICATION_ID: i64 = 0x726f_7374;
 
-pub(super) const STEPS: &[&str] = &[include_str!("../../state/001_snapshot.sql")];
+pub(super) const STEPS: &[&str] =
+    &[include_str!("../../state/001_snapshot.sql"), include_str!("../../state/003_approvals.sql")];
 
 /// The schema that this program writes.
 pub(super) fn newest() -> i64 {
@@ -113,17 +114,18 @@ mod tests {
         let mut db = Connection::open(&path).unwrap();
         migrate(&mut db, &path, STEPS, &tenant()).unwrap();
 
-        let broken = [STEPS[0], "CREATE TABLE extra (a TEXT) STRICT; CREATE NONSENSE;"];
+        let with = |step| [STEPS, &[step]].concat();
+        let broken = with("CREATE TABLE extra (a TEXT) STRICT; CREATE NONSENSE;");
         assert!(migrate(&mut db, &path, &broken, &tenant()).is_err());
-        assert_eq!(version(&db).unwrap(), 1);
+        assert_eq!(version(&db).unwrap(), newest());
         let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'extra'";
         assert_eq!(db.query_row(tables, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
 
-        let whole = [STEPS[0], "CREATE TABLE extra (a TEXT) STRICT;"];
+        let whole = with("CREATE TABLE extra (a TEXT) STRICT;");
         migrate(&mut db, &path, &whole, &tenant()).unwrap();
-        assert_eq!(version(&db).unwrap(), 2);
-        let copy = dir.path().join("acme.db.schema-1.bak");
+        assert_eq!(version(&db).unwrap(), newest() + 1);
+        let copy = dir.path().join(format!("acme.db.schema-{}.bak", newest()));
         assert_eq!(std::fs::metadata(&copy).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(version(&Connection::open(copy).unwrap()).unwrap(), 1);
+        assert_eq!(version(&Connection::open(copy).unwrap()).unwrap(), newest());
     }
 }

@@ -251,6 +251,10 @@ impl Store {
         })
     }
 
+    pub(super) fn disk(&mut self) -> &mut Disk {
+        &mut self.disk
+    }
+
     /// Notes when something on a schedule was last done; see [`Snapshot::mark`]. Written with the
     /// next transaction.
     pub fn set_mark(&mut self, name: &str, at: Timestamp) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
+mod approve;
 #[expect(dead_code, reason = "whole nights need more of it")]
 #[path = "../cycle/company.rs"]
 mod company;

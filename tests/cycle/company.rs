@@ -162,6 +162,10 @@ pub(crate) fn departments() -> String {
     "name,scalepad,kare\n".to_owned() + &rows.collect::<String>()
 }
 
+/// Limits that no change of a small company passes.
+pub(crate) const LAX: &str = "max_update = \"100%\"\nmax_disable = \"100%\"\n\
+    max_key_change = \"100%\"\nmax_attr_change = \"100%\"";
+
 /// One tenant: as the configuration has it, and its practice twin.
 #[derive(Clone)]
 pub(crate) struct Tenant {
@@ -171,6 +175,8 @@ pub(crate) struct Tenant {
     keys: BTreeMap<&'static str, String>,
     /// Further lines, of any table of the tenant.
     tables: String,
+    /// What of its mapping is written otherwise.
+    rewritten: Vec<(&'static str, &'static str)>,
     api_version: &'static str,
     practice_quota: Option<&'static str>,
     pub(crate) faults: Faults,
@@ -191,11 +197,12 @@ impl Tenant {
             api,
             keys,
             tables: String::new(),
+            rewritten: Vec::new(),
             api_version: "2026-01-01",
             practice_quota: None,
             faults: Faults::none(),
         }
-        .guards("max_update = \"100%\"")
+        .guards(LAX)
     }
 
     /// One tenant for each target API, with its name.
@@ -206,6 +213,18 @@ impl Tenant {
     /// Sets a key of the tenant to a text.
     pub(crate) fn key(mut self, key: &'static str, text: &str) -> Self {
         self.keys.insert(key, format!("\"{text}\""));
+        self
+    }
+
+    /// Writes part of the mapping otherwise.
+    pub(crate) fn map(mut self, from: &'static str, to: &'static str) -> Self {
+        self.rewritten.push((from, to));
+        self
+    }
+
+    /// Sets a key of the tenant to a list of texts.
+    pub(crate) fn list(mut self, key: &'static str, texts: &[&str]) -> Self {
+        self.keys.insert(key, format!("{texts:?}"));
         self
     }
 
@@ -254,7 +273,7 @@ impl Tenant {
     }
 
     pub(crate) fn toml(&self, base_url: &str) -> String {
-        let Self { name, api, keys, tables, api_version, .. } = self;
+        let Self { name, api, keys, tables, rewritten, api_version, .. } = self;
         let keys: Vec<String> =
             keys.iter().map(|(key, value)| format!("{key} = {value}")).collect();
         let keys = keys.join("\n");
@@ -266,6 +285,7 @@ impl Tenant {
             Api::Datadog => ("uuid", "", DATADOG_MAP),
         };
         let (settings, map) = (settings.replace("VERSION", api_version), map.replace("NAME", name));
+        let map = rewritten.iter().fold(map, |map, (from, to)| map.replacen(from, to, 1));
         let session = if *api == Api::Kare { "session_token_env = \"PRACTICE_TOKEN\"" } else { "" };
         format!(
             "[tenants.{name}]\n{keys}\n\

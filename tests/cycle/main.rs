@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
+mod approvals;
 mod company;
 mod doubt;
 mod faults;

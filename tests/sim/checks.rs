@@ -83,6 +83,7 @@ impl World {
                 | HeldReason::SharedRemoteId
                 | HeldReason::BadReference
                 | HeldReason::MissingCompanion
+                | HeldReason::Protected
                 | HeldReason::Gone => false,
             };
             if !explained {

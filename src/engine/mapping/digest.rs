@@ -91,8 +91,14 @@ impl Parts {
     }
 
     fn attribute(&mut self, attribute: Option<&Attribute>) {
-        let Some(Attribute { kind, max_chars, clearable: _, shown_in_answer: _, weight: _ }) =
-            attribute
+        let Some(Attribute {
+            kind,
+            max_chars,
+            clearable: _,
+            shown_in_answer: _,
+            weight: _,
+            disables: _,
+        }) = attribute
         else {
             return self.option(None);
         };

@@ -86,6 +86,18 @@ impl Mapping {
         self.rules.iter().map(|rule| &rule.path)
     }
 
+    /// Attributes of which an empty cell says nothing, as far as the file has their columns: where it
+    /// has not, nothing is said of anybody.
+    pub fn silent_when_empty(&self, has: &dyn Fn(&str) -> bool) -> BTreeSet<AttrPath> {
+        let silent = |rule: &&Rule| {
+            let columns = rule.columns();
+            rule.on_empty == OnEmpty::Keep
+                && !columns.is_empty()
+                && columns.iter().all(|column| has(column))
+        };
+        self.rules.iter().filter(silent).map(|rule| rule.path.clone()).collect()
+    }
+
     /// Columns that the source must have, those of templates, scope and remote id included.
     pub fn required_columns(&self) -> BTreeSet<String> {
         self.required.clone()
