@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use rosterd::{
     config::{Surroundings, load},
-    cycle::{CycleReport, Failure, Results, TenantEnd, TenantReport},
+    cycle::{CycleReport, Failure, Quarantines, Results, TenantEnd, TenantReport},
     engine::plan::digest,
     model::{
         Action, AttrPath, Code, Completeness, Edit, Finding, Fingerprint, Forecast, Held,
@@ -76,6 +76,7 @@ fn held(user: &str, reason: HeldReason, attribute: Option<&str>, why: &str) -> H
         line: Some(17),
         why: why.to_owned(),
         others_go: reason == HeldReason::NotAccepted,
+        timer: None,
     }
 }
 
@@ -156,6 +157,7 @@ fn tenant_report(name: &str, api: &'static str, plan: Option<Plan>) -> TenantRep
         notices: BTreeSet::new(),
         privileges: [AttrPath::new("roles"), AttrPath::new("active")].into(),
         results: Results::default(),
+        quarantines: Quarantines::default(),
         end: TenantEnd::Planned,
     }
 }

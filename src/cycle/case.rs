@@ -1,6 +1,6 @@
 //! What one read means for one tenant, planned and judged; from values to values but for the snapshot.
 
-use super::{intake::Intake, recorder::Wishes, same::Memo};
+use super::{intake::Intake, recorder::Wishes, same::Memo, waiting};
 use crate::{
     config::TenantConfig,
     engine::{
@@ -8,7 +8,10 @@ use crate::{
         index::Entry,
         plan::{Inputs, Planned, plan},
     },
-    model::{AttrPath, Finding, Fingerprint, Known, RemoteId, SourceFacts, UserKey, Value, Wanted},
+    model::{
+        AttrPath, Finding, Fingerprint, Held, HeldReason, Known, RemoteId, SourceFacts, UserKey,
+        Value, Wanted,
+    },
     store::{Snapshot, StoreError},
 };
 use std::{
@@ -86,6 +89,9 @@ impl Case {
             source_users_before: before.map(|input| input.users),
             holders: &holders,
         });
+        if let Some(snapshot) = snapshot.filter(|_| reads_done) {
+            tell_timers(snapshot, &mut planned.plan.held)?;
+        }
         let wishes = self.wishes(&planned, &known);
         Ok(Judgement { planned, wishes })
     }
@@ -181,6 +187,25 @@ impl Case {
         }
         paths
     }
+}
+
+/// Of users who could not be looked at just now: since when, and when they are tried again.
+fn tell_timers(snapshot: &Snapshot, held: &mut [Held]) -> Result<(), StoreError> {
+    let mut untimed = held
+        .iter_mut()
+        .filter(|held| held.timer.is_none())
+        .filter(|held| matches!(held.reason, HeldReason::Gone | HeldReason::InDoubt))
+        .peekable();
+    if untimed.peek().is_none() {
+        return Ok(());
+    }
+    let quarantine = snapshot.quarantine()?;
+    for held in untimed {
+        if let Some(found) = quarantine.get(&held.key) {
+            *held = waiting::held(&held.key, found, held.line);
+        }
+    }
+    Ok(())
 }
 
 /// Whether the user has a value there, or may have one that nobody has seen.

@@ -6,6 +6,7 @@ use super::{
     fan::in_order,
     intake::Intake,
     same::{self, Memo},
+    waiting::Waiting,
 };
 use crate::{
     config::{Config, SourceConfig, TenantConfig},
@@ -53,11 +54,18 @@ pub(super) fn gather(
         // Asked for by name, so looked at even if nothing has changed.
         index.unsettle(key.fingerprint());
     }
+    let waiting = |(indexed, guest): (Result<(), StoreError>, &Guest<'_>)| {
+        indexed.and_then(|()| Waiting::of(guest.snapshot, options.now))
+    };
+    let waiting: Vec<_> = indexed.into_iter().zip(guests).map(waiting).collect();
+    for key in waiting.iter().flatten().flat_map(Waiting::users) {
+        index.unsettle(key);
+    }
     let mut roster = source::read_file(&settings.csv, &demand, &index)?;
     let index = Arc::new(index);
-    let intake = |number| Intake::new(number, index.clone(), &options.users);
+    let intake = |number, waiting| Intake::new(number, index.clone(), &options.users).with(waiting);
     let mut intakes: Vec<Result<Intake, StoreError>> =
-        indexed.into_iter().enumerate().map(|(at, result)| result.map(|()| intake(at))).collect();
+        waiting.into_iter().enumerate().map(|(at, result)| Ok(intake(at, result?))).collect();
     let tenants: Vec<&TenantConfig> = guests.iter().map(|guest| guest.tenant.as_ref()).collect();
     let mut rows = roster.fresh_rows();
     in_order(

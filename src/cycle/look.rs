@@ -5,6 +5,7 @@ use super::{
     case::Case,
     gather::{Gathered, Guest, gather},
     session::{chosen, empty, end, refused_report, report},
+    quarantine::waiting,
     target,
     tenant::{blank, of_store, refusal},
 };
@@ -13,8 +14,9 @@ use crate::{
     engine::plan::digest,
     model::{SourceId, TrippedGuard, Wanted},
     source::Refused,
-    store::{ReadStore, StoreError},
+    store::{ReadStore, Snapshot, StoreError},
 };
+use jiff::Timestamp;
 use std::sync::Arc;
 
 /// The plans of a source's tenants, from snapshots opened read-only: no byte of the state changes
@@ -51,7 +53,7 @@ pub fn preview(config: &Config, source: &SourceId, options: &Options) -> CycleRe
     for ((tenant, store), case) in opened.iter().zip(cases) {
         let report = blank(tenant, options.now);
         ended.push(match case {
-            Ok(case) => planned(case, store.as_deref(), report),
+            Ok(case) => planned(case, store.as_deref(), report, options.now),
             Err(error) => end(report, of_store(&error)),
         });
     }
@@ -99,7 +101,7 @@ pub fn judge(config: &Config, source: &SourceId, options: &Options) -> CycleRepo
     let plan = |(tenant, case): (&Arc<TenantConfig>, Result<Case, StoreError>)| {
         let report = blank(tenant, options.now);
         let mut report = match case {
-            Ok(case) => planned(case, None, report),
+            Ok(case) => planned(case, None, report, options.now),
             Err(error) => end(report, of_store(&error)),
         };
         // Nobody is known here, so everybody would count as changed.
@@ -119,8 +121,9 @@ pub fn judge(config: &Config, source: &SourceId, options: &Options) -> CycleRepo
 /// A tenant's plan, with what would keep it from being sent.
 fn planned(
     mut case: Case,
-    snapshot: Option<&crate::store::Snapshot>,
+    snapshot: Option<&Snapshot>,
     mut report: TenantReport,
+    now: Timestamp,
 ) -> TenantReport {
     report.findings = case.findings().to_vec();
     match case.plan(snapshot, false) {
@@ -130,10 +133,16 @@ fn planned(
             report.digest = digest(&plan);
             let guarded = !plan.guards.is_empty();
             report.plan = Some(plan);
-            match refusal(&report.notices) {
-                Some(refused) => end(report, refused),
-                None if guarded => end(report, TenantEnd::Guarded),
-                None => report,
+            if let Some(refused) = refusal(&report.notices) {
+                return end(report, refused);
+            }
+            if guarded {
+                return end(report, TenantEnd::Guarded);
+            }
+            match waiting(snapshot, now) {
+                Ok(Some(state)) => end(report, TenantEnd::Quarantined(state)),
+                Ok(None) => report,
+                Err(error) => end(report, of_store(&error)),
             }
         }
     }

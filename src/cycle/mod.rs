@@ -4,6 +4,7 @@
 //! read-only and stops at the plan; a [`Session`] holds the locks, reads the users in doubt, plans
 //! again, and sends what was decided. Tenants go side by side and know nothing of each other.
 
+mod books;
 mod case;
 mod exit;
 mod fan;
@@ -12,22 +13,26 @@ mod import;
 mod intake;
 mod look;
 mod progress;
+mod quarantine;
 mod recorder;
 mod same;
 mod session;
 mod target;
 mod tenant;
+mod waiting;
 mod window;
 
 pub use exit::Exit;
 pub use import::adopt;
 pub use look::{Wishes, judge, preview, wishes};
 pub use progress::{Phase, Progress, Silent};
+pub use quarantine::{Quarantines, Turn};
 pub use session::Session;
 
 use crate::{
     model::{Finding, Notice, Plan, RunId, SourceFacts, SourceId, TenantId, UserKey},
     sender::{Ended, Tally},
+    store::TenantInQuarantine,
 };
 use jiff::Timestamp;
 use std::{
@@ -93,6 +98,7 @@ pub struct TenantReport {
     /// Attributes of which a change is a matter of security, for the report to mark.
     pub privileges: BTreeSet<crate::model::AttrPath>,
     pub results: Results,
+    pub quarantines: Quarantines,
     pub end: TenantEnd,
 }
 
@@ -144,6 +150,8 @@ pub enum TenantEnd {
     Early(Ended),
     /// Not begun: the target still wants silence until then.
     Paused { until: Timestamp },
+    /// In quarantine: nothing was sent but, when one was due, a probe, which did not go well.
+    Quarantined(TenantInQuarantine),
     /// Another process holds the snapshot.
     Locked { why: String },
     /// The snapshot cannot be used.

@@ -1,8 +1,9 @@
 //! One tenant's part of a cycle: planned, judged, sent, recorded.
 
 use super::{
-    Options, Phase, Progress, Results, TenantEnd, TenantReport, WHOLE_RUN,
+    Options, Phase, Progress, Results, TenantEnd, TenantReport, WHOLE_RUN, books,
     case::{Case, Judgement},
+    quarantine::Quarantines,
     recorder::{Journal, Wishes},
     window::pacer,
 };
@@ -37,6 +38,7 @@ pub(super) fn blank(tenant: &TenantConfig, now: Timestamp) -> TenantReport {
         notices: tenant.dialect.notices(now.to_zoned(TimeZone::UTC).date()).into_iter().collect(),
         privileges: privileges.map(|(path, _)| path.clone()).collect(),
         results: Results::default(),
+        quarantines: Quarantines::default(),
         end: TenantEnd::Planned,
     }
 }
@@ -62,16 +64,18 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// A tenant whose snapshot is locked for us.
 pub(super) struct Desk {
-    case: Case,
+    pub(super) case: Case,
     /// Set when the run began: what is sent hours later, once a person has agreed, is recorded hours
     /// later.
-    clock: Clock,
+    pub(super) clock: Clock,
     /// Given away to the journal while something is sent.
-    store: Option<Store>,
+    pub(super) store: Option<Store>,
     lane: Option<Arc<Lane>>,
     pub(super) report: TenantReport,
-    settled: Vec<UserKey>,
+    pub(super) settled: Vec<UserKey>,
     wishes: BTreeMap<UserKey, Wishes>,
+    /// Operations that this run has to account for.
+    booked: u64,
 }
 
 impl Desk {
@@ -85,10 +89,11 @@ impl Desk {
             report,
             settled: Vec::new(),
             wishes: BTreeMap::new(),
+            booked: 0,
         }
     }
 
-    fn ended(&self) -> bool {
+    pub(super) fn ended(&self) -> bool {
         self.report.end != TenantEnd::Planned
     }
 
@@ -100,12 +105,17 @@ impl Desk {
         if !planned.guards.is_empty() {
             return;
         }
+        if let Some(end) = self.waits() {
+            self.report.end = end;
+            return;
+        }
+        let Some(planned) = &self.report.plan else { return };
         let reads: Vec<Operation> = planned.reads().cloned().collect();
         if reads.is_empty() {
             return;
         }
         if self.lane(options).is_some() {
-            self.deliver(reads, Phase::Reading, options, progress).await;
+            self.carry(reads, Phase::Reading, options, progress).await;
         }
         // Also when the reads were cut short: what is known is planned, the others wait.
         let planned = self.plan(true);
@@ -125,7 +135,8 @@ impl Desk {
         }
         let guarded = self.report.plan.as_ref().is_some_and(|plan| !plan.guards.is_empty());
         let guarded = guarded.then_some(TenantEnd::Guarded);
-        if let Some(end) = refusal(&self.report.notices).or(guarded) {
+        let end = refusal(&self.report.notices).or(guarded).or_else(|| self.waits());
+        if let Some(end) = end {
             self.report.end = end;
         }
     }
@@ -138,9 +149,10 @@ impl Desk {
         }
         let Some(plan) = &self.report.plan else { return };
         // Only an approved plan still has any: what they will show was not approved.
-        self.report.results.left += plan.reads().count() as u64;
+        let reads = plan.reads().count();
         let changes: Vec<Operation> =
             plan.changes().map(|(operation, _)| operation.clone()).collect();
+        self.leave(reads);
         if changes.is_empty() {
             self.report.end = TenantEnd::Done;
             return;
@@ -148,7 +160,7 @@ impl Desk {
         if self.lane(options).is_none() {
             return;
         }
-        self.deliver(changes, Phase::Sending, options, progress).await;
+        self.carry(changes, Phase::Sending, options, progress).await;
         if !self.ended() {
             self.report.end = TenantEnd::Done;
         }
@@ -166,10 +178,20 @@ impl Desk {
         if let Err(error) = self.close(options, now) {
             self.report.end = of_store(&error);
         }
+        books::check(&self.report, self.booked);
         self.report
     }
 
+    /// Operations that are not begun in this run.
+    pub(super) fn leave(&mut self, operations: usize) {
+        self.booked += operations as u64;
+        self.report.results.left += operations as u64;
+    }
+
     fn close(&mut self, options: &Options, now: Timestamp) -> Result<(), StoreError> {
+        self.release_users()?;
+        self.enter_quarantine(options)?;
+        self.note_timers()?;
         let Some(store) = &mut self.store else { return Ok(()) };
         store.pack(self.case.view, &self.case.settled(&self.settled), &self.case.intake.passing)?;
         let memo = self.case.memo.take();
@@ -249,7 +271,7 @@ impl Desk {
         ))
     }
 
-    async fn deliver(
+    pub(super) async fn deliver(
         &mut self,
         operations: Vec<Operation>,
         phase: Phase,
@@ -258,7 +280,8 @@ impl Desk {
     ) {
         let (Some(lane), Some(store)) = (self.lane.clone(), self.store.take()) else { return };
         let tenant = self.case.config.id.clone();
-        let wishes = std::mem::take(&mut self.wishes);
+        self.booked += operations.len() as u64;
+        let wishes = self.wishes_of(&operations);
         let results = std::mem::take(&mut self.report.results);
         let run = options.run.clone();
         let journal = match Journal::new(store, run, wishes, self.case.remembered(), results) {
@@ -287,6 +310,17 @@ impl Desk {
             }
         }
         self.count(delivered);
+    }
+
+    /// What is wished of these; the others' wishes stay for later.
+    fn wishes_of(&mut self, operations: &[Operation]) -> BTreeMap<UserKey, Wishes> {
+        if operations.len() == self.wishes.len() {
+            return std::mem::take(&mut self.wishes);
+        }
+        let wishes = operations.iter().filter_map(|operation| {
+            self.wishes.remove_entry(&operation.key)
+        });
+        wishes.collect()
     }
 
     fn count(&mut self, delivered: crate::sender::Delivered) {

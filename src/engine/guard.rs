@@ -288,6 +288,7 @@ mod tests {
             line: None,
             why: String::new(),
             others_go: false,
+            timer: None,
         };
         plan.held = (0..5).map(bad).collect();
         assert!(tripped(&plan, 100, None, 0).is_empty());

@@ -8,8 +8,8 @@ use super::{
     words::{self, counted},
 };
 use crate::{
-    cycle::{CycleReport, Failure, Results, TenantReport},
-    model::UserKey,
+    cycle::{CycleReport, Failure, Quarantines, Results, TenantReport, Turn},
+    model::{HeldReason, UserKey},
     sender::Tally,
 };
 
@@ -61,10 +61,11 @@ fn push_tenant(page: &mut Page, tenant: &TenantReport) {
             page.fact("leavers", Tone::Care, &format!("{} (reported only)", plan.leavers.len()));
         }
     }
-    push_failures(page, &tenant.results);
+    push_failures(page, &tenant.results, &tenant.quarantines);
     if let Some(plan) = &tenant.plan {
         push_guards(page, &plan.guards);
     }
+    push_turn(page, tenant.quarantines.turn.as_ref());
     push_notices(page, &tenant.notices);
     let ending = words::ending(&tenant.end);
     page.blank();
@@ -133,7 +134,17 @@ fn tally(tally: &Tally) -> String {
     text
 }
 
-fn push_failures(page: &mut Page, results: &Results) {
+fn push_turn(page: &mut Page, turn: Option<&Turn>) {
+    let Some(turn) = turn else { return };
+    let (what, next) = words::turn(turn);
+    page.blank();
+    page.prose(2, Tone::Care, &format!("QUARANTINE {what}"));
+    if !next.is_empty() {
+        page.prose(4, Tone::Plain, next);
+    }
+}
+
+fn push_failures(page: &mut Page, results: &Results, quarantines: &Quarantines) {
     if results.failures.is_empty() {
         return;
     }
@@ -150,6 +161,9 @@ fn push_failures(page: &mut Page, results: &Results) {
         } else if !why.is_empty() {
             let text = format!("(text of {} characters)", why.chars().count());
             page.line(6, &[(Tone::Dim, &text)]);
+        }
+        if let Some(timer) = quarantines.users.get(key) {
+            page.prose(6, Tone::Plain, &words::timer(HeldReason::Refused, timer));
         }
     });
 }
