@@ -17,12 +17,12 @@ use rosterd::{
     model::{
         Action, AttrPath, Code, Completeness, Edit, Finding, Fingerprint, Forecast, Held,
         HeldReason, Leaver, LeaverReason, Notice, Operation, Place, Plan, RemoteId, RunId,
-        Severity, SourceFacts, SourceId, TenantId, TrippedGuard, UserKey, Value,
+        Severity, SourceFacts, SourceId, TenantId, Timer, TrippedGuard, UserKey, Value,
     },
     report::{
-        AcceptedRoster, LastRun, Paused, SavedPlan, Style, TenantStatus, check_text, findings_text,
-        json_line, json_text, plan_json, plan_text, status_json, status_text, summary_json,
-        summary_text, tenant_plan_text,
+        AcceptedRoster, LastRun, Paused, SavedPlan, Style, TenantQuarantine, TenantStatus,
+        check_text, findings_text, json_line, json_text, plan_json, plan_text, status_json,
+        status_text, summary_json, summary_text, tenant_plan_text,
     },
     sender::{Ended, Tally},
     store::{AcceptedInput, Account, Entry, Holder, Store, StoreError},
@@ -656,6 +656,10 @@ fn statuses() -> Vec<TenantStatus> {
         in_doubt: 0,
         not_accepted: 0,
         gone: 0,
+        in_quarantine: 0,
+        given_up: 0,
+        held_by_hand: 0,
+        quarantine: None,
         last_run: None,
         paused: None,
         accepted_input: None,
@@ -669,6 +673,18 @@ fn statuses() -> Vec<TenantStatus> {
         in_doubt: 2,
         not_accepted: 1,
         gone: 3,
+        in_quarantine: 4,
+        given_up: 1,
+        held_by_hand: 2,
+        quarantine: Some(TenantQuarantine {
+            cause: "credentials",
+            why: "the target refuses the credentials".to_owned(),
+            timer: Timer {
+                since: at("2026-02-28T02:31:00Z"),
+                next_try: Some(at("2026-03-01T08:31:00Z")),
+                tries: 3,
+            },
+        }),
         last_run: Some(LastRun {
             started: at("2026-03-01T02:30:00Z"),
             verb: "daemon".to_owned(),
@@ -726,7 +742,7 @@ fn the_status_is_what_the_snapshot_holds() {
     std::fs::write(&path, CONFIG).unwrap();
     let config = load(&path, &Surroundings::default()).unwrap();
     let acme = &config.tenants[&tenant("acme")];
-    let none = TenantStatus::of(acme, None, None).unwrap();
+    let none = TenantStatus::of(acme, None, None, at("2026-03-01T02:30:00Z")).unwrap();
     assert_eq!((none.users_known, none.serial, none.last_run), (0, 0, None));
 
     let now = at("2026-03-01T02:30:00Z");
@@ -747,11 +763,11 @@ fn the_status_is_what_the_snapshot_holds() {
     store.commit(&[Entry::Pause { until, why: "slow down".to_owned() }]).unwrap();
     let input = AcceptedInput { users: 2, rows: 2, digest: Fingerprint(2), at: now };
     store.accept_input(&input).unwrap();
-    let cut_off = TenantStatus::of(acme, Some(&store), None).unwrap();
+    let cut_off = TenantStatus::of(acme, Some(&store), None, now).unwrap();
     assert!(cut_off.last_run.unwrap().summary.contains("has not ended"));
     store.end_run(&run, r#"{"exit":5,"settled":1,"requests":3}"#, now).unwrap();
 
-    let status = TenantStatus::of(acme, Some(&store), Some(until)).unwrap();
+    let status = TenantStatus::of(acme, Some(&store), Some(until), now).unwrap();
     assert_eq!((status.users_known, status.in_doubt, status.gone), (2, 0, 0));
     assert_eq!(status.paused, Some(Paused { until, why: "slow down".to_owned() }));
     assert_eq!(status.accepted_input, Some(AcceptedRoster { users: 2, at: now }));

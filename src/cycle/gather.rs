@@ -15,8 +15,11 @@ use crate::{
         mapping::Mapped,
         value_rules::normalise,
     },
-    model::{Finding, Fingerprint, Record, SourceFacts, SourceId, UserKey},
-    source::{self, Arrival, Refused},
+    model::{
+        Finding, Fingerprint, Place as FindingPlace, Record, Severity, SourceFacts, SourceId,
+        UserKey,
+    },
+    source::{self, Arrival, Refused, codes::UNKNOWN_USER},
     store::{PackedPages, Snapshot, StoreError},
 };
 use std::sync::Arc;
@@ -90,7 +93,22 @@ pub(super) fn gather(
         Ok(Case::new(guest.tenant.clone(), view, &roster.facts, intake, memo))
     };
     let cases = intakes.into_iter().zip(guests).map(case).collect();
-    Ok(Gathered { facts: roster.facts.clone(), findings: roster.findings.clone(), cases })
+    let mut findings = roster.findings.clone();
+    let unknown = |key: &&UserKey| !roster.has_key(&index, key.fingerprint());
+    findings.extend(options.users.iter().filter(unknown).map(nobody));
+    Ok(Gathered { facts: roster.facts.clone(), findings, cases })
+}
+
+/// Asked for by name, and not there.
+fn nobody(key: &UserKey) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        code: UNKNOWN_USER,
+        place: FindingPlace::default(),
+        message: format!("nobody in this source has the key `{key}`, which was asked for"),
+        hint: "write the key as the source's key column has it".to_owned(),
+        key: Some(key.clone()),
+    }
 }
 
 /// Names all that decides what a row means to a tenant: a row that was settled under another view

@@ -4,8 +4,8 @@ use super::{
     CycleReport, Options, TenantEnd, TenantReport,
     case::Case,
     gather::{Gathered, Guest, gather},
-    session::{chosen, empty, end, refused_report, report},
     quarantine::waiting,
+    session::{chosen, empty, end, refused_report, report},
     target,
     tenant::{blank, of_store, refusal},
 };

@@ -124,7 +124,7 @@ impl Desk {
 
     /// Puts a tenant into quarantine that this run found to be failing.
     pub(super) fn enter_quarantine(&mut self, options: &Options) -> Result<(), StoreError> {
-        if self.report.quarantines.turn.is_some() || self.own_quarantine()?.is_some() {
+        if self.own_quarantine()?.is_some() {
             return Ok(());
         }
         let tried = tried(&self.report.results);

@@ -317,9 +317,8 @@ impl Desk {
         if operations.len() == self.wishes.len() {
             return std::mem::take(&mut self.wishes);
         }
-        let wishes = operations.iter().filter_map(|operation| {
-            self.wishes.remove_entry(&operation.key)
-        });
+        let wishes =
+            operations.iter().filter_map(|operation| self.wishes.remove_entry(&operation.key));
         wishes.collect()
     }
 

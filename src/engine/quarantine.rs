@@ -25,7 +25,8 @@ pub const SLACK: SignedDuration = SignedDuration::from_hours(2);
 pub fn next_try(since: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let days = (1..=GIVE_UP_DAYS).map(|day| day * DAY_HOURS);
     let hours = FIRST_HOURS.into_iter().chain(days);
-    let mut tries = hours.filter_map(|hours| since.checked_add(SignedDuration::from_hours(hours)).ok());
+    let mut tries =
+        hours.filter_map(|hours| since.checked_add(SignedDuration::from_hours(hours)).ok());
     // One that would be due already is this very failure.
     tries.find(|at| !is_due(*at, now))
 }

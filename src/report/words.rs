@@ -97,6 +97,16 @@ pub(super) fn timer(reason: HeldReason, timer: &Timer) -> String {
     }
 }
 
+/// The same of a tenant.
+pub(super) fn tenant_timer(timer: &Timer) -> String {
+    let Timer { since, next_try, tries: _ } = timer;
+    let since = moment(*since);
+    match next_try {
+        Some(next) => format!("since {since}; next probe {}", moment(*next)),
+        None => format!("since {since}; disabled until `rosterd quarantine release --tenant`"),
+    }
+}
+
 pub(super) fn leaver_reason(reason: LeaverReason) -> &'static str {
     match reason {
         LeaverReason::AbsentFromSource => "absent from the source",

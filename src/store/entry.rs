@@ -2,9 +2,7 @@
 
 use crate::{
     engine::quarantine::Effect,
-    model::{
-        Action, AttrPath, Attributes, Edit, Fingerprint, Outcome, RemoteId, RunId, UserKey,
-    },
+    model::{Action, AttrPath, Attributes, Edit, Fingerprint, Outcome, RemoteId, RunId, UserKey},
 };
 use jiff::Timestamp;
 use std::{collections::BTreeSet, sync::Arc};

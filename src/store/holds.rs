@@ -3,8 +3,7 @@
 use super::{
     Conclusion, Snapshot, Store, StoreError,
     convert::{
-        fingerprint_from_bytes, fingerprint_to_bytes,
-        instant_from_micros, instant_to_micros, sound,
+        fingerprint_from_bytes, fingerprint_to_bytes, instant_from_micros, instant_to_micros, sound,
     },
     ledger::advance,
     rows,

@@ -7,6 +7,7 @@
 #[path = "../cycle/company.rs"]
 mod company;
 mod exits;
+mod holds;
 mod output;
 mod plans;
 mod service;
