@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use rosterd::{
     config::{Surroundings, load},
     cycle::{CycleReport, Failure, Quarantines, Results, TenantEnd, TenantReport},
-    engine::plan::digest,
+    engine::{plan::digest, quarantine::TenantCause},
     model::{
         Action, AttrPath, Code, Completeness, Edit, Finding, Fingerprint, Forecast, Held,
         HeldReason, Leaver, LeaverReason, Notice, Operation, Place, Plan, RemoteId, RunId,
@@ -25,7 +25,7 @@ use rosterd::{
         status_text, summary_json, summary_text, tenant_plan_text,
     },
     sender::{Ended, Tally},
-    store::{AcceptedInput, Account, Entry, Holder, Store, StoreError},
+    store::{AcceptedInput, Account, Entry, Holder, Store, StoreError, TenantInQuarantine},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -362,6 +362,11 @@ fn a_limit_leaves_out_entries_of_a_list_and_says_how_many() {
     assert_eq!(text.matches("  ~ E").count(), 12);
 }
 
+fn quarantined(next_try: Option<Timestamp>) -> TenantInQuarantine {
+    let timer = Timer { since: at("2026-02-28T02:31:00Z"), next_try, tries: 3 };
+    TenantInQuarantine { cause: TenantCause::Broken, why: "status 301".to_owned(), timer }
+}
+
 #[test]
 fn every_end_of_a_tenant_says_what_happened_and_what_happens_next() {
     let why = || "reason given".to_owned();
@@ -376,6 +381,8 @@ fn every_end_of_a_tenant_says_what_happened_and_what_happens_next() {
         TenantEnd::Early(Ended::Broken { why: why() }),
         TenantEnd::Early(Ended::NotRecorded { why: why() }),
         TenantEnd::Paused { until },
+        TenantEnd::Quarantined(quarantined(Some(until))),
+        TenantEnd::Quarantined(quarantined(None)),
         TenantEnd::Locked { why: why() },
         TenantEnd::State { why: why() },
         TenantEnd::Unusable { why: why() },

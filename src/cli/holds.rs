@@ -70,7 +70,8 @@ fn change(config: &Config, chosen: &Chosen, change: Change) -> anyhow::Result<En
         let (users, itself) = change(&mut store, &users, itself).with_context(failed)?;
         found += users + usize::from(itself);
         let itself = if itself { ", and the tenant itself" } else { "" };
-        write_stdout(&format!("{}: {users} users{itself}\n", tenant.id));
+        let plural = if users == 1 { "" } else { "s" };
+        write_stdout(&format!("{}: {users} user{plural}{itself}\n", tenant.id));
     }
     if found == 0 {
         say("warning: none of them is in quarantine; `rosterd quarantine list` tells who is");

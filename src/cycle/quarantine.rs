@@ -124,13 +124,13 @@ impl Desk {
 
     /// Puts a tenant into quarantine that this run found to be failing.
     pub(super) fn enter_quarantine(&mut self, options: &Options) -> Result<(), StoreError> {
-        if self.own_quarantine()?.is_some() {
-            return Ok(());
-        }
         let tried = tried(&self.report.results);
         let Some((cause, why)) = self.stop_cause().or(self.rate_cause(tried, options.now)?) else {
             return Ok(());
         };
+        if self.own_quarantine()?.is_some() {
+            return Ok(());
+        }
         let state = TenantInQuarantine::after(None, cause, why, self.clock.now());
         self.set_quarantine(Some(&state))?;
         self.tell(&state, "in quarantine");

@@ -215,7 +215,7 @@ pub fn probe<T>(operations: Vec<T>) -> (Vec<T>, Vec<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Excerpt, Refusal};
+    use crate::model::{Attributes, Excerpt, Refusal};
     use proptest::prelude::*;
 
     fn at(hours: i64) -> Timestamp {
@@ -285,7 +285,7 @@ mod tests {
         let (status, requests) = (Some(400), 1);
         let told = Circumstances { is_read: false, status, requests, remembered: true };
         assert_eq!(Effect::of(&Outcome::Refused(refusal), told), Effect::Ends);
-        let settled = Outcome::Settled { shown: Default::default(), unverified: false };
+        let settled = Outcome::Settled { shown: Attributes::new(), unverified: false };
         assert_eq!(effect(&settled, Some(200), 1), Effect::Ends);
         // A look shows that the user is there, and nothing of what is wished.
         let looked = Circumstances { is_read: true, remembered: false, ..told };

@@ -93,6 +93,7 @@ fn document(kind: &str, report: &CycleReport) -> Json {
 fn is_applyable(tenant: &TenantReport) -> bool {
     let sendable = |plan: &Plan| !plan.operations.is_empty() && plan.guards.is_empty();
     tenant.plan.as_ref().is_some_and(sendable)
+        && !matches!(tenant.end, TenantEnd::Quarantined(_))
         && !tenant.notices.iter().any(|notice| notice.refuses)
 }
 

@@ -114,11 +114,12 @@ fn push_results(page: &mut Page, results: &Results) {
 const NOT_ACCEPTED: &str = "the target shows another value than the one sent; not sent again until \
     the roster or the mapping changes it";
 const REFUSED: &str = "a value that the target rejects is not sent again until it changes; a \
-    missing permission or a conflict is tried again by the next run";
+    missing permission or a conflict is tried again after 6, 12 and 24 hours and then daily";
 const GONE: &str = "correct the remote id, or take the user out of the tenant's scope";
 const IN_DOUBT: &str = "no trustworthy answer came; the next run settles it before anything else \
     is sent for them";
-const DEFERRED: &str = "nothing was done at the target; the next run plans them again";
+const DEFERRED: &str = "nothing was done at the target; the next run plans them again, or a later \
+    one whom no attempt has reached";
 const LEFT: &str = "nothing was sent; the next run plans them again";
 
 fn tally(tally: &Tally) -> String {

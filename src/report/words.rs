@@ -190,18 +190,20 @@ pub(super) fn ending(end: &TenantEnd) -> Ending {
 fn quarantined(state: &TenantInQuarantine) -> Ending {
     let TenantInQuarantine { cause: _, why, timer } = state;
     let since = moment(timer.since);
-    let (what, next) = match timer.next_try {
+    let (state, what, next) = match timer.next_try {
         Some(next) => (
+            "quarantined",
             format!("in quarantine since {since}: {why}; next probe {}", moment(next)),
             "correct the cause; the first run after the next probe's hour tries a few users and, \
              when that goes well, sends the rest; `rosterd quarantine retry --tenant` tries at once",
         ),
         None => (
+            "disabled",
             format!("disabled, after 28 days in quarantine since {since}: {why}"),
             "correct the cause, then `rosterd quarantine release --tenant`",
         ),
     };
-    Ending { state: "quarantined", what, next, fine: false }
+    Ending { state, what, next, fine: false }
 }
 
 /// The turn that a tenant's quarantine has taken: what, and what comes of it.

@@ -111,7 +111,7 @@ fn who_was_refused_is_listed_and_tried_at_once_when_a_person_says_so() {
     assert_eq!(json(&stage, &["status", "--json"])["tenants"][0]["in_quarantine"], 1);
 
     let ended = stage.run(&with(&["quarantine", "retry", "E00002"], &ACME));
-    assert_eq!((ended.code, ended.stdout.as_str()), (0, "acme: 1 users\n"));
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "acme: 1 user\n"));
     assert_eq!(stage.run(&["run"]).code, 0);
     stage.assert_in_step();
     assert!(stage.run(&["quarantine", "list"]).stdout.contains("nobody is in quarantine"));
@@ -157,8 +157,10 @@ fn d10_a_tenant_in_quarantine_exits_with_5_and_is_probed_when_a_person_says_so()
 
 #[test]
 fn a_user_is_asked_for_as_the_source_spells_keys_and_an_unknown_one_is_told() {
-    let stage = stage();
+    let mut stage = Stage::new(8, vec![Tenant::new("acme", Api::Datadog)]);
     stage.configure("fold_key_case = true");
+    assert_eq!(stage.run(&["adopt", "--yes"]).code, 0);
+    stage.marry_all();
     for typed in ["e00003", " E00003 "] {
         let plan = json(&stage, &["plan", "--json", "--user", typed]);
         assert_eq!(plan["tenants"][0]["changes"][0]["remote_id"], stage.people[2].get("uuid"));

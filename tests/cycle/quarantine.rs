@@ -10,7 +10,7 @@ use rosterd::{
     daemon::holder,
     engine::quarantine::TenantCause,
     model::{Held, HeldReason, TenantId, UserKey},
-    report::{json_text, plan_json, plan_text, summary_json, summary_text},
+    report::{Style, json_text, plan_json, plan_text, summary_json, summary_text},
     sandbox::{Api, Fault, Faults, RetryAfterForm},
     store::{Hold, Store, TenantInQuarantine},
 };
@@ -70,7 +70,7 @@ async fn d11_who_was_refused_is_not_sent_an_hour_later_and_is_sent_the_next_nigh
         assert_eq!(reason(report), ("E00002", HeldReason::Refused));
         assert_eq!(held(report)[0].timer, Some(timer));
     }
-    let text = plan_text(&preview, &Default::default());
+    let text = plan_text(&preview, &Style::default());
     assert!(text.contains("next try 2026-03-03 08:30"), "{text}");
     assert!(json_text(&plan_json(&preview)).contains("\"next_try\": \"2026-03-03T08:30"));
 
@@ -93,7 +93,7 @@ async fn who_fails_for_28_days_is_given_up_and_stays_listed_until_the_wish_chang
         let report = world.rest().await;
         assert_eq!(reason(&report), ("E00002", HeldReason::Refused));
         assert_eq!((next_try(&report), exit_of(&report, "acme")), (None, 4));
-        assert!(plan_text(&report, &Default::default()).contains("given up after 29 tries"));
+        assert!(plan_text(&report, &Style::default()).contains("given up after 29 tries"));
     }
     world.change(2, |person| {
         person.set("title", "Head of Research");
@@ -207,7 +207,7 @@ async fn d10_a_tenant_with_bad_credentials_is_tried_with_a_few_and_then_gets_eve
     assert_eq!(state.cause, TenantCause::Credentials);
     let stored = world.snapshot("acme").tenant_quarantine().unwrap().unwrap();
     let since = stored.timer.since;
-    assert!(summary_text(&report, &Default::default()).contains("QUARANTINE now in quarantine"));
+    assert!(summary_text(&report, &Style::default()).contains("QUARANTINE now in quarantine"));
     // No user is to blame.
     assert!(world.snapshot("acme").quarantine().unwrap().is_empty());
 
@@ -299,7 +299,7 @@ async fn who_is_held_by_hand_is_not_sent_until_the_hold_ends_by_itself() {
     // Told though the file is the same and nothing has changed.
     let report = world.rest().await;
     assert_eq!((reason(&report), exit_of(&report, "acme")), (("E00002", HeldReason::ByHand), 4));
-    let text = plan_text(&report, &Default::default());
+    let text = plan_text(&report, &Style::default());
     for told in ["held by hand", "held by anna: on parental leave", "until 2026-03-05 14:30:00"] {
         assert!(text.contains(told), "{told} is not in {text}");
     }
