@@ -7,7 +7,11 @@
 //!    └── a person releases it ◄────────────────────────────────────────────────────────┘
 //! ```
 
-use super::{Options, Phase, Progress, Results, TenantEnd, tenant::Desk, tenant::of_store};
+use super::{
+    Options, Phase, Progress, Results, TenantEnd,
+    recorder::Wishes,
+    tenant::{Desk, of_store},
+};
 use crate::{
     engine::quarantine::{TenantCause, Tried, is_due, probe},
     model::{Operation, Timer, UserKey},
@@ -120,6 +124,22 @@ impl Desk {
         }
         self.report.end = TenantEnd::Quarantined(after);
         Ok(false)
+    }
+
+    /// Operations that are not begun in this run.
+    pub(super) fn leave(&mut self, operations: usize) {
+        self.booked += operations as u64;
+        self.report.results.left += operations as u64;
+    }
+
+    /// What is wished of these; the others' wishes stay for later.
+    pub(super) fn wishes_of(&mut self, operations: &[Operation]) -> BTreeMap<UserKey, Wishes> {
+        if operations.len() == self.wishes.len() {
+            return std::mem::take(&mut self.wishes);
+        }
+        let wishes =
+            operations.iter().filter_map(|operation| self.wishes.remove_entry(&operation.key));
+        wishes.collect()
     }
 
     /// Puts a tenant into quarantine that this run found to be failing.

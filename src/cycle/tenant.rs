@@ -73,9 +73,9 @@ pub(super) struct Desk {
     lane: Option<Arc<Lane>>,
     pub(super) report: TenantReport,
     pub(super) settled: Vec<UserKey>,
-    wishes: BTreeMap<UserKey, Wishes>,
+    pub(super) wishes: BTreeMap<UserKey, Wishes>,
     /// Operations that this run has to account for.
-    booked: u64,
+    pub(super) booked: u64,
 }
 
 impl Desk {
@@ -180,12 +180,6 @@ impl Desk {
         }
         books::check(&self.report, self.booked);
         self.report
-    }
-
-    /// Operations that are not begun in this run.
-    pub(super) fn leave(&mut self, operations: usize) {
-        self.booked += operations as u64;
-        self.report.results.left += operations as u64;
     }
 
     fn close(&mut self, options: &Options, now: Timestamp) -> Result<(), StoreError> {
@@ -310,16 +304,6 @@ impl Desk {
             }
         }
         self.count(delivered);
-    }
-
-    /// What is wished of these; the others' wishes stay for later.
-    fn wishes_of(&mut self, operations: &[Operation]) -> BTreeMap<UserKey, Wishes> {
-        if operations.len() == self.wishes.len() {
-            return std::mem::take(&mut self.wishes);
-        }
-        let wishes =
-            operations.iter().filter_map(|operation| self.wishes.remove_entry(&operation.key));
-        wishes.collect()
     }
 
     fn count(&mut self, delivered: crate::sender::Delivered) {

@@ -74,7 +74,7 @@ impl TenantInQuarantine {
 impl Snapshot {
     pub fn quarantine(&self) -> Result<BTreeMap<UserKey, InQuarantine>, StoreError> {
         self.read("read who is in quarantine", |db| {
-            let mut statement = db.prepare_cached(&format!("{USERS} ORDER BY key"))?;
+            let mut statement = db.prepare_cached(ALL)?;
             statement.query_map([], user)?.collect()
         })
     }
@@ -260,11 +260,13 @@ fn fail(
     .map(drop)
 }
 
-/// The columns that [`user`] reads.
-const USERS: &str = "SELECT key, cause, why, status, row, since, last, tries, next FROM quarantine";
+/// Everybody, and one, with the columns that [`user`] reads.
+const ALL: &str = "SELECT key, cause, why, status, row, since, last, tries, next FROM quarantine";
+const OF_KEY: &str = "SELECT key, cause, why, status, row, since, last, tries, next
+    FROM quarantine WHERE key = ?1";
 
 fn find(db: &Connection, key: &UserKey) -> rusqlite::Result<Option<InQuarantine>> {
-    let mut statement = db.prepare_cached(&format!("{USERS} WHERE key = ?1"))?;
+    let mut statement = db.prepare_cached(OF_KEY)?;
     Ok(statement.query_row([key.as_str()], user).optional()?.map(|(_, found)| found))
 }
 
