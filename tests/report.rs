@@ -12,20 +12,20 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use rosterd::{
     config::{Surroundings, load},
-    cycle::{CycleReport, Failure, Results, TenantEnd, TenantReport},
-    engine::plan::digest,
+    cycle::{CycleReport, Failure, Quarantines, Results, TenantEnd, TenantReport},
+    engine::{plan::digest, quarantine::TenantCause},
     model::{
         Action, AttrPath, Code, Completeness, Edit, Finding, Fingerprint, Forecast, Held,
         HeldReason, Leaver, LeaverReason, Notice, Operation, Place, Plan, RemoteId, RunId,
-        Severity, SourceFacts, SourceId, TenantId, TrippedGuard, UserKey, Value,
+        Severity, SourceFacts, SourceId, TenantId, Timer, TrippedGuard, UserKey, Value,
     },
     report::{
-        AcceptedRoster, Approved, LastRun, Paused, SavedPlan, Style, TenantStatus, Waiting,
-        check_text, findings_text, json_line, json_text, plan_json, plan_text, status_json,
-        status_text, summary_json, summary_text, tenant_plan_text,
+        AcceptedRoster, Approved, LastRun, Paused, SavedPlan, Style, TenantQuarantine,
+        TenantStatus, Waiting, check_text, findings_text, json_line, json_text, plan_json,
+        plan_text, status_json, status_text, summary_json, summary_text, tenant_plan_text,
     },
     sender::{Ended, Tally},
-    store::{AcceptedInput, Account, Entry, Holder, Store, StoreError},
+    store::{AcceptedInput, Account, Entry, Holder, Store, StoreError, TenantInQuarantine},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -76,6 +76,7 @@ fn held(user: &str, reason: HeldReason, attribute: Option<&str>, why: &str) -> H
         line: Some(17),
         why: why.to_owned(),
         others_go: reason == HeldReason::NotAccepted,
+        timer: None,
     }
 }
 
@@ -156,6 +157,7 @@ fn tenant_report(name: &str, api: &'static str, plan: Option<Plan>) -> TenantRep
         notices: BTreeSet::new(),
         privileges: [AttrPath::new("roles"), AttrPath::new("active")].into(),
         results: Results::default(),
+        quarantines: Quarantines::default(),
         end: TenantEnd::Planned,
     }
 }
@@ -360,6 +362,11 @@ fn a_limit_leaves_out_entries_of_a_list_and_says_how_many() {
     assert_eq!(text.matches("  ~ E").count(), 12);
 }
 
+fn quarantined(next_try: Option<Timestamp>) -> TenantInQuarantine {
+    let timer = Timer { since: at("2026-02-28T02:31:00Z"), next_try, tries: 3 };
+    TenantInQuarantine { cause: TenantCause::Broken, why: "status 301".to_owned(), timer }
+}
+
 #[test]
 fn every_end_of_a_tenant_says_what_happened_and_what_happens_next() {
     let why = || "reason given".to_owned();
@@ -374,6 +381,8 @@ fn every_end_of_a_tenant_says_what_happened_and_what_happens_next() {
         TenantEnd::Early(Ended::Broken { why: why() }),
         TenantEnd::Early(Ended::NotRecorded { why: why() }),
         TenantEnd::Paused { until },
+        TenantEnd::Quarantined(quarantined(Some(until))),
+        TenantEnd::Quarantined(quarantined(None)),
         TenantEnd::Locked { why: why() },
         TenantEnd::State { why: why() },
         TenantEnd::Unusable { why: why() },
@@ -654,6 +663,10 @@ fn statuses() -> Vec<TenantStatus> {
         in_doubt: 0,
         not_accepted: 0,
         gone: 0,
+        in_quarantine: 0,
+        given_up: 0,
+        held_by_hand: 0,
+        quarantine: None,
         last_run: None,
         paused: None,
         accepted_input: None,
@@ -669,6 +682,18 @@ fn statuses() -> Vec<TenantStatus> {
         in_doubt: 2,
         not_accepted: 1,
         gone: 3,
+        in_quarantine: 4,
+        given_up: 1,
+        held_by_hand: 2,
+        quarantine: Some(TenantQuarantine {
+            cause: "credentials",
+            why: "the target refuses the credentials".to_owned(),
+            timer: Timer {
+                since: at("2026-02-28T02:31:00Z"),
+                next_try: Some(at("2026-03-01T08:31:00Z")),
+                tries: 3,
+            },
+        }),
         last_run: Some(LastRun {
             started: at("2026-03-01T02:30:00Z"),
             verb: "daemon".to_owned(),
@@ -739,7 +764,7 @@ fn the_status_is_what_the_snapshot_holds() {
     std::fs::write(&path, CONFIG).unwrap();
     let config = load(&path, &Surroundings::default()).unwrap();
     let acme = &config.tenants[&tenant("acme")];
-    let none = TenantStatus::of(acme, None, None).unwrap();
+    let none = TenantStatus::of(acme, None, None, at("2026-03-01T02:30:00Z")).unwrap();
     assert_eq!((none.users_known, none.serial, none.last_run), (0, 0, None));
 
     let now = at("2026-03-01T02:30:00Z");
@@ -760,11 +785,11 @@ fn the_status_is_what_the_snapshot_holds() {
     store.commit(&[Entry::Pause { until, why: "slow down".to_owned() }]).unwrap();
     let input = AcceptedInput { users: 2, rows: 2, digest: Fingerprint(2), at: now };
     store.accept_input(&input).unwrap();
-    let cut_off = TenantStatus::of(acme, Some(&store), None).unwrap();
+    let cut_off = TenantStatus::of(acme, Some(&store), None, now).unwrap();
     assert!(cut_off.last_run.unwrap().summary.contains("has not ended"));
     store.end_run(&run, r#"{"exit":5,"settled":1,"requests":3}"#, now).unwrap();
 
-    let status = TenantStatus::of(acme, Some(&store), Some(until)).unwrap();
+    let status = TenantStatus::of(acme, Some(&store), Some(until), now).unwrap();
     assert_eq!((status.users_known, status.in_doubt, status.gone), (2, 0, 0));
     assert_eq!(status.paused, Some(Paused { until, why: "slow down".to_owned() }));
     assert_eq!(status.accepted_input, Some(AcceptedRoster { users: 2, at: now }));

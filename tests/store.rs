@@ -5,7 +5,7 @@
 use jiff::{Timestamp, ToSpan};
 use proptest::prelude::*;
 use rosterd::{
-    engine::index::Index,
+    engine::{index::Index, quarantine::Effect},
     model::{
         AttrPath, Attributes, Edit, Excerpt, Fingerprint, Known, Outcome, Refusal, RemoteId, RunId,
         Standing, TenantId, UserKey, Value,
@@ -149,6 +149,8 @@ fn conclusion(operation_id: u64, user: &str, edits: Vec<Edit>, outcome: Outcome)
         fingerprint: None,
         refused: None,
         keep: Arc::default(),
+        effect: Effect::Nothing,
+        row: None,
     }
 }
 

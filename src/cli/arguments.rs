@@ -2,6 +2,7 @@
 
 use crate::model::{TenantId, UserKey};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use std::path::PathBuf;
 
 /// Keeps user directories in step with the HR roster, with the smallest PATCH each API understands.
@@ -21,9 +22,9 @@ Exit codes:
   2  plan --detailed-exitcode: there  65  the source was refused; nothing was sent
      are changes                      74  the state cannot be read or written
   3  a guard held a tenant's plan     78  a mistake in the configuration
-  4  done, but some users failed or  130, 143  stopped cleanly by SIGINT, SIGTERM
-     are held                              (the daemon exits 0)
-  5  stopped early; the next run goes on
+  4  done, but some users failed,    130, 143  stopped cleanly by SIGINT, SIGTERM
+     are held or in quarantine             (the daemon exits 0)
+  5  stopped early, or a tenant is in quarantine; a later run goes on
 The worst of several tenants counts.";
 
 #[derive(Args, Debug)]
@@ -79,6 +80,13 @@ pub(super) enum Verb {
     Adopt(Adopt),
     /// Show what is known of each tenant, and what waits
     Status(Status),
+    /// List who is in quarantine, and release or retry them
+    #[command(subcommand)]
+    Quarantine(Quarantine),
+    /// Send nothing of a user, until a time or until `release`
+    Hold(Hold),
+    /// End what `hold` began
+    Release(Release),
     /// Run each source's cycle on its schedule, as a service
     Daemon,
     /// Serve the configured target APIs on loopback, to rehearse a configuration
@@ -221,6 +229,108 @@ pub(super) struct Status {
     /// Print the status as JSON
     #[arg(long, env = "ROSTERD_JSON")]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Quarantine {
+    /// Show who failed, since when, and when they are tried again
+    List(QuarantineList),
+    /// End a quarantine: the next run sends as if nothing had failed
+    Release(Chosen),
+    /// Try again in the next run, and begin the schedule anew; a tenant with a few users first
+    Retry(Chosen),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct QuarantineList {
+    /// Only this tenant; may be repeated
+    #[arg(
+        long = "tenant",
+        visible_alias = "target",
+        env = "ROSTERD_TENANT",
+        value_name = "TENANT",
+        value_delimiter = ',',
+        value_parser = parse_tenant
+    )]
+    pub(super) tenants: Vec<TenantId>,
+    /// Print the list as JSON
+    #[arg(long, env = "ROSTERD_JSON")]
+    pub(super) json: bool,
+}
+
+/// Whose quarantine is meant.
+#[derive(Args, Debug)]
+pub(super) struct Chosen {
+    /// Users; without any, and without `--all`, the tenant itself is meant
+    #[arg(env = "ROSTERD_KEY", value_name = "KEY", value_parser = parse_user)]
+    pub(super) keys: Vec<UserKey>,
+    #[command(flatten)]
+    pub(super) of: OfTenants,
+    /// Every user in quarantine there, and the tenant itself
+    #[arg(long, env = "ROSTERD_ALL", conflicts_with = "keys")]
+    pub(super) all: bool,
+}
+
+/// At least one tenant, by name.
+#[derive(Args, Debug)]
+pub(super) struct OfTenants {
+    /// Of this tenant; may be repeated
+    #[arg(
+        long = "tenant",
+        visible_alias = "target",
+        env = "ROSTERD_TENANT",
+        value_name = "TENANT",
+        value_delimiter = ',',
+        required = true,
+        value_parser = parse_tenant
+    )]
+    pub(super) tenants: Vec<TenantId>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Hold {
+    /// Users, by their keys in the source
+    #[arg(env = "ROSTERD_KEY", value_name = "KEY", required = true, value_parser = parse_user)]
+    pub(super) keys: Vec<UserKey>,
+    #[command(flatten)]
+    pub(super) of: OfTenants,
+    /// Why; every plan tells it
+    #[arg(long, env = "ROSTERD_REASON", value_name = "TEXT", value_parser = parse_reason)]
+    pub(super) reason: String,
+    /// The hold ends by itself then: `2026-03-01` (its beginning, UTC) or `2026-03-01T06:00:00Z`
+    #[arg(long, env = "ROSTERD_UNTIL", value_name = "TIME", value_parser = parse_until)]
+    pub(super) until: Option<Timestamp>,
+}
+
+fn parse_reason(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("a reason is asked for, for whoever reads the plan");
+    }
+    let one_line = |c: char| if c.is_control() { ' ' } else { c };
+    Ok(text.chars().take(REASON_MAX).map(one_line).collect())
+}
+
+/// Characters of a reason that are kept.
+const REASON_MAX: usize = 300;
+
+fn parse_until(text: &str) -> Result<Timestamp, &'static str> {
+    let day = || {
+        let day = text.parse::<Date>().ok()?;
+        Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    };
+    // A date may also begin a moment, which then tells more.
+    let moment = text.parse::<Timestamp>().ok().or_else(day);
+    moment.ok_or("neither a date like 2026-03-01 nor a moment like 2026-03-01T06:00:00Z")
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Release {
+    /// Users, by their keys in the source
+    #[arg(env = "ROSTERD_KEY", value_name = "KEY", required = true, value_parser = parse_user)]
+    pub(super) keys: Vec<UserKey>,
+    #[command(flatten)]
+    pub(super) of: OfTenants,
 }
 
 #[derive(Args, Debug)]

@@ -4,6 +4,7 @@ mod approve;
 mod arguments;
 mod ask;
 mod demo;
+mod holds;
 mod output;
 mod rehearse;
 mod signals;
@@ -78,8 +79,11 @@ fn tell(error: &Error) -> u8 {
         Some(Mistake::CommandLine(_)) => USAGE,
         Some(Mistake::Configuration(_)) => Exit::Config.code(),
         None if error.is::<ConfigError>() => Exit::Config.code(),
-        None if error.is::<StoreError>() => Exit::State.code(),
-        None => Exit::Failed.code(),
+        None => match error.downcast_ref() {
+            Some(StoreError::Locked { .. }) => Exit::Locked.code(),
+            Some(_) => Exit::State.code(),
+            None => Exit::Failed.code(),
+        },
     }
 }
 
@@ -98,6 +102,9 @@ fn run(arguments: Arguments) -> anyhow::Result<Ended> {
         Verb::Approve(approve) => approve::approve(&common, &approve),
         Verb::Adopt(adopt) => verbs::adopt(&common, &adopt, colour),
         Verb::Status(status) => verbs::status(&common, &status),
+        Verb::Quarantine(quarantine) => holds::quarantine(&common, &quarantine),
+        Verb::Hold(hold) => holds::hold(&common, &hold),
+        Verb::Release(release) => holds::release(&common, &release),
         Verb::Daemon => on_runtime(verbs::daemon(&common)),
         Verb::Sandbox(sandbox) => on_runtime(rehearse::sandbox(&common, &sandbox)),
         Verb::Demo(demo) => on_runtime(demo::demo(&demo, colour)),

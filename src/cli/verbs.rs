@@ -9,10 +9,11 @@ use super::{
 };
 use crate::{
     config::{Config, Surroundings, load},
-    cycle::{self, CycleReport, Exit, Options, Progress, Session, TenantReport},
+    cycle::{self, CycleReport, Exit, Options, Progress, Session, TenantEnd, TenantReport},
     daemon::{self, holder, new_run, now},
-    model::{RunId, SourceId},
+    model::{RunId, SourceId, UserKey},
     report::{self, SavedPlan, Style, TenantStatus},
+    source::typed_key,
     store::ReadStore,
 };
 use anyhow::{Context, bail};
@@ -55,13 +56,29 @@ fn sources(config: &Config, scope: &Scope) -> anyhow::Result<Vec<SourceId>> {
     scope.source.iter().map(find).collect()
 }
 
-fn options(verb: &'static str, run: &RunId, scope: &Scope, stop: watch::Receiver<bool>) -> Options {
+/// Keys that a person has typed, in the form that the source gives its own.
+pub(super) fn keys_of(config: &Config, source: &SourceId, typed: &[UserKey]) -> Vec<UserKey> {
+    let settings = config.sources.get(source);
+    let key = |typed: &UserKey| {
+        let read = settings.and_then(|settings| typed_key(typed.as_str(), &settings.csv));
+        read.unwrap_or_else(|| typed.clone())
+    };
+    typed.iter().map(key).collect()
+}
+
+fn options(
+    verb: &'static str,
+    run: &RunId,
+    scope: &Scope,
+    (config, source): (&Config, &SourceId),
+    stop: watch::Receiver<bool>,
+) -> Options {
     Options {
         run: run.clone(),
         verb,
         now: now(),
         tenants: scope.tenants.iter().cloned().collect(),
-        users: scope.users.iter().cloned().collect(),
+        users: keys_of(config, source, &scope.users).into_iter().collect(),
         stop,
     }
 }
@@ -98,8 +115,8 @@ pub(super) fn check(common: &Common, colour: bool) -> anyhow::Result<Ended> {
     }
     let scope = Scope::default();
     for source in sources(&config, &scope)? {
-        let report =
-            daemon::check_source(&config, &source, &options("check", &new_run(), &scope, never()));
+        let options = options("check", &new_run(), &scope, (&config, &source), never());
+        let report = daemon::check_source(&config, &source, &options);
         let style = Style { colour, ..Style::default() };
         write_stdout(&report::check_text(&report, &style));
         worst = worst.max(report.exit());
@@ -114,7 +131,8 @@ pub(super) fn plan(common: &Common, plan: &Plan, colour: bool) -> anyhow::Result
     }
     let run = new_run();
     let preview = |source: &SourceId| {
-        cycle::preview(&config, source, &options("plan", &run, &plan.scope, never()))
+        let about = (&config, source);
+        cycle::preview(&config, source, &options("plan", &run, &plan.scope, about, never()))
     };
     let reports: Vec<CycleReport> = sources(&config, &plan.scope)?.iter().map(preview).collect();
     show_plan(&reports, plan, colour)
@@ -135,7 +153,7 @@ pub(super) async fn plan_refreshed(
     let progress: Arc<dyn Progress> = Arc::new(Bars::new());
     let mut reports = Vec::new();
     for source in sources(&config, &plan.scope)? {
-        let options = options("plan", &run, &plan.scope, signals.stop.clone());
+        let options = options("plan", &run, &plan.scope, (&config, &source), signals.stop.clone());
         let mut session = Session::open(config.clone(), &source, options, &holder());
         session.refresh(&progress).await;
         reports.push(session.finish(now()));
@@ -183,7 +201,7 @@ pub(super) async fn run(common: &Common, run: &Run, colour: bool) -> anyhow::Res
     let progress: Arc<dyn Progress> = Arc::new(Bars::new());
     let id = new_run();
     let cycle = |source: SourceId| {
-        let options = options("run", &id, &run.scope, signals.stop.clone());
+        let options = options("run", &id, &run.scope, (&config, &source), signals.stop.clone());
         let (config, progress) = (config.clone(), progress.clone());
         tokio::spawn(async move {
             let mut session = Session::open(config, &source, options, &holder());
@@ -236,7 +254,7 @@ pub(super) async fn apply(common: &Common, apply: &Apply, colour: bool) -> anyho
     }
     let mut reports = Vec::new();
     for source in chosen {
-        let options = options("apply", &id, &apply.scope, signals.stop.clone());
+        let options = options("apply", &id, &apply.scope, (&config, &source), signals.stop.clone());
         let mut session = Session::open(config.clone(), &source, options, &holder());
         if let Some(saved) = &saved {
             session.plan_only();
@@ -283,7 +301,8 @@ async fn agreed(
     let mut tenants = 0;
     for tenant in session.tenants() {
         write_stdout(&format!("{}\n", report::tenant_plan_text(tenant, &style)));
-        let sendable = tenant.plan.as_ref().filter(|plan| plan.guards.is_empty());
+        let open = matches!(tenant.end, TenantEnd::Planned);
+        let sendable = tenant.plan.as_ref().filter(|plan| open && plan.guards.is_empty());
         let count = sendable.map_or(0, |plan| plan.changes().count());
         changes += count;
         tenants += usize::from(count > 0);
@@ -312,7 +331,7 @@ pub(super) fn adopt(common: &Common, adopt: &Adopt, colour: bool) -> anyhow::Res
     let run = new_run();
     let mut exit = Exit::Done;
     for source in sources(&config, &adopt.scope)? {
-        let options = options("adopt", &run, &adopt.scope, never());
+        let options = options("adopt", &run, &adopt.scope, (&config, &source), never());
         let (report, adopted) = cycle::adopt(&config, &source, &options, &holder());
         for (tenant, users) in &adopted {
             write_stdout(&format!("{tenant}: {users} users adopted\n"));
@@ -333,7 +352,7 @@ pub(super) fn status(common: &Common, status: &Status) -> anyhow::Result<Ended> 
         let store = ReadStore::open(&config.state_dir, &tenant.id)
             .with_context(|| format!("failed to look at the state of {}", tenant.id))?;
         let snapshot = store.as_deref();
-        let status = TenantStatus::of(tenant, snapshot, next)
+        let status = TenantStatus::of(tenant, snapshot, next, now())
             .with_context(|| format!("failed to look at the state of {}", tenant.id))?;
         statuses.push(status);
     }

@@ -1,6 +1,6 @@
 //! A tenant's report before anything has happened, and ends that need no run.
 
-use super::{Results, TenantEnd, TenantReport};
+use super::{Results, TenantEnd, TenantReport, quarantine::Quarantines};
 use crate::{
     config::TenantConfig,
     model::{Notice, Weight},
@@ -22,6 +22,7 @@ pub(super) fn blank(tenant: &TenantConfig, now: Timestamp) -> TenantReport {
         notices: tenant.dialect.notices(now.to_zoned(TimeZone::UTC).date()).into_iter().collect(),
         privileges: privileges.map(|(path, _)| path.clone()).collect(),
         results: Results::default(),
+        quarantines: Quarantines::default(),
         end: TenantEnd::Planned,
     }
 }

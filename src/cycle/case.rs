@@ -1,13 +1,13 @@
 //! What one read means for one tenant, planned and judged; from values to values but for the snapshot.
 
-use super::{intake::Intake, recorder::Wishes, same::Memo};
+use super::{intake::Intake, recorder::Wishes, same::Memo, waiting};
 use crate::{
     config::TenantConfig,
     engine::{
         index::Entry,
         plan::{Inputs, Planned, plan},
     },
-    model::{AttrPath, Finding, Known, RemoteId, SourceFacts, UserKey, Wanted},
+    model::{AttrPath, Finding, Held, HeldReason, Known, RemoteId, SourceFacts, UserKey, Wanted},
     store::{AcceptedView, Snapshot, StoreError},
 };
 use jiff::Timestamp;
@@ -80,6 +80,9 @@ impl Case {
             untouched: self.intake.untouched,
         });
         planned.plan.guards = self.judge(&planned.plan, snapshot, began)?;
+        if let Some(snapshot) = snapshot.filter(|_| reads_done) {
+            tell_timers(snapshot, &mut planned.plan.held)?;
+        }
         let wishes = self.wishes(&planned, &known);
         Ok(Judgement { planned, wishes })
     }
@@ -145,4 +148,23 @@ impl Case {
         }
         paths
     }
+}
+
+/// Of users who could not be looked at just now: since when, and when they are tried again.
+fn tell_timers(snapshot: &Snapshot, held: &mut [Held]) -> Result<(), StoreError> {
+    let mut untimed = held
+        .iter_mut()
+        .filter(|held| held.timer.is_none())
+        .filter(|held| matches!(held.reason, HeldReason::Gone | HeldReason::InDoubt))
+        .peekable();
+    if untimed.peek().is_none() {
+        return Ok(());
+    }
+    let quarantine = snapshot.quarantine()?;
+    for held in untimed {
+        if let Some(found) = quarantine.get(&held.key) {
+            *held = waiting::held(&held.key, found, held.line);
+        }
+    }
+    Ok(())
 }

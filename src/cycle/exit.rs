@@ -8,9 +8,10 @@ use crate::sender::Ended;
 pub enum Exit {
     /// 0: done, or nothing to do.
     Done,
-    /// 4: applied, but some users failed or are held.
+    /// 4: applied, but some users failed, are held or are in quarantine.
     Partial,
-    /// 5: stopped early and resumable.
+    /// 5: stopped early and resumable; also a tenant in quarantine, which a later run tries again,
+    /// or which waits for a person (`status` tells which).
     Early,
     /// 3: a guard held the plan of at least one tenant.
     Guarded,
@@ -66,7 +67,8 @@ impl TenantReport {
             TenantEnd::Early(Ended::NotRecorded { .. }) | TenantEnd::State { .. } => Exit::State,
             TenantEnd::Early(Ended::Unauthorized | Ended::Broken { .. }) => Exit::Failed,
             TenantEnd::Early(Ended::Stopped | Ended::Deadline | Ended::Throttled { .. })
-            | TenantEnd::Paused { .. } => Exit::Early,
+            | TenantEnd::Paused { .. }
+            | TenantEnd::Quarantined(_) => Exit::Early,
             TenantEnd::Locked { .. } => Exit::Locked,
             TenantEnd::Unusable { .. } => Exit::Config,
             TenantEnd::SourceRefused => Exit::Source,

@@ -6,6 +6,7 @@ use super::{
     fan::in_order,
     intake::Intake,
     same::{self, Memo},
+    waiting::Waiting,
 };
 use crate::{
     config::{Config, SourceConfig, TenantConfig},
@@ -14,8 +15,11 @@ use crate::{
         mapping::Mapped,
         value_rules::normalise,
     },
-    model::{Finding, Fingerprint, Record, SourceFacts, SourceId, UserKey},
-    source::{self, Arrival, Demand, Refused},
+    model::{
+        Finding, Fingerprint, Place as FindingPlace, Record, Severity, SourceFacts, SourceId,
+        UserKey,
+    },
+    source::{self, Arrival, Demand, Refused, codes::UNKNOWN_USER},
     store::{AcceptedView, PackedPages, Snapshot, StoreError},
 };
 use std::sync::Arc;
@@ -53,11 +57,18 @@ pub(super) fn gather(
         // Asked for by name, so looked at even if nothing has changed.
         index.unsettle(key.fingerprint());
     }
+    let waiting = |(indexed, guest): (Result<(), StoreError>, &Guest<'_>)| {
+        indexed.and_then(|()| Waiting::of(guest.snapshot, options.now))
+    };
+    let waiting: Vec<_> = indexed.into_iter().zip(guests).map(waiting).collect();
+    for key in waiting.iter().flatten().flat_map(Waiting::users) {
+        index.unsettle(key);
+    }
     let mut roster = source::read_file(&settings.csv, &demand, &index)?;
     let index = Arc::new(index);
-    let intake = |number| Intake::new(number, index.clone(), &options.users);
+    let intake = |number, waiting| Intake::new(number, index.clone(), &options.users).with(waiting);
     let mut intakes: Vec<Result<Intake, StoreError>> =
-        indexed.into_iter().enumerate().map(|(at, result)| result.map(|()| intake(at))).collect();
+        waiting.into_iter().enumerate().map(|(at, result)| Ok(intake(at, result?))).collect();
     for (intake, guest) in intakes.iter_mut().zip(guests) {
         if let Ok(intake) = intake {
             intake.heed(&guest.tenant.mapping, &roster.columns);
@@ -87,7 +98,22 @@ pub(super) fn gather(
         Ok(Case::new(guest.tenant.clone(), view, &roster.facts, intake, memo))
     };
     let cases = intakes.into_iter().zip(guests).map(case).collect();
-    Ok(Gathered { facts: roster.facts.clone(), findings: roster.findings.clone(), cases })
+    let mut findings = roster.findings.clone();
+    let unknown = |key: &&UserKey| !roster.has_key(&index, key.fingerprint());
+    findings.extend(options.users.iter().filter(unknown).map(nobody));
+    Ok(Gathered { facts: roster.facts.clone(), findings, cases })
+}
+
+/// Asked for by name, and not there.
+fn nobody(key: &UserKey) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        code: UNKNOWN_USER,
+        place: FindingPlace::default(),
+        message: format!("nobody in this source has the key `{key}`, which was asked for"),
+        hint: "write the key as the source's key column has it".to_owned(),
+        key: Some(key.clone()),
+    }
 }
 
 /// Names all that decides what a row means to a tenant: a row that was settled under another view

@@ -245,5 +245,6 @@ fn shared_id(key: UserKey) -> Held {
         line: None,
         why: SHARED.to_owned(),
         others_go: false,
+        timer: None,
     }
 }

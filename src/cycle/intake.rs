@@ -1,6 +1,9 @@
 //! What one read means for one tenant, as far as it can be told without a plan.
 
-use super::gather::{Heard, Meaning};
+use super::{
+    gather::{Heard, Meaning},
+    waiting::Waiting,
+};
 use crate::{
     engine::{
         bits::Bits,
@@ -47,6 +50,7 @@ pub(super) struct Intake {
     /// Those users.
     pub(super) emptied_users: BTreeSet<Fingerprint>,
     heeded: Heeded,
+    pub(super) waiting: Waiting,
     judged: Bits,
 }
 
@@ -85,8 +89,13 @@ impl Intake {
             emptied: BTreeMap::new(),
             emptied_users: BTreeSet::new(),
             heeded: Heeded::default(),
+            waiting: Waiting::default(),
             judged: Bits::default(),
         }
+    }
+
+    pub(super) fn with(self, waiting: Waiting) -> Self {
+        Self { waiting, ..self }
     }
 
     /// Has an eye on values that the source empties where that says nothing.
@@ -141,6 +150,9 @@ impl Intake {
                     self.leave(entry, place, key, LeaverReason::OutOfScope);
                 }
                 Meaning::Mapped(Mapped::Wanted(user)) => wanted.push((entry, user)),
+                Meaning::Mapped(Mapped::Held { .. }) if self.waiting.is_held_by_hand(&key) => {
+                    self.held.extend(self.waiting.by_hand(&key, None));
+                }
                 Meaning::Mapped(Mapped::Held { held, findings }) => {
                     self.held.extend(held);
                     self.findings.extend(findings);
@@ -151,10 +163,13 @@ impl Intake {
     }
 
     fn leave(&mut self, entry: Entry, place: Option<Place>, key: UserKey, reason: LeaverReason) {
-        if place.is_some_and(|place| self.index.has_account(self.number, place)) {
-            self.leavers.push(Leaver { key, reason });
-        } else {
+        self.waiting.end(&key);
+        if !place.is_some_and(|place| self.index.has_account(self.number, place)) {
             self.passing.push(entry);
+        } else if self.waiting.is_held_by_hand(&key) {
+            self.held.extend(self.waiting.by_hand(&key, None));
+        } else {
+            self.leavers.push(Leaver { key, reason });
         }
     }
 
@@ -167,12 +182,23 @@ impl Intake {
         let known = snapshot.map(|snapshot| snapshot.known(&keys)).transpose()?;
         let mut known = known.unwrap_or_default();
         for (entry, user) in wanted {
+            if self.waiting.is_held_by_hand(&user.key) {
+                let held = self.waiting.by_hand(&user.key, Some(user.line));
+                self.hold_back(user, held);
+                continue;
+            }
             let found = known.remove(&user.key);
             if let Some(found) = &found {
                 self.note_emptied(&entry, &user, found);
             }
             let agrees = found.as_ref().is_some_and(|found| is_as_wanted(&user, found));
             let chosen = self.is_chosen(&user.key);
+            if agrees {
+                self.waiting.end(&user.key);
+            } else if let Some(held) = self.waiting.in_quarantine(&user) {
+                self.hold_back(user, Some(held));
+                continue;
+            }
             match (agrees, chosen) {
                 (true, true) => self.untouched += 1,
                 (true, false) => self.others.users += 1,
@@ -210,6 +236,12 @@ impl Intake {
         }
     }
 
+    /// Not sent for now; nobody else may have the user's id meanwhile.
+    fn hold_back(&mut self, user: Wanted, held: Option<Held>) {
+        self.others.remote_ids.insert(user.remote_id);
+        self.held.extend(held);
+    }
+
     fn is_chosen(&self, key: &UserKey) -> bool {
         self.chosen.is_empty() || self.chosen.contains(key)
     }
@@ -220,7 +252,12 @@ impl Intake {
         roster: &Roster,
         snapshot: Option<&Snapshot>,
     ) -> Result<(), StoreError> {
+        self.take_held_by_hand();
         self.take_bad_rows(roster);
+        if roster.facts.completeness == Completeness::Complete {
+            let index = self.index.clone();
+            self.waiting.end_where(|key| !roster.has_key(&index, key.fingerprint()));
+        }
         let mut present = 0;
         let mut absent = Vec::new();
         for place in self.index.accounts(self.number) {
@@ -248,6 +285,18 @@ impl Intake {
         Ok(())
     }
 
+    /// Accounts that a person holds and of whom no row was heard: there is none, or it says nothing.
+    fn take_held_by_hand(&mut self) {
+        let users: Vec<UserKey> = self.waiting.held_by_hand().cloned().collect();
+        for key in users {
+            let place = self.index.find(key.fingerprint());
+            let place = place.filter(|place| self.index.has_account(self.number, *place));
+            let Some(place) = place else { continue };
+            self.judged.set(place.at());
+            self.held.extend(self.waiting.by_hand(&key, None));
+        }
+    }
+
     /// A row that cannot be read says nothing of its user, who stays as he is.
     fn take_bad_rows(&mut self, roster: &Roster) {
         for row in &roster.held {
@@ -265,6 +314,7 @@ impl Intake {
                 line: Some(row.line),
                 why: row.why.clone(),
                 others_go: false,
+                timer: None,
             });
         }
     }
@@ -288,6 +338,7 @@ impl Intake {
                 line: None,
                 why: GONE.to_owned(),
                 others_go: false,
+                timer: None,
             });
         }
         Ok(gone)

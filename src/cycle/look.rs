@@ -5,6 +5,7 @@ use super::{
     case::Case,
     evidence::overtime,
     gather::{Gathered, Guest, gather},
+    quarantine::waiting,
     session::{chosen, empty, end, refused_report, report},
     target,
     tenant::{blank, of_store, refusal},
@@ -14,7 +15,7 @@ use crate::{
     engine::plan::digest,
     model::{SourceId, TrippedGuard, Wanted},
     source::Refused,
-    store::{ReadStore, StoreError},
+    store::{ReadStore, Snapshot, StoreError},
 };
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -123,7 +124,7 @@ pub fn judge(config: &Config, source: &SourceId, options: &Options) -> CycleRepo
 /// A tenant's plan, with what would keep it from being sent.
 fn planned(
     mut case: Case,
-    snapshot: Option<&crate::store::Snapshot>,
+    snapshot: Option<&Snapshot>,
     mut report: TenantReport,
     now: Timestamp,
 ) -> TenantReport {
@@ -140,10 +141,16 @@ fn planned(
                 return end(report, of_store(&error));
             }
             let guarded = report.plan.as_ref().is_some_and(|plan| !plan.guards.is_empty());
-            match refusal(&report.notices) {
-                Some(refused) => end(report, refused),
-                None if guarded => end(report, TenantEnd::Guarded),
-                None => report,
+            if let Some(refused) = refusal(&report.notices) {
+                return end(report, refused);
+            }
+            if guarded {
+                return end(report, TenantEnd::Guarded);
+            }
+            match waiting(snapshot, now) {
+                Ok(Some(state)) => end(report, TenantEnd::Quarantined(state)),
+                Ok(None) => report,
+                Err(error) => end(report, of_store(&error)),
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod approval;
 mod blank;
+mod books;
 mod case;
 mod edges;
 mod evidence;
@@ -16,12 +17,14 @@ mod import;
 mod intake;
 mod look;
 mod progress;
+mod quarantine;
 mod recorder;
 mod same;
 mod secrets;
 mod session;
 mod target;
 mod tenant;
+mod waiting;
 mod window;
 
 pub use edges::{Edges, OpenScribe, OpenTransport};
@@ -29,11 +32,13 @@ pub use exit::Exit;
 pub use import::adopt;
 pub use look::{Wishes, judge, preview, wishes};
 pub use progress::{Phase, Progress, Silent};
+pub use quarantine::{Quarantines, Turn};
 pub use session::Session;
 
 use crate::{
     model::{Finding, Notice, Plan, RunId, SourceFacts, SourceId, TenantId, UserKey},
     sender::{Ended, Tally},
+    store::TenantInQuarantine,
 };
 use jiff::Timestamp;
 use std::{
@@ -99,6 +104,7 @@ pub struct TenantReport {
     /// Attributes of which a change is a matter of security, for the report to mark.
     pub privileges: BTreeSet<crate::model::AttrPath>,
     pub results: Results,
+    pub quarantines: Quarantines,
     pub end: TenantEnd,
 }
 
@@ -150,6 +156,8 @@ pub enum TenantEnd {
     Early(Ended),
     /// Not begun: the target still wants silence until then.
     Paused { until: Timestamp },
+    /// In quarantine: nothing was sent but, when one was due, a probe, which did not go well.
+    Quarantined(TenantInQuarantine),
     /// Another process holds the snapshot.
     Locked { why: String },
     /// The snapshot cannot be used.

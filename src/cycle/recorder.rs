@@ -2,7 +2,10 @@
 
 use super::{Failure, Results, edges::OpenScribe};
 use crate::{
-    engine::diff::{not_accepted, same},
+    engine::{
+        diff::{not_accepted, same},
+        quarantine::{Circumstances, Effect},
+    },
     model::{
         Action, AttrPath, Attributes, Edit, Fingerprint, Operation, Outcome, Refusal, RunId,
         UserKey, Wanted,
@@ -139,6 +142,10 @@ impl Journal {
         let Learned { fingerprint, refused } = learned.unwrap_or_default();
         self.count(operation, &end);
         let End { outcome, status, requests, at } = end;
+        let is_read = operation.action == Action::Read;
+        let remembered = refused.is_some();
+        let circumstances = Circumstances { is_read, status, requests, remembered };
+        let effect = Effect::of(&outcome, circumstances);
         Entry::Outcome(Box::new(Conclusion {
             operation_id,
             key: operation.key.clone(),
@@ -151,6 +158,8 @@ impl Journal {
             fingerprint,
             refused,
             keep: self.keep.clone(),
+            effect,
+            row: wishes.map(|wishes| wishes.fingerprint),
         }))
     }
 
@@ -224,10 +233,11 @@ fn learn(wishes: &Wishes, operation: &Operation, outcome: &Outcome) -> Learned {
             let fingerprint = all.then(|| wishes.settled_fingerprint()).flatten();
             Learned { fingerprint, refused: Some(refused) }
         }
-        Outcome::Gone => Learned { fingerprint: Some(wishes.fingerprint), refused: None },
-        Outcome::Refused(_) | Outcome::InDoubt { .. } | Outcome::Deferred { .. } => {
-            Learned::default()
-        }
+        // Who is gone is asked for again, when the quarantine says so.
+        Outcome::Gone
+        | Outcome::Refused(_)
+        | Outcome::InDoubt { .. }
+        | Outcome::Deferred { .. } => Learned::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     Edges, Options, Phase, Progress, Results, TenantEnd, TenantReport, WHOLE_RUN,
     blank::chain,
+    books,
     case::{Case, Judgement},
     evidence::overtime,
     recorder::{Journal, Wishes},
@@ -30,17 +31,19 @@ pub(super) use super::blank::{blank, of_store, refusal};
 
 /// A tenant whose snapshot is locked for us.
 pub(super) struct Desk {
-    case: Case,
+    pub(super) case: Case,
     /// Set when the run began: what is sent hours later, once a person has agreed, is recorded hours
     /// later.
-    clock: Clock,
+    pub(super) clock: Clock,
     /// Given away to the journal while something is sent.
-    store: Option<Store>,
+    pub(super) store: Option<Store>,
     lane: Option<Arc<Lane>>,
     pub(super) edges: Edges,
     pub(super) report: TenantReport,
-    settled: Vec<UserKey>,
-    wishes: BTreeMap<UserKey, Wishes>,
+    pub(super) settled: Vec<UserKey>,
+    pub(super) wishes: BTreeMap<UserKey, Wishes>,
+    /// Operations that this run has to account for.
+    pub(super) booked: u64,
     /// What lets the plan pass though a guard holds it. The plan is then carried out as it stands.
     approval: Option<Approval>,
     began: Timestamp,
@@ -58,12 +61,13 @@ impl Desk {
             report,
             settled: Vec::new(),
             wishes: BTreeMap::new(),
+            booked: 0,
             approval: None,
             began: clock.now(),
         }
     }
 
-    fn ended(&self) -> bool {
+    pub(super) fn ended(&self) -> bool {
         self.report.end != TenantEnd::Planned
     }
 
@@ -83,8 +87,12 @@ impl Desk {
             self.plan_as_read(&notices);
             return;
         }
+        if let Some(end) = self.waits() {
+            self.report.end = end;
+            return;
+        }
         if self.lane(options).is_some() {
-            self.deliver(reads, Phase::Reading, options, progress).await;
+            self.carry(reads, Phase::Reading, options, progress).await;
         }
         // Also when the reads were cut short: what is known is planned, the others wait.
         let planned = self.plan(true);
@@ -121,7 +129,8 @@ impl Desk {
         }
         let guarded = self.report.plan.as_ref().is_some_and(|plan| !plan.guards.is_empty());
         let guarded = guarded.then_some(TenantEnd::Guarded);
-        if let Some(end) = refusal(&self.report.notices).or(guarded) {
+        let end = refusal(&self.report.notices).or(guarded).or_else(|| self.waits());
+        if let Some(end) = end {
             self.report.end = end;
         }
     }
@@ -136,7 +145,7 @@ impl Desk {
         let mut operations = plan.operations.clone();
         if self.approval.is_none() {
             // Only a plan that was shown to somebody still has reads: what they will show was not.
-            self.report.results.left += plan.reads().count() as u64;
+            self.leave(plan.reads().count());
             operations.retain(|operation| operation.action != Action::Read);
         }
         if !operations.is_empty() && self.lane(options).is_none() {
@@ -149,7 +158,7 @@ impl Desk {
             self.report.end = TenantEnd::Done;
             return;
         }
-        self.deliver(operations, Phase::Sending, options, progress).await;
+        self.carry(operations, Phase::Sending, options, progress).await;
         if !self.ended() {
             self.report.end = TenantEnd::Done;
         }
@@ -180,10 +189,14 @@ impl Desk {
         if let Err(error) = self.close(options, now) {
             self.report.end = of_store(&error);
         }
+        books::check(&self.report, self.booked);
         self.report
     }
 
     fn close(&mut self, options: &Options, now: Timestamp) -> Result<(), StoreError> {
+        self.release_users()?;
+        self.enter_quarantine(options)?;
+        self.note_timers()?;
         let Some(store) = &mut self.store else { return Ok(()) };
         let guards = self.report.plan.iter().flat_map(|plan| &plan.guards);
         let emptied_held = guards.into_iter().any(|guard| guard.guard == "max_source_clear");
@@ -279,7 +292,7 @@ impl Desk {
         ))
     }
 
-    async fn deliver(
+    pub(super) async fn deliver(
         &mut self,
         operations: Vec<Operation>,
         phase: Phase,
@@ -288,7 +301,8 @@ impl Desk {
     ) {
         let (Some(lane), Some(store)) = (self.lane.clone(), self.store.take()) else { return };
         let tenant = self.case.config.id.clone();
-        let wishes = std::mem::take(&mut self.wishes);
+        self.booked += operations.len() as u64;
+        let wishes = self.wishes_of(&operations);
         let results = std::mem::take(&mut self.report.results);
         let run = options.run.clone();
         let (scribe, keep) = (&*self.edges.scribe, self.case.remembered());

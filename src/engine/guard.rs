@@ -267,6 +267,7 @@ mod tests {
             line: None,
             why: String::new(),
             others_go: false,
+            timer: None,
         };
         plan.held = (0..5).map(bad).collect();
         assert!(tripped(&plan, &Scene::default()).is_empty());

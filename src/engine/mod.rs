@@ -11,6 +11,7 @@ pub mod index;
 
 pub mod diff;
 pub mod plan;
+pub mod quarantine;
 
 pub mod guard;
 

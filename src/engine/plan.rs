@@ -196,7 +196,7 @@ fn read_first(inputs: &Inputs<'_>, wanted: &Wanted, standing: Standing) -> Judge
 }
 
 /// Why nothing is sent for somebody whom the target does not have.
-pub const GONE: &str = "the target has no such user; asked again once the row changes";
+pub const GONE: &str = "the target has no such user";
 const IN_DOUBT: &str = "the target could not say what it holds; the next run looks again";
 
 /// Attributes that stay as they are while the rest of the user goes on.
@@ -216,7 +216,7 @@ fn told(wanted: &Wanted, diff: &Diff) -> Vec<Held> {
 
 fn hold(wanted: &Wanted, reason: HeldReason, attribute: Option<AttrPath>, why: String) -> Held {
     let key = wanted.key.clone();
-    Held { key, reason, attribute, line: Some(wanted.line), why, others_go: false }
+    Held { key, reason, attribute, line: Some(wanted.line), why, others_go: false, timer: None }
 }
 
 fn operation(wanted: &Wanted, action: Action) -> Operation {

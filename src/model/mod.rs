@@ -22,7 +22,8 @@ pub use finding::{Code, Finding, Place, Severity};
 pub use http::{Body, CredentialHeader, Method, Request, Response};
 pub use id::{AttrPath, Fingerprint, IdProblem, RemoteId, RunId, SourceId, TenantId, UserKey};
 pub use plan::{
-    Action, Edit, Forecast, Held, HeldReason, Leaver, LeaverReason, Operation, Plan, TrippedGuard,
+    Action, Edit, Forecast, Held, HeldReason, Leaver, LeaverReason, Operation, Plan, Timer,
+    TrippedGuard,
 };
 pub use problem::{Notice, Problem};
 pub use rate::Rate;

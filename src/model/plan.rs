@@ -1,6 +1,7 @@
 //! A plan: what one tenant would be sent, with nothing left to decide.
 
 use super::{AttrPath, RemoteId, TenantId, UserKey, Value};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -63,6 +64,21 @@ pub struct Held {
     pub why: String,
     /// The other attributes of the user go; else nothing of the user is sent.
     pub others_go: bool,
+    /// Of users in quarantine and of those held by hand; what waits for people has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timer: Option<Timer>,
+}
+
+/// Since when somebody is held, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Timer {
+    /// The first failure, or when a person said so.
+    pub since: Timestamp,
+    /// When the user is tried again, or the hold ends. `None`: not before the wish changes or a
+    /// person says so.
+    pub next_try: Option<Timestamp>,
+    /// Failed tries so far; 0 where nothing was tried.
+    pub tries: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -90,6 +106,10 @@ pub enum HeldReason {
     InDoubt,
     /// The tenant's `protected` names the user.
     Protected,
+    /// The target could not be brought to do it, as often as it was asked.
+    Unreachable,
+    /// A person said so.
+    ByHand,
 }
 
 /// Somebody known here who should perhaps not have an account any more. Only told.

@@ -7,16 +7,20 @@ use super::{
     words::{self, whole_seconds},
 };
 use crate::{
-    cycle::{CycleReport, Failure, Results, TenantEnd, TenantReport},
+    cycle::{CycleReport, Failure, Quarantines, Results, TenantEnd, TenantReport, Turn},
     engine::plan::operation_json,
     model::{
         Action, AttrPath, Completeness, Edit, Forecast, Notice, Operation, Plan, SourceFacts,
-        TrippedGuard,
+        Timer, TrippedGuard, UserKey,
     },
     sender::{Ended, Tally},
+    store::TenantInQuarantine,
 };
 use serde_json::{Value as Json, json};
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 /// `major.minor`: a reader of one major version understands every later minor one.
 pub const FORMAT_VERSION: &str = "1.0";
@@ -89,6 +93,7 @@ fn document(kind: &str, report: &CycleReport) -> Json {
 fn is_applyable(tenant: &TenantReport) -> bool {
     let sendable = |plan: &Plan| !plan.operations.is_empty() && plan.guards.is_empty();
     tenant.plan.as_ref().is_some_and(sendable)
+        && !matches!(tenant.end, TenantEnd::Quarantined(_))
         && !tenant.notices.iter().any(|notice| notice.refuses)
 }
 
@@ -143,17 +148,30 @@ fn guards(tenant: &TenantReport) -> Vec<Json> {
 }
 
 fn tenant_json(tenant: &TenantReport) -> Json {
-    let TenantReport { tenant: id, api, plan, digest, findings, notices, privileges, results, end } =
-        tenant;
+    let TenantReport {
+        tenant: id,
+        api,
+        plan,
+        digest,
+        findings,
+        notices,
+        privileges,
+        results,
+        quarantines: Quarantines { turn, users: timers },
+        end,
+    } = tenant;
     let mut json = json!({
         "tenant": id,
         "api": api,
         "planned": plan.is_some(),
         "findings": findings,
         "notices": notices.iter().map(notice).collect::<Json>(),
-        "results": results_json(results),
+        "results": results_json(results, timers),
         "end": end_json(end),
     });
+    if let Some(turn) = turn {
+        json["quarantine"] = turn_json(turn);
+    }
     let Some(plan) = plan else { return json };
     let Plan { tenant: _, users, unchanged, operations, held, leavers, guards: _, forecast } = plan;
     let Forecast { requests, duration } = forecast;
@@ -199,7 +217,27 @@ fn notice(notice: &Notice) -> Json {
     json!({ "message": message, "hint": hint, "refuses": refuses })
 }
 
-fn results_json(results: &Results) -> Json {
+fn turn_json(turn: &Turn) -> Json {
+    match turn {
+        Turn::Entered(state) => state_json("entered", state),
+        Turn::Changed(state) => state_json("changed", state),
+        Turn::Left { since } => json!({ "turn": "left", "since": since }),
+    }
+}
+
+fn state_json(turn: &str, state: &TenantInQuarantine) -> Json {
+    let TenantInQuarantine { cause, why, timer: Timer { since, next_try, tries } } = state;
+    json!({
+        "turn": turn,
+        "cause": cause.as_str(),
+        "why": why,
+        "since": since,
+        "next_try": next_try,
+        "tries": tries,
+    })
+}
+
+fn results_json(results: &Results, timers: &BTreeMap<UserKey, Timer>) -> Json {
     let Results {
         read,
         settled,
@@ -215,7 +253,11 @@ fn results_json(results: &Results) -> Json {
     } = results;
     let Tally { reads, patches, throttled, paused } = requests;
     let failures = failures.iter().map(|(key, Failure { status, code, why })| {
-        json!({ "key": key, "status": status, "code": code, "why": why })
+        let mut failure = json!({ "key": key, "status": status, "code": code, "why": why });
+        if let Some(timer) = timers.get(key) {
+            failure["timer"] = json!(timer);
+        }
+        failure
     });
     json!({
         "read": read,
@@ -242,6 +284,9 @@ fn end_json(end: &TenantEnd) -> Json {
     let mut json = json!({ "state": ending.state, "what": ending.what, "next": ending.next });
     if let TenantEnd::Paused { until } | TenantEnd::Early(Ended::Throttled { until }) = end {
         json["until"] = json!(until);
+    }
+    if let TenantEnd::Quarantined(state) = end {
+        json["quarantine"] = state_json("waits", state);
     }
     json
 }

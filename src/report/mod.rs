@@ -12,6 +12,7 @@ mod findings;
 mod json;
 mod page;
 mod plan;
+mod quarantine;
 mod saved;
 mod status;
 mod summary;
@@ -22,10 +23,11 @@ pub use check::check_text;
 pub use findings::findings_text;
 pub use json::{FORMAT_VERSION, json_line, json_text, plan_json, summary_json};
 pub use plan::{plan_text, tenant_plan_text};
+pub use quarantine::{QuarantineOf, quarantine_json, quarantine_text};
 pub use saved::{SavedPlan, SavedTenant};
 pub use status::{
-    AcceptedRoster, Approved, LastRun, Paused, TenantStatus, Waiting, approved_text, status_json,
-    status_text,
+    AcceptedRoster, Approved, LastRun, Paused, TenantQuarantine, TenantStatus, Waiting,
+    approved_text, status_json, status_text,
 };
 pub use summary::summary_text;
 

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     config::TenantConfig,
-    model::TenantId,
-    store::{Approval, RunRow, Snapshot, StoreError, WaitingPlan},
+    model::{TenantId, Timer},
+    store::{Approval, RunRow, Snapshot, StoreError, TenantInQuarantine, WaitingPlan},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -27,6 +27,14 @@ pub struct TenantStatus {
     pub not_accepted: u64,
     /// Users that the target does not have.
     pub gone: u64,
+    /// Users that failed and are tried again, on the long schedule.
+    pub in_quarantine: u64,
+    /// Users that failed for 28 days and are not tried any more.
+    pub given_up: u64,
+    /// Users that a person holds.
+    pub held_by_hand: u64,
+    /// The tenant's own.
+    pub quarantine: Option<TenantQuarantine>,
     pub last_run: Option<LastRun>,
     /// May have passed.
     pub paused: Option<Paused>,
@@ -52,6 +60,16 @@ pub struct LastRun {
 pub struct Paused {
     pub until: Timestamp,
     pub why: String,
+}
+
+/// Nothing is sent to the tenant but a probe, now and then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TenantQuarantine {
+    /// `credentials`, `broken`, `rate`.
+    pub cause: &'static str,
+    pub why: String,
+    #[serde(flatten)]
+    pub timer: Timer,
 }
 
 /// The last complete read that was sent.
@@ -88,6 +106,7 @@ impl TenantStatus {
         tenant: &TenantConfig,
         snapshot: Option<&Snapshot>,
         next_run: Option<Timestamp>,
+        now: Timestamp,
     ) -> Result<Self, StoreError> {
         let mut status = Self {
             tenant: tenant.id.clone(),
@@ -96,6 +115,10 @@ impl TenantStatus {
             in_doubt: 0,
             not_accepted: 0,
             gone: 0,
+            in_quarantine: 0,
+            given_up: 0,
+            held_by_hand: 0,
+            quarantine: None,
             last_run: None,
             paused: None,
             accepted_input: None,
@@ -106,6 +129,7 @@ impl TenantStatus {
         };
         if let Some(snapshot) = snapshot {
             status.ask(snapshot)?;
+            status.ask_who_waits(snapshot, now)?;
         }
         Ok(status)
     }
@@ -128,6 +152,22 @@ impl TenantStatus {
         self.serial = snapshot.serial()?;
         Ok(())
     }
+
+    fn ask_who_waits(&mut self, snapshot: &Snapshot, now: Timestamp) -> Result<(), StoreError> {
+        let users = snapshot.quarantine()?;
+        let given_up = users.values().filter(|user| user.timer.next_try.is_none()).count();
+        self.given_up = given_up as u64;
+        self.in_quarantine = (users.len() - given_up) as u64;
+        let holds = snapshot.holds()?;
+        self.held_by_hand = holds.values().filter(|hold| !hold.is_over(now)).count() as u64;
+        self.quarantine = snapshot.tenant_quarantine()?.map(of_tenant);
+        Ok(())
+    }
+}
+
+fn of_tenant(state: TenantInQuarantine) -> TenantQuarantine {
+    let TenantInQuarantine { cause, why, timer } = state;
+    TenantQuarantine { cause: cause.as_str(), why, timer }
 }
 
 impl From<WaitingPlan> for Waiting {
@@ -239,6 +279,10 @@ fn push_status(page: &mut Page, status: &TenantStatus, now: Timestamp) {
         in_doubt,
         not_accepted,
         gone,
+        in_quarantine,
+        given_up,
+        held_by_hand,
+        quarantine,
         last_run,
         paused,
         accepted_input,
@@ -254,11 +298,15 @@ fn push_status(page: &mut Page, status: &TenantStatus, now: Timestamp) {
         ("in doubt", *in_doubt, "settled by the next run before anything else is sent for them"),
         ("not accepted", *not_accepted, "not sent again until the roster or the mapping changes"),
         ("gone", *gone, "correct the remote id, or take the user out of the tenant's scope"),
+        ("in quarantine", *in_quarantine, "`rosterd quarantine list` tells why, and the next try"),
+        ("given up", *given_up, "tried again when the row changes, or after `quarantine retry`"),
+        ("held by hand", *held_by_hand, "until their time is over, or `rosterd release`"),
     ];
     for (name, count, next) in waiting {
         let text = if count == 0 { "0".to_owned() } else { format!("{count}; {next}") };
         page.fact(name, if count == 0 { Tone::Plain } else { Tone::Care }, &text);
     }
+    push_quarantine(page, quarantine.as_ref(), now);
     push_paused(page, paused.as_ref(), now);
     let at = |at: Timestamp| format!("{} ({})", words::moment(at), words::relative(at, now));
     let roster = accepted_input.as_ref().map_or("none accepted yet".to_owned(), |input| {
@@ -292,6 +340,23 @@ fn push_waiting(page: &mut Page, waiting: &[Waiting], approved: &[Approved], now
         let text = format!("{digest} by {who}: {reason}; not used yet, counts until {until}");
         page.fact("approved", Tone::Care, &text);
     }
+}
+
+fn push_quarantine(page: &mut Page, quarantine: Option<&TenantQuarantine>, now: Timestamp) {
+    let Some(TenantQuarantine { cause: _, why, timer }) = quarantine else { return };
+    let Timer { since, next_try, tries: _ } = timer;
+    let since = words::moment(*since);
+    let (name, text) = match next_try {
+        Some(next) => {
+            let (moment, apart) = (words::moment(*next), words::relative(*next, now));
+            ("quarantine", format!("since {since}: {why}; next probe {moment} ({apart})"))
+        }
+        None => (
+            "disabled",
+            format!("since {since}: {why}; until `rosterd quarantine release --tenant`"),
+        ),
+    };
+    page.fact(name, Tone::Bad, &text);
 }
 
 fn push_paused(page: &mut Page, paused: Option<&Paused>, now: Timestamp) {

@@ -8,8 +8,8 @@ use super::{
     words::{self, counted},
 };
 use crate::{
-    cycle::{CycleReport, Failure, Results, TenantReport},
-    model::UserKey,
+    cycle::{CycleReport, Failure, Quarantines, Results, TenantReport, Turn},
+    model::{HeldReason, UserKey},
     sender::Tally,
 };
 
@@ -61,10 +61,11 @@ fn push_tenant(page: &mut Page, tenant: &TenantReport) {
             page.fact("leavers", Tone::Care, &format!("{} (reported only)", plan.leavers.len()));
         }
     }
-    push_failures(page, &tenant.results);
+    push_failures(page, &tenant.results, &tenant.quarantines);
     if let Some(plan) = &tenant.plan {
         push_guards(page, &plan.guards, Some(&tenant.digest));
     }
+    push_turn(page, tenant.quarantines.turn.as_ref());
     push_notices(page, &tenant.notices);
     let ending = words::ending(&tenant.end);
     page.blank();
@@ -113,11 +114,12 @@ fn push_results(page: &mut Page, results: &Results) {
 const NOT_ACCEPTED: &str = "the target shows another value than the one sent; not sent again until \
     the roster or the mapping changes it";
 const REFUSED: &str = "a value that the target rejects is not sent again until it changes; a \
-    missing permission or a conflict is tried again by the next run";
+    missing permission or a conflict is tried again after 6, 12 and 24 hours and then daily";
 const GONE: &str = "correct the remote id, or take the user out of the tenant's scope";
 const IN_DOUBT: &str = "no trustworthy answer came; the next run settles it before anything else \
     is sent for them";
-const DEFERRED: &str = "nothing was done at the target; the next run plans them again";
+const DEFERRED: &str = "nothing was done at the target; the next run plans them again, or a later \
+    one whom no attempt has reached";
 const LEFT: &str = "nothing was sent; the next run plans them again";
 
 fn tally(tally: &Tally) -> String {
@@ -133,7 +135,17 @@ fn tally(tally: &Tally) -> String {
     text
 }
 
-fn push_failures(page: &mut Page, results: &Results) {
+fn push_turn(page: &mut Page, turn: Option<&Turn>) {
+    let Some(turn) = turn else { return };
+    let (what, next) = words::turn(turn);
+    page.blank();
+    page.prose(2, Tone::Care, &format!("QUARANTINE {what}"));
+    if !next.is_empty() {
+        page.prose(4, Tone::Plain, next);
+    }
+}
+
+fn push_failures(page: &mut Page, results: &Results, quarantines: &Quarantines) {
     if results.failures.is_empty() {
         return;
     }
@@ -150,6 +162,9 @@ fn push_failures(page: &mut Page, results: &Results) {
         } else if !why.is_empty() {
             let text = format!("(text of {} characters)", why.chars().count());
             page.line(6, &[(Tone::Dim, &text)]);
+        }
+        if let Some(timer) = quarantines.users.get(key) {
+            page.prose(6, Tone::Plain, &words::timer(HeldReason::Refused, timer));
         }
     });
 }

@@ -1,9 +1,10 @@
 //! Counts, times, reasons and endings in words.
 
 use crate::{
-    cycle::{Exit, TenantEnd},
-    model::{Completeness, HeldReason, LeaverReason, SourceFacts},
+    cycle::{Exit, TenantEnd, Turn},
+    model::{Completeness, HeldReason, LeaverReason, SourceFacts, Timer},
     sender::Ended,
+    store::TenantInQuarantine,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
@@ -74,6 +75,36 @@ pub(super) fn held_reason(reason: HeldReason) -> &'static str {
         HeldReason::Refused => "refused by the target",
         HeldReason::InDoubt => "in doubt",
         HeldReason::Protected => "protected",
+        HeldReason::Unreachable => "not reached",
+        HeldReason::ByHand => "held by hand",
+    }
+}
+
+/// Since when somebody is held, and for how long.
+pub(super) fn timer(reason: HeldReason, timer: &Timer) -> String {
+    let Timer { since, next_try, tries } = timer;
+    let since = moment(*since);
+    match (reason, next_try) {
+        (HeldReason::ByHand, Some(until)) => format!("since {since}, until {}", moment(*until)),
+        (HeldReason::ByHand, None) => format!("since {since}, until `rosterd release`"),
+        (_, Some(next)) => {
+            let tries = if *tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
+            format!("failed since {since}, {tries}; next try {}", moment(*next))
+        }
+        (_, None) => format!(
+            "given up after {tries} tries since {since}; tried again when the row changes, or \
+             after `rosterd quarantine retry`"
+        ),
+    }
+}
+
+/// The same of a tenant.
+pub(super) fn tenant_timer(timer: &Timer) -> String {
+    let Timer { since, next_try, tries: _ } = timer;
+    let since = moment(*since);
+    match next_try {
+        Some(next) => format!("since {since}; next probe {}", moment(*next)),
+        None => format!("since {since}; disabled until `rosterd quarantine release --tenant`"),
     }
 }
 
@@ -93,8 +124,8 @@ pub(super) fn leaver_reason(reason: LeaverReason) -> &'static str {
 pub(super) fn exit_meaning(exit: Exit) -> &'static str {
     match exit {
         Exit::Done => "done, or nothing to do",
-        Exit::Partial => "applied, but some users failed or are held",
-        Exit::Early => "stopped early; the next run goes on",
+        Exit::Partial => "applied, but some users failed, are held or are in quarantine",
+        Exit::Early => "stopped early, or a tenant is in quarantine; a later run goes on",
         Exit::Guarded => "a guard held the plan of at least one tenant; nothing was sent there",
         Exit::Failed => "failed; the reason stands with the tenant",
         Exit::Locked => "another process holds the state; nothing was sent there",
@@ -135,6 +166,7 @@ pub(super) fn ending(end: &TenantEnd) -> Ending {
             format!("paused until {} by the target's Retry-After; not begun", moment(*until)),
             "the first run after that goes on; nothing needs to be done",
         ),
+        TenantEnd::Quarantined(state) => return quarantined(state),
         TenantEnd::Locked { why } => (
             "locked",
             format!("not begun: {why}"),
@@ -159,6 +191,41 @@ pub(super) fn ending(end: &TenantEnd) -> Ending {
     let fine = matches!(end, TenantEnd::Planned | TenantEnd::Done);
     Ending { state, what, next, fine }
 }
+
+fn quarantined(state: &TenantInQuarantine) -> Ending {
+    let TenantInQuarantine { cause: _, why, timer } = state;
+    let since = moment(timer.since);
+    let (state, what, next) = match timer.next_try {
+        Some(next) => (
+            "quarantined",
+            format!("in quarantine since {since}: {why}; next probe {}", moment(next)),
+            "correct the cause; the first run after the next probe's hour tries a few users and, \
+             when that goes well, sends the rest; `rosterd quarantine retry --tenant` tries at once",
+        ),
+        None => (
+            "disabled",
+            format!("disabled, after 28 days in quarantine since {since}: {why}"),
+            "correct the cause, then `rosterd quarantine release --tenant`",
+        ),
+    };
+    Ending { state, what, next, fine: false }
+}
+
+/// The turn that a tenant's quarantine has taken: what, and what comes of it.
+pub(super) fn turn(turn: &Turn) -> (String, &'static str) {
+    match turn {
+        Turn::Entered(state) => (format!("now in quarantine: {}", state.why), QUARANTINED),
+        Turn::Changed(state) => {
+            (format!("still in quarantine, for another reason: {}", state.why), QUARANTINED)
+        }
+        Turn::Left { since } => {
+            (format!("out of quarantine, in which it was since {}", moment(*since)), "")
+        }
+    }
+}
+
+const QUARANTINED: &str = "later runs try a few users after 6, 12 and 24 hours and then daily, and \
+    send the rest once that goes well; after 28 days a person has to release it";
 
 fn early(ended: &Ended) -> Ending {
     let (state, what, next) = match ended {

@@ -91,3 +91,6 @@ pub const MANY_DUPLICATES: Code = Code("RD-1048");
 pub const UNKNOWN_REFERENCE: Code = Code("RD-1050");
 /// References that lead back to where they began.
 pub const REFERENCE_CYCLE: Code = Code("RD-1051");
+
+/// Nobody has the key that was asked for.
+pub const UNKNOWN_USER: Code = Code("RD-1060");

@@ -3,6 +3,7 @@
 use icu_normalizer::ComposingNormalizerBorrowed;
 use std::borrow::Cow;
 
+use super::CsvSettings;
 use crate::model::{Fingerprint, UserKey};
 
 /// Why a cell is no key. Names the character, never the cell.
@@ -14,6 +15,12 @@ pub(super) enum KeyProblem {
     Quote,
     /// It looks like a blank or like nothing, so nobody would see it in a report.
     Invisible(char),
+}
+
+/// A key that a person has typed, as this source reads its own. `None`: no row can have it.
+#[must_use]
+pub fn typed_key(text: &str, settings: &CsvSettings) -> Option<UserKey> {
+    UserKey::parse(&read(text, settings.fold_key_case).ok()?).ok()
 }
 
 /// The fingerprint by which a user is found in [`Roster::has_key`](super::Roster::has_key).
@@ -149,6 +156,15 @@ mod tests {
         for once in ["Müller", "Ã", "São", "ÂME", "plain"] {
             assert!(!is_double_encoded(once.as_bytes()), "{once}");
         }
+    }
+
+    #[test]
+    fn a_typed_key_is_the_key_of_the_row() {
+        let settings = CsvSettings { fold_key_case: true, ..CsvSettings::default() };
+        let typed = |text| typed_key(text, &settings).map(|key| key.as_str().to_owned());
+        assert_eq!(typed(" E1\t"), Some("e1".to_owned()));
+        assert_eq!(typed("Zoe\u{308}"), Some("zo\u{eb}".to_owned()));
+        assert_eq!((typed("  "), typed("E\u{200b}1")), (None, None));
     }
 
     #[test]

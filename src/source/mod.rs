@@ -64,7 +64,7 @@ mod whole;
 pub use csv::{header_findings, read, read_file};
 pub use findings::Refused;
 pub use input::Input;
-pub use keys::key_fingerprint;
+pub use keys::{key_fingerprint, typed_key};
 pub use roster::{Arrival, Batch, FreshRows, Roster};
 pub use settings::{CsvSettings, Demand, OnBadRow};
 pub use whole::FileMark;

@@ -1,7 +1,8 @@
 //! What is recorded while a plan is carried out.
 
-use crate::model::{
-    Action, AttrPath, Attributes, Edit, Fingerprint, Outcome, RemoteId, RunId, UserKey,
+use crate::{
+    engine::quarantine::Effect,
+    model::{Action, AttrPath, Attributes, Edit, Fingerprint, Outcome, RemoteId, RunId, UserKey},
 };
 use jiff::Timestamp;
 use std::{collections::BTreeSet, sync::Arc};
@@ -86,4 +87,8 @@ pub struct Conclusion {
     /// Attributes of `shown` to remember, besides those of `edits`; what is not wished of anybody
     /// is not kept. The same for all users of a tenant.
     pub keep: Arc<BTreeSet<AttrPath>>,
+    /// What it means for the user's quarantine.
+    pub effect: Effect,
+    /// Of the user's row as it was wished, whatever became of it: another row is another wish.
+    pub row: Option<Fingerprint>,
 }

@@ -5,15 +5,15 @@ use super::{
     ActionKind, Conclusion, Entry, Intent,
     convert::{count_to_integer, edits_to_text, instant_to_micros},
     fold::{Closes, UserRow, fold},
-    journal,
+    holds, journal,
     pack::Change,
     packed::{is_bare, remote_hash},
     rows::{self, Found, OpenIntent, OpenIntents},
 };
-use crate::engine::index::UNSETTLED;
+use crate::{engine::index::UNSETTLED, model::UserKey};
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the writer remembers of its own file, so that it need not ask.
 #[derive(Default)]
@@ -26,6 +26,8 @@ pub(super) struct Books {
     pub(super) inherited: Option<i64>,
     /// What the outcomes of this process mean for the packed index, in their order.
     pub(super) news: Vec<Change>,
+    /// Who is in quarantine.
+    pub(super) quarantine: BTreeSet<UserKey>,
 }
 
 impl Books {
@@ -35,7 +37,8 @@ impl Books {
         let packed: i64 = db.query_row("SELECT packed FROM meta", [], |row| row.get(0))?;
         let inherits = journal > packed || is_bare(db)?;
         let inherited = inherits.then_some(journal);
-        Ok(Self { open: rows::open_intents(db)?, journal, inherited, news: Vec::new() })
+        let (open, quarantine) = (rows::open_intents(db)?, holds::users(db)?);
+        Ok(Self { open, journal, inherited, news: Vec::new(), quarantine })
     }
 }
 
@@ -144,6 +147,7 @@ impl<'a> Ledger<'a> {
         let run = own.map(|intent| intent.run.as_str());
         self.books.journal += 1;
         journal::append(&mut self.append, self.books.journal, conclusion, run)?;
+        holds::follow(self.db, &mut self.books.quarantine, conclusion)?;
         let bare = row.as_ref().map(UserRow::without_attributes);
         let folded = fold(row, open, conclusion);
         let settled = fingerprint.unwrap_or(UNSETTLED);

@@ -24,6 +24,7 @@ mod error;
 mod files;
 mod find;
 mod fold;
+mod holds;
 mod import;
 mod index;
 mod journal;
@@ -44,6 +45,7 @@ pub use approvals::{AcceptedView, Approval, ApprovalError, Approving, Bindings, 
 pub use entry::{ActionKind, Conclusion, Entry, Intent};
 pub use error::StoreError;
 pub use files::Holder;
+pub use holds::{Hold, InQuarantine, TenantInQuarantine};
 pub use import::{Account, Import, Imported};
 pub use journal::{JournalFilter, JournalRow, OutcomeKind, RunRow};
 pub use packed::PackedPages;

@@ -13,8 +13,11 @@ use std::{
 /// "rost", in the file's header: tells our files from any other `SQLite` file.
 pub(super) const APPLICATION_ID: i64 = 0x726f_7374;
 
-pub(super) const STEPS: &[&str] =
-    &[include_str!("../../state/001_snapshot.sql"), include_str!("../../state/003_approvals.sql")];
+pub(super) const STEPS: &[&str] = &[
+    include_str!("../../state/001_snapshot.sql"),
+    include_str!("../../state/003_approvals.sql"),
+    include_str!("../../state/004_holds.sql"),
+];
 
 /// The schema that this program writes.
 pub(super) fn newest() -> i64 {
@@ -108,11 +111,34 @@ mod tests {
     }
 
     #[test]
+    fn d12_users_who_are_gone_since_before_quarantines_are_due_in_the_next_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("acme.db");
+        let mut db = Connection::open(&path).unwrap();
+        migrate(&mut db, &path, &STEPS[..1], &tenant()).unwrap();
+        db.execute_batch(
+            "INSERT INTO run (id, verb, started) VALUES ('r', 'run', 7000000);
+             INSERT INTO user (key, remote_id, seen, gone, attributes, refused, hash)
+             VALUES ('E1', 'u1', 1, 1, '{}', '{}', zeroblob(16)),
+                    ('E2', 'u2', 1, 0, '{}', '{}', zeroblob(16));",
+        )
+        .unwrap();
+        migrate(&mut db, &path, STEPS, &tenant()).unwrap();
+        let found = "SELECT key, cause, since, tries, next FROM quarantine";
+        let found: (String, String, i64, i64, i64) = db
+            .query_row(found, [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            })
+            .unwrap();
+        assert_eq!(found, ("E1".into(), "gone".into(), 7_000_000, 1, 7_000_000));
+    }
+
+    #[test]
     fn e22_a_step_that_fails_leaves_the_file_as_it_was_and_a_copy_beside_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("acme.db");
         let mut db = Connection::open(&path).unwrap();
-        migrate(&mut db, &path, STEPS, &tenant()).unwrap();
+        migrate(&mut db, &path, &STEPS[..1], &tenant()).unwrap();
 
         let with = |step| [STEPS, &[step]].concat();
         let broken = with("CREATE TABLE extra (a TEXT) STRICT; CREATE NONSENSE;");

@@ -170,7 +170,10 @@ impl Store {
             for key in keys {
                 tx.prepare_cached("DELETE FROM user WHERE key = ?1")?.execute([key.as_str()])?;
                 tx.prepare_cached("DELETE FROM intent WHERE key = ?1")?.execute([key.as_str()])?;
+                tx.prepare_cached("DELETE FROM quarantine WHERE key = ?1")?
+                    .execute([key.as_str()])?;
                 books.open.remove(*key);
+                books.quarantine.remove(*key);
             }
             write_pages(tx, None, &News::of(&changes))?;
             books.news.extend(changes);
@@ -243,6 +246,10 @@ impl Store {
         Ok(())
     }
 
+    pub(super) fn disk_and_books(&mut self) -> (&mut Disk, &mut Books) {
+        (&mut self.disk, &mut self.books)
+    }
+
     /// Lets requests leave again although the pause has not passed: a person has said so.
     pub fn clear_pause(&mut self) -> Result<(), StoreError> {
         self.disk.write("end the pause", |tx| {
@@ -286,5 +293,6 @@ fn prune(tx: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     )?;
     tx.execute("DELETE FROM sent WHERE at < ?1", oldest)?;
     tx.execute("DELETE FROM run WHERE coalesce(ended, started) < ?1", oldest)?;
+    tx.execute("DELETE FROM hold WHERE until <= ?1", [instant_to_micros(now)])?;
     Ok(())
 }

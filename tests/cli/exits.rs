@@ -36,9 +36,11 @@ fn exit_1_nothing_can_succeed() {
     stage.marry_all();
     stage.sandbox.set_faults("acme", Faults::always(Fault::Unauthorized));
     assert_eq!(stage.run(&["run"]).code, 1);
+    assert_eq!(stage.run(&["quarantine", "release", "--tenant", "acme"]).code, 0);
     stage.sandbox.set_faults("acme", Faults::always(Fault::Redirect));
     assert_eq!(stage.run(&["run"]).code, 1);
     stage.no_more_faults();
+    assert_eq!(stage.run(&["quarantine", "retry", "--tenant", "acme"]).code, 0);
     assert_eq!(stage.run(&["run"]).code, 0);
     stage.assert_in_step();
     stage.assert_at_rest();
@@ -128,6 +130,18 @@ fn exit_64_a_mistake_on_the_command_line() {
         &["run", "--tenant", "Not A Name"],
         &["run", "--tenant", "nobody"],
         &["run", "--source", "nowhere"],
+        &["hold", "E00001", "--tenant", "acme"],
+        &["hold", "E00001", "--reason", "leave"],
+        &["hold", "--tenant", "acme", "--reason", "leave"],
+        &["hold", "E00001", "--tenant", "acme", "--reason", " "],
+        &["hold", "E00001", "--tenant", "nobody", "--reason", "leave"],
+        &["hold", "E00001", "--tenant", "acme", "--reason", "leave", "--until", "soon"],
+        &["hold", "E00001", "--tenant", "acme", "--reason", "leave", "--until", "2020-01-01"],
+        &["release", "--tenant", "acme"],
+        &["quarantine"],
+        &["quarantine", "retry", "E00001"],
+        &["quarantine", "list", "--tenant", "nobody"],
+        &["quarantine", "retry", "E00001", "--all", "--tenant", "acme"],
         &["sandbox", "--fault", "earthquake=2%"],
         &["sandbox", "--quota", "often"],
         // There is no terminal to ask on.

@@ -8,6 +8,7 @@ mod approve;
 #[path = "../cycle/company.rs"]
 mod company;
 mod exits;
+mod holds;
 mod output;
 mod plans;
 mod service;

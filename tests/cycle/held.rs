@@ -161,7 +161,7 @@ async fn one_unknown_department_is_told_once_sent_once_and_sent_again_when_it_ch
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d12_a_user_who_is_gone_at_the_target_is_held_and_asked_for_once() {
+async fn d12_a_user_who_is_gone_at_the_target_is_held_and_asked_for_each_night() {
     let mut world = World::adopted(8, Tenant::of_each_api()).await;
     world.marry_all();
     let gone = world.people[3].clone();
@@ -175,18 +175,22 @@ async fn d12_a_user_who_is_gone_at_the_target_is_held_and_asked_for_once() {
         assert_eq!((tenant.exit().code(), tenant.results.gone), (4, 1), "{tenant:?}");
         assert_eq!(world.behind(tenant.tenant.as_str()), ["E00004"]);
     }
+    world.come_back_after(1);
     let report = world.rest().await;
     assert_eq!(report.exit().code(), 4);
     assert_eq!(held(&report, "biot"), [pair("E00004", HeldReason::Gone)]);
 
-    // Back again, but nobody looks until the row changes.
+    // The next night asks once, and says the same.
+    world.come_back_after(24);
+    let report = world.night().await;
+    assert_eq!(exit_of(&report, "datadog"), 4);
+    assert_eq!(world.sent("datadog"), ["GET E00004"]);
+    assert_eq!(held(&report, "datadog"), [pair("E00004", HeldReason::Gone)]);
+
+    // Back again: the night after that finds out.
     for (tenant, account) in accounts {
         world.sandbox.set_account(&tenant.name, gone.id(tenant.api), account);
     }
-    world.rest().await;
-    world.change(4, |person| {
-        person.marry().set("title", "Engineer II");
-    });
     assert_eq!(world.night().await.exit().code(), 0);
     world.assert_in_step();
     world.rest().await;

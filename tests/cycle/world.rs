@@ -166,6 +166,11 @@ impl World {
         }
     }
 
+    /// The next run is so long after the one before.
+    pub(crate) fn come_back_after(&mut self, hours: i64) {
+        self.now += (hours - 24).hours();
+    }
+
     /// The next night is then, whatever a target has asked for.
     pub(crate) fn move_to(&mut self, now: Timestamp) {
         self.assert_no_complaint();

@@ -54,6 +54,7 @@ impl World {
             | TenantEnd::Guarded
             | TenantEnd::Paused { .. }
             | TenantEnd::SourceRefused
+            | TenantEnd::Quarantined(_)
             | TenantEnd::Early(_) => false,
         };
         if surprising {
@@ -77,13 +78,14 @@ impl World {
             let explained = match held.reason {
                 HeldReason::BadRow => self.roster.is_damaged(),
                 HeldReason::NotAccepted => target.excused.contains(held.key.as_str()),
-                HeldReason::InDoubt | HeldReason::Refused => true,
+                HeldReason::InDoubt | HeldReason::Refused | HeldReason::Unreachable => true,
                 HeldReason::BadValue
                 | HeldReason::NoRemoteId
                 | HeldReason::SharedRemoteId
                 | HeldReason::BadReference
                 | HeldReason::MissingCompanion
                 | HeldReason::Protected
+                | HeldReason::ByHand
                 | HeldReason::Gone => false,
             };
             if !explained {

@@ -116,6 +116,7 @@ impl Trouble {
             line: Some(record.line),
             why: why.clone(),
             others_go: false,
+            timer: None,
         };
         let finding = Finding {
             severity: Severity::Held,

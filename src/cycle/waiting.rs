@@ -1,0 +1,110 @@
+//! Who of a tenant's users is not sent for now: held by hand, or in quarantine.
+
+use crate::{
+    engine::quarantine::is_due,
+    model::{Fingerprint, Held, HeldReason, Timer, UserKey, Wanted},
+    store::{Hold, InQuarantine, Snapshot, StoreError},
+};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The few users who wait, as one run finds them.
+#[derive(Default)]
+pub(super) struct Waiting {
+    now: Timestamp,
+    holds: BTreeMap<UserKey, Hold>,
+    quarantine: BTreeMap<UserKey, InQuarantine>,
+    /// Held by hand, and told.
+    told: BTreeSet<UserKey>,
+    /// In quarantine without a wish left to try.
+    over: Vec<UserKey>,
+}
+
+impl Waiting {
+    pub(super) fn of(snapshot: Option<&Snapshot>, now: Timestamp) -> Result<Self, StoreError> {
+        let Some(snapshot) = snapshot else { return Ok(Self { now, ..Self::default() }) };
+        let mut holds = snapshot.holds()?;
+        holds.retain(|_, hold| !hold.is_over(now));
+        let quarantine = snapshot.quarantine()?;
+        Ok(Self { now, holds, quarantine, ..Self::default() })
+    }
+
+    /// All of them, to be looked at even if nothing has changed.
+    pub(super) fn users(&self) -> impl Iterator<Item = Fingerprint> {
+        self.holds.keys().chain(self.quarantine.keys()).map(UserKey::fingerprint)
+    }
+
+    pub(super) fn held_by_hand(&self) -> impl Iterator<Item = &UserKey> {
+        self.holds.keys()
+    }
+
+    /// Nothing is sent of the user, and its absence says nothing, because a person said so. Told
+    /// once.
+    pub(super) fn by_hand(&mut self, key: &UserKey, line: Option<u64>) -> Option<Held> {
+        let Hold { reason, person, since, until } = self.holds.get(key)?;
+        if !self.told.insert(key.clone()) {
+            return None;
+        }
+        Some(Held {
+            key: key.clone(),
+            reason: HeldReason::ByHand,
+            attribute: None,
+            line,
+            why: format!("held by {person}: {reason}"),
+            others_go: false,
+            timer: Some(Timer { since: *since, next_try: *until, tries: 0 }),
+        })
+    }
+
+    pub(super) fn is_held_by_hand(&self, key: &UserKey) -> bool {
+        self.holds.contains_key(key)
+    }
+
+    /// The user failed, and is not to be tried yet. Another row is another wish, and is tried.
+    pub(super) fn in_quarantine(&self, wanted: &Wanted) -> Option<Held> {
+        let found = self.quarantine.get(&wanted.key)?;
+        let same_wish = found.row.is_none_or(|row| row == wanted.fingerprint);
+        let due = found.timer.next_try.is_some_and(|next| is_due(next, self.now));
+        (same_wish && !due).then(|| held(&wanted.key, found, Some(wanted.line)))
+    }
+
+    pub(super) fn has(&self, key: &UserKey) -> bool {
+        self.quarantine.contains_key(key)
+    }
+
+    /// There is nothing left to try for the user.
+    pub(super) fn end(&mut self, key: &UserKey) {
+        if self.has(key) {
+            self.over.push(key.clone());
+        }
+    }
+
+    /// Ends the quarantine of everybody of whom that is so.
+    pub(super) fn end_where(&mut self, has_left: impl Fn(&UserKey) -> bool) {
+        self.over.extend(self.quarantine.keys().filter(|key| has_left(key)).cloned());
+    }
+
+    /// Users to take out of quarantine when the run ends.
+    pub(super) fn over(&self) -> &[UserKey] {
+        &self.over
+    }
+}
+
+/// A user in quarantine, as the plan tells it.
+pub(super) fn held(key: &UserKey, found: &InQuarantine, line: Option<u64>) -> Held {
+    let InQuarantine { cause, why, status, row: _, last: _, timer } = found;
+    let details = [status.map(|status| format!("status {status}")), Some(why.clone())];
+    let details: Vec<String> =
+        details.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+    let details =
+        if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
+    Held {
+        key: key.clone(),
+        reason: cause.held_reason(),
+        attribute: None,
+        line,
+        why: format!("{}{details}", cause.told()),
+        others_go: false,
+        timer: Some(*timer),
+    }
+}
