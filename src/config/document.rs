@@ -3,6 +3,7 @@
 use super::{
     Config, LeaverRule, Schedule, SourceConfig, Surroundings,
     fields::{self, table},
+    state::StateTable,
     tenant::{self, Workplace},
 };
 use crate::{
@@ -17,12 +18,6 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct StateTable {
-    dir: Option<PathBuf>,
-}
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -47,6 +42,7 @@ pub(super) fn check(
     let mut problems = Vec::new();
     let mut root = table(document, "", &mut problems);
     let state: StateTable = sub(&mut root, "state", "state", &mut problems);
+    let rules = state.rules(&mut problems);
     let sources = sources(&mut root, folder, &mut problems);
     let workplace = Workplace { folder, surroundings, sources: &sources.1 };
     let tenants = tenants(&mut root, &workplace, &mut problems);
@@ -60,7 +56,7 @@ pub(super) fn check(
     let dir = state.dir.map(|dir| folder.join(dir));
     let state_dir = dir.or_else(|| surroundings.state_directory.clone());
     let state_dir = state_dir.unwrap_or_else(|| PathBuf::from("state"));
-    Ok(Config { state_dir, sources: sources.0, tenants })
+    Ok(Config { state_dir, state: rules, sources: sources.0, tenants })
 }
 
 /// The sources that are right, and the names of all.

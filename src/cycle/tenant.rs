@@ -49,7 +49,11 @@ pub(super) fn refusal(notices: &BTreeSet<Notice>) -> Option<TenantEnd> {
 
 pub(super) fn of_store(error: &StoreError) -> TenantEnd {
     match error {
-        StoreError::Locked { .. } => TenantEnd::Locked { why: error.to_string() },
+        // What to do, the report tells of every tenant that ended like this.
+        StoreError::Locked { path, holder } => {
+            let why = format!("the state is in use by {holder} (lock file `{}`)", path.display());
+            TenantEnd::Locked { why }
+        }
         _ => TenantEnd::State { why: chain(error) },
     }
 }
@@ -213,7 +217,8 @@ impl Desk {
 
     /// Before the first request leaves: what is sent is decided by what the whole file says.
     fn verify(&mut self) -> Result<(), TenantEnd> {
-        self.store.as_mut().map_or(Ok(()), Store::verify).map_err(|error| of_store(&error))
+        let store = self.store.as_mut();
+        store.map_or(Ok(()), Store::make_ready_to_send).map_err(|error| of_store(&error))
     }
 
     fn open_lane(&self, options: &Options) -> Result<Lane, TenantEnd> {

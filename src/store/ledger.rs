@@ -3,6 +3,7 @@
 
 use super::{
     ActionKind, Conclusion, Entry, Intent,
+    chain::{self, Chain},
     convert::{count_to_integer, edits_to_text, instant_to_micros},
     fold::{Closes, UserRow, fold},
     journal,
@@ -21,6 +22,8 @@ pub(super) struct Books {
     pub(super) open: OpenIntents,
     /// Largest id of the journal so far.
     pub(super) journal: i64,
+    /// The hash of that row.
+    pub(super) chain: Chain,
     /// Rows of the journal up to this one are of earlier processes, and some of them are not in the
     /// packed index.
     pub(super) inherited: Option<i64>,
@@ -35,7 +38,8 @@ impl Books {
         let packed: i64 = db.query_row("SELECT packed FROM meta", [], |row| row.get(0))?;
         let inherits = journal > packed || is_bare(db)?;
         let inherited = inherits.then_some(journal);
-        Ok(Self { open: rows::open_intents(db)?, journal, inherited, news: Vec::new() })
+        let chain = Chain::after(chain::head(db)?.1);
+        Ok(Self { open: rows::open_intents(db)?, journal, chain, inherited, news: Vec::new() })
     }
 }
 
@@ -143,7 +147,8 @@ impl<'a> Ledger<'a> {
         let own = open.iter().find(|intent| intent.operation_id == *operation_id);
         let run = own.map(|intent| intent.run.as_str());
         self.books.journal += 1;
-        journal::append(&mut self.append, self.books.journal, conclusion, run)?;
+        let chain = &mut self.books.chain;
+        journal::append(&mut self.append, chain, self.books.journal, conclusion, run)?;
         let bare = row.as_ref().map(UserRow::without_attributes);
         let folded = fold(row, open, conclusion);
         let settled = fingerprint.unwrap_or(UNSETTLED);
@@ -192,7 +197,7 @@ impl<'a> Ledger<'a> {
     }
 }
 
-fn pause(db: &Connection, until: Timestamp, why: &str) -> rusqlite::Result<()> {
+pub(super) fn pause(db: &Connection, until: Timestamp, why: &str) -> rusqlite::Result<()> {
     db.execute(
         "INSERT INTO pause (id, until, why) VALUES (1, ?1, ?2)
          ON CONFLICT (id) DO UPDATE SET until = excluded.until, why = excluded.why

@@ -16,6 +16,8 @@
 //!
 //! There is no clock here: every instant is an argument.
 
+mod backup;
+mod chain;
 mod convert;
 mod disk;
 mod entry;
@@ -27,10 +29,15 @@ mod import;
 mod index;
 mod journal;
 mod ledger;
+mod mirror;
+mod opening;
 mod pack;
 mod packed;
 mod pending;
+mod place;
 mod read_store;
+mod reserve;
+mod restore;
 mod rows;
 mod schema;
 mod snapshot;
@@ -38,6 +45,9 @@ mod sqlite;
 mod write;
 mod writer;
 
+pub use backup::backups;
+pub use chain::{Audit, Broken};
+pub use disk::disk_failure;
 pub use entry::{ActionKind, Conclusion, Entry, Intent};
 pub use error::StoreError;
 pub use files::Holder;
@@ -46,6 +56,7 @@ pub use journal::{JournalFilter, JournalRow, OutcomeKind, RunRow};
 pub use packed::PackedPages;
 pub use pending::LastAnswer;
 pub use read_store::ReadStore;
+pub use restore::{Renewed, Request};
 pub use snapshot::{AcceptedInput, Pause, RefusedWish, Snapshot};
 pub use write::{RETENTION_DAYS, Store};
 pub use writer::{Done, Writer};

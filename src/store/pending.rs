@@ -7,6 +7,7 @@ use super::{
         count_from_integer, count_to_integer, fingerprint_from_bytes, fingerprint_to_bytes,
         instant_from_micros, instant_to_micros,
     },
+    place,
 };
 use crate::model::{Fingerprint, RunId};
 use jiff::Timestamp;
@@ -38,12 +39,18 @@ pub(super) struct Pending {
     pub(super) marks: BTreeMap<String, Timestamp>,
     pub(super) accepted_input: Option<AcceptedInput>,
     pub(super) last_answer: Option<LastAnswer>,
+    /// The tag of the machine on which the file is used from now on.
+    pub(super) machine: Option<[u8; 32]>,
 }
 
 impl Pending {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { runs, marks, accepted_input, last_answer } = self;
-        runs.is_empty() && marks.is_empty() && accepted_input.is_none() && last_answer.is_none()
+        let Self { runs, marks, accepted_input, last_answer, machine } = self;
+        runs.is_empty()
+            && marks.is_empty()
+            && accepted_input.is_none()
+            && last_answer.is_none()
+            && machine.is_none()
     }
 
     /// As they will be once written, newest first.
@@ -58,7 +65,8 @@ impl Pending {
     }
 
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
-        let Self { runs, marks, accepted_input, last_answer } = self;
+        let Self { runs, marks, accepted_input, last_answer, machine } = self;
+        machine.map_or(Ok(()), |tag| place::bind(db, tag))?;
         for (run, verb, started) in runs {
             db.execute(
                 "INSERT INTO run (id, verb, started) VALUES (?1, ?2, ?3)",

@@ -13,7 +13,8 @@ use std::{
 /// "rost", in the file's header: tells our files from any other `SQLite` file.
 pub(super) const APPLICATION_ID: i64 = 0x726f_7374;
 
-pub(super) const STEPS: &[&str] = &[include_str!("../../state/001_snapshot.sql")];
+pub(super) const STEPS: &[&str] =
+    &[include_str!("../../state/001_snapshot.sql"), include_str!("../../state/005_damage.sql")];
 
 /// The schema that this program writes.
 pub(super) fn newest() -> i64 {
@@ -52,6 +53,22 @@ pub(super) fn migrate(
         tx.commit().map_err(failed)?;
     }
     Ok(())
+}
+
+/// Whether there is in the file what the steps make, and nothing else: no trigger, no view.
+pub(super) fn is_as_made(db: &Connection) -> rusqlite::Result<bool> {
+    let made = Connection::open_in_memory()?;
+    for step in STEPS {
+        made.execute_batch(step)?;
+    }
+    Ok(objects(db)? == objects(&made)?)
+}
+
+fn objects(db: &Connection) -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
+    let mut statement =
+        db.prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    rows.collect()
 }
 
 /// Writes down whose file it is.
@@ -113,17 +130,19 @@ mod tests {
         let mut db = Connection::open(&path).unwrap();
         migrate(&mut db, &path, STEPS, &tenant()).unwrap();
 
-        let broken = [STEPS[0], "CREATE TABLE extra (a TEXT) STRICT; CREATE NONSENSE;"];
+        let released = newest();
+        let with = |step| [STEPS, &[step]].concat();
+        let broken = with("CREATE TABLE extra (a TEXT) STRICT; CREATE NONSENSE;");
         assert!(migrate(&mut db, &path, &broken, &tenant()).is_err());
-        assert_eq!(version(&db).unwrap(), 1);
+        assert_eq!(version(&db).unwrap(), released);
         let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'extra'";
         assert_eq!(db.query_row(tables, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
 
-        let whole = [STEPS[0], "CREATE TABLE extra (a TEXT) STRICT;"];
+        let whole = with("CREATE TABLE extra (a TEXT) STRICT;");
         migrate(&mut db, &path, &whole, &tenant()).unwrap();
-        assert_eq!(version(&db).unwrap(), 2);
-        let copy = dir.path().join("acme.db.schema-1.bak");
+        assert_eq!(version(&db).unwrap(), released + 1);
+        let copy = dir.path().join(format!("acme.db.schema-{released}.bak"));
         assert_eq!(std::fs::metadata(&copy).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(version(&Connection::open(copy).unwrap()).unwrap(), 1);
+        assert_eq!(version(&Connection::open(copy).unwrap()).unwrap(), released);
     }
 }

@@ -188,6 +188,14 @@ impl Snapshot {
         format!("{:012x}", u64::from_be_bytes(start) >> 16)
     }
 
+    /// Stands for a machine, in this file only.
+    pub(super) fn machine_tag(&self, machine: &str) -> [u8; 32] {
+        let digest = hmac::sign(&self.tag_key, format!("machine {machine}").as_bytes());
+        let mut tag = [0; 32];
+        tag.copy_from_slice(digest.as_ref());
+        tag
+    }
+
     fn meta<T: rusqlite::types::FromSql>(&self, sql: &str) -> Result<T, StoreError> {
         self.read("read the state file's own data", |db| db.query_row(sql, [], |row| row.get(0)))
     }
