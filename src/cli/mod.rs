@@ -6,6 +6,7 @@ mod demo;
 mod output;
 mod rehearse;
 mod signals;
+mod state_verbs;
 mod verbs;
 
 use crate::{config::ConfigError, cycle::Exit, store::StoreError};
@@ -77,6 +78,9 @@ fn tell(error: &Error) -> u8 {
         Some(Mistake::CommandLine(_)) => USAGE,
         Some(Mistake::Configuration(_)) => Exit::Config.code(),
         None if error.is::<ConfigError>() => Exit::Config.code(),
+        None if matches!(error.downcast_ref(), Some(StoreError::Locked { .. })) => {
+            Exit::Locked.code()
+        }
         None if error.is::<StoreError>() => Exit::State.code(),
         None => Exit::Failed.code(),
     }
@@ -96,6 +100,11 @@ fn run(arguments: Arguments) -> anyhow::Result<Ended> {
         Verb::Run(run) => on_runtime(verbs::run(&common, &run, colour)),
         Verb::Adopt(adopt) => verbs::adopt(&common, &adopt, colour),
         Verb::Status(status) => verbs::status(&common, &status),
+        Verb::Backup(backup) => state_verbs::backup(&common, &backup),
+        Verb::Restore(restore) => state_verbs::restore(&common, &restore),
+        Verb::Resnapshot(renew) => state_verbs::resnapshot(&common, &renew),
+        Verb::Audit { verb } => state_verbs::audit(&common, &verb),
+        Verb::State { verb } => state_verbs::state(&common, &verb),
         Verb::Daemon => on_runtime(verbs::daemon(&common)),
         Verb::Sandbox(sandbox) => on_runtime(rehearse::sandbox(&common, &sandbox)),
         Verb::Demo(demo) => on_runtime(demo::demo(&demo, colour)),

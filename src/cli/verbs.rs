@@ -13,7 +13,7 @@ use crate::{
     daemon::{self, holder, new_run, now},
     model::{RunId, SourceId},
     report::{self, SavedPlan, Style, TenantStatus},
-    store::ReadStore,
+    store::{self, ReadStore},
 };
 use anyhow::{Context, bail};
 use std::{collections::BTreeSet, io::IsTerminal, path::Path, sync::Arc};
@@ -365,5 +365,8 @@ pub(super) async fn daemon(common: &Common) -> anyhow::Result<Ended> {
     }
     let signals = Signals::listen()?;
     daemon::serve(config, signals.stop).await?;
+    if let Some(failure) = store::disk_failure() {
+        return Err(failure.into());
+    }
     Ok(Ended::Exit(Exit::Done))
 }

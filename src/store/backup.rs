@@ -3,6 +3,7 @@
 use super::{
     Snapshot, StoreError,
     files::{part_of, prepare_dir, restrict, sync_parent},
+    place,
     sqlite,
 };
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
@@ -14,8 +15,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The folder beside the state files where copies are kept.
-pub(super) const FOLDER: &str = "backups";
+/// Where copies are kept: a folder beside the state files.
+#[must_use]
+pub fn folder(dir: &Path) -> PathBuf {
+    dir.join("backups")
+}
+
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 
 /// An instant as it stands in a file's name.
@@ -28,6 +33,9 @@ impl Snapshot {
     /// making the folder (0700) where there is none. The copy is checked before it gets its name,
     /// and needs no other file beside it. Returns where it is.
     pub fn back_up(&self, dir: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
+        if let Some(state) = self.path.parent().filter(|state| dir.starts_with(state)) {
+            place::check_owner(state)?;
+        }
         prepare_dir(dir)?;
         let tenant: String = self.read("read whose state file it is", |db| {
             db.query_row("SELECT tenant FROM meta", [], |row| row.get(0))

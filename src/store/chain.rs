@@ -1,10 +1,14 @@
 //! The chain of the journal: each row's hash covers the row before it, so that a row that was taken
 //! out or changed by somebody else is seen.
 
-use super::{Snapshot, StoreError, convert::instant_from_micros};
+use super::{
+    ReadStore, Snapshot, StoreError, convert::instant_from_micros, files::Files, mirror::Mirror,
+};
+use crate::model::TenantId;
 use jiff::Timestamp;
 use ring::digest;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::path::Path;
 
 /// A row's hash, and all that the next one needs of it.
 pub(super) type Link = [u8; 16];
@@ -120,20 +124,48 @@ pub enum Broken {
     },
     /// The row with that number has another content, or a row has come in between.
     Changed { row: i64, operation: i64, at: Timestamp },
+    /// The rows fit together, and the one with that number is not the one that was recorded beside
+    /// the file.
+    Rewritten { row: i64 },
 }
 
 const ROWS: &str = "SELECT id, operation, run, at, key, remote_id, action, outcome, why, status,
          attempts, edits, hash FROM journal WHERE id > ?1 ORDER BY id";
 
+/// Walks along the journal of a tenant, as far as it once went by what is written beside the file;
+/// `None`: there is no state yet.
+pub fn audit(dir: &Path, tenant: &TenantId) -> Result<Option<Audit>, StoreError> {
+    // Before the file, so that a run that ends meanwhile is not taken for damage.
+    let mirror = Mirror::read(&Files::of(dir, tenant).mirror)?;
+    let Some(store) = ReadStore::open(dir, tenant)? else { return Ok(None) };
+    let mut audit = store.audit()?;
+    if let (None, Some(mirror)) = (&audit.broken, mirror) {
+        audit.broken = store.read("compare the journal", |db| against(db, &mirror))?;
+    }
+    Ok(Some(audit))
+}
+
+fn against(db: &Connection, mirror: &Mirror) -> rusqlite::Result<Option<Broken>> {
+    let (last, _) = head(db)?;
+    if last < mirror.row {
+        let at = "SELECT at FROM journal WHERE id = ?1";
+        let at: Option<i64> = db.query_row(at, [last], |row| row.get(0)).optional()?;
+        return Ok(Some(Broken::Missing { row: last + 1, after: at.map(instant_from_micros) }));
+    }
+    let found = hash_of(db, mirror.row)?;
+    let other = found.is_some_and(|found| found != mirror.hash);
+    Ok(other.then_some(Broken::Rewritten { row: mirror.row }))
+}
+
 impl Snapshot {
     /// Walks the journal from its first chained row to the last one that was ever written, as far as
     /// the file knows.
     pub fn audit(&self) -> Result<Audit, StoreError> {
-        self.read("walk along the journal", audit)
+        self.read("walk along the journal", walk)
     }
 }
 
-pub(super) fn audit(db: &Connection) -> rusqlite::Result<Audit> {
+fn walk(db: &Connection) -> rusqlite::Result<Audit> {
     let (anchored, hash) = anchor(db)?;
     let unchained = "SELECT count(*) FROM journal WHERE id <= ?1";
     let unchained: i64 = db.query_row(unchained, [anchored], |row| row.get(0))?;

@@ -45,8 +45,8 @@ mod sqlite;
 mod write;
 mod writer;
 
-pub use backup::backups;
-pub use chain::{Audit, Broken};
+pub use backup::{backups, folder as backup_folder};
+pub use chain::{Audit, Broken, audit};
 pub use disk::disk_failure;
 pub use entry::{ActionKind, Conclusion, Entry, Intent};
 pub use error::StoreError;

@@ -1,10 +1,7 @@
 //! Space that is held back, so that what became of requests on their way can be recorded when the
 //! disk is full.
 
-use super::{
-    StoreError,
-    files::{part_of, restrict},
-};
+use super::{StoreError, files::restrict};
 use rustix::fs::{FallocateFlags, fallocate};
 use std::{
     fs::{self, File, OpenOptions},
@@ -20,17 +17,17 @@ fn path(dir: &Path) -> PathBuf {
     dir.join("reserve")
 }
 
-/// Holds the space back, unless that is done.
+/// Holds the space back, unless that is done. `who`: whom nobody else goes by meanwhile.
 ///
 /// # Errors
 /// `Full`: there is not so much, and nothing should be sent.
-pub(super) fn hold(dir: &Path) -> Result<(), StoreError> {
+pub(super) fn hold(dir: &Path, who: &str) -> Result<(), StoreError> {
     let path = path(dir);
     let is_held = |found: fs::Metadata| found.len() == SIZE && found.blocks() * 512 >= SIZE;
     if fs::metadata(&path).is_ok_and(is_held) {
         return Ok(());
     }
-    let part = part_of(&path);
+    let part = dir.join(format!("reserve.{who}.part"));
     let made = make(&part).and_then(|()| fs::rename(&part, &path));
     if made.is_err() {
         let _ = fs::remove_file(&part);
@@ -67,15 +64,15 @@ mod tests {
     fn e04_the_space_is_really_taken_given_back_once_and_taken_again() {
         let dir = tempfile::tempdir().unwrap();
         for _ in 0..2 {
-            hold(dir.path()).unwrap();
+            hold(dir.path(), "acme").unwrap();
             let held = fs::metadata(path(dir.path())).unwrap();
             assert!(held.len() == SIZE && held.blocks() * 512 >= SIZE);
             assert_eq!(held.mode() & 0o777, 0o600);
-            hold(dir.path()).unwrap();
+            hold(dir.path(), "acme").unwrap();
             assert!(release(dir.path()));
             assert!(!release(dir.path()));
         }
         fill(File::create(path(dir.path())).unwrap()).unwrap();
-        hold(dir.path()).unwrap();
+        hold(dir.path(), "acme").unwrap();
     }
 }

@@ -81,10 +81,10 @@ impl Store {
         let Some(dir) = self.path().parent() else { return Ok(()) };
         if let Some(now) = self.began.filter(|_| !self.is_new) {
             let StateRules { backup_every, backups_kept, .. } = self.rules;
-            let (folder, rule) = (dir.join(backup::FOLDER), (backup_every, backups_kept));
+            let (folder, rule) = (backup::folder(dir), (backup_every, backups_kept));
             backup::back_up_if_due(self, &folder, self.tenant.as_str(), rule, now)?;
         }
-        reserve::hold(dir)
+        reserve::hold(dir, self.tenant.as_str())
     }
 
     /// Prepares for so many operations, so that the first of them are recorded as quickly as the
