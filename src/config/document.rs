@@ -42,7 +42,7 @@ pub(super) fn check(
     let mut problems = Vec::new();
     let mut root = table(document, "", &mut problems);
     let state: StateTable = sub(&mut root, "state", "state", &mut problems);
-    let rules = state.rules(&mut problems);
+    let rules = state.rules(folder, &mut problems);
     let sources = sources(&mut root, folder, &mut problems);
     let workplace = Workplace { folder, surroundings, sources: &sources.1 };
     let tenants = tenants(&mut root, &workplace, &mut problems);

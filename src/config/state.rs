@@ -3,7 +3,7 @@
 use crate::model::Problem;
 use jiff::SignedDuration;
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What holds for the state of every tenant, besides where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(super) struct StateTable {
 const KEPT_MAX: usize = 3650;
 
 impl StateTable {
-    pub(super) fn rules(&self, problems: &mut Vec<Problem>) -> StateRules {
+    pub(super) fn rules(&self, folder: &Path, problems: &mut Vec<Problem>) -> StateRules {
         let Self { dir: _, machine_id, allow_network_fs, backups_kept, backup_every } = self;
         let default = StateRules::default();
         let kept = backups_kept.map(|kept| usize::try_from(kept).unwrap_or(usize::MAX));
@@ -59,7 +59,7 @@ impl StateTable {
             problems.push(Problem::new("state.backup_every", why));
         }
         StateRules {
-            machine_id: machine_id.clone().unwrap_or(default.machine_id),
+            machine_id: folder.join(machine_id.as_ref().unwrap_or(&default.machine_id)),
             allow_network_fs: allow_network_fs.unwrap_or(default.allow_network_fs),
             backups_kept: kept.unwrap_or(default.backups_kept),
             backup_every: every.flatten().unwrap_or(default.backup_every),
