@@ -16,6 +16,8 @@ INSERT INTO journal_anchor (id, row, hash)
 
 -- XXH3-128 of the rest of the row: tells a flipped bit; none in rows from before this step.
 ALTER TABLE intent ADD COLUMN hash BLOB CHECK (length(hash) = 16);
+ALTER TABLE pause ADD COLUMN hash BLOB CHECK (length(hash) = 16);
+ALTER TABLE accepted_input ADD COLUMN hash BLOB CHECK (length(hash) = 16);
 
 -- The machine on which the file is used, as a tag that only this file's key can make.
 CREATE TABLE machine (

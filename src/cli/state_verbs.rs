@@ -105,11 +105,12 @@ fn renewed(
 }
 
 fn summary(tenant: &TenantId, what: &str, renewed: &Renewed) -> String {
-    let Renewed { users, aside, changes_lost } = renewed;
-    let mut text = format!("{tenant}: {what}\n  {users} users are in doubt: the next run reads each ");
+    let Renewed { users, aside, records_lost } = renewed;
+    let mut text =
+        format!("{tenant}: {what}\n  {users} users are in doubt: the next run reads each ");
     text += "before it changes anything, or sends all values where the target shows none\n";
-    if *changes_lost > 0 {
-        text += &format!("  {changes_lost} changes were recorded after the copy was made\n");
+    if *records_lost > 0 {
+        text += &format!("  {records_lost} records were made after the copy was\n");
     }
     if let Some(aside) = aside {
         text += &format!("  what was there is kept as {}\n", aside.display());
@@ -136,7 +137,10 @@ pub(super) fn audit(common: &Common, audit: &Audit) -> anyhow::Result<Ended> {
             None => format!("{sound} rows of the journal are as they were written{older}"),
             Some(broken) => {
                 exit = Exit::Failed;
-                format!("{} ({sound} rows before it are as they were written{older})", tell(&broken))
+                format!(
+                    "{} ({sound} rows before it are as they were written{older})",
+                    tell(&broken)
+                )
             }
         };
         write_stdout(&format!("{tenant}: {told}\n"));

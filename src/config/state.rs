@@ -52,7 +52,8 @@ impl StateTable {
             let why = format!("should be from 0 to {KEPT_MAX}");
             problems.push(Problem::new("state.backups_kept", why));
         }
-        let parse = |text: &String| text.parse().ok().filter(|span: &SignedDuration| !span.is_negative());
+        let parse =
+            |text: &String| text.parse().ok().filter(|span: &SignedDuration| !span.is_negative());
         let every = backup_every.as_ref().map(parse);
         if every == Some(None) {
             let why = "should be a time such as \"20h\", or \"0s\" for every run that sends";

@@ -3,8 +3,7 @@
 use super::{
     Snapshot, StoreError,
     files::{part_of, prepare_dir, restrict, sync_parent},
-    place,
-    sqlite,
+    place, sqlite,
 };
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 use rusqlite::{Connection, OpenFlags, backup::Backup};

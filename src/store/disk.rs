@@ -174,7 +174,8 @@ impl Disk {
 
     /// After a write that found no space, and was taken back: there is some now.
     pub(super) fn revive(&mut self) {
-        self.failed = self.failed.take().filter(|failed| !matches!(failed, StoreError::Full { .. }));
+        self.failed =
+            self.failed.take().filter(|failed| !matches!(failed, StoreError::Full { .. }));
     }
 
     /// `SQLite` would go on writing into a file that has no name any more.

@@ -31,7 +31,7 @@ pub enum StoreError {
     )]
     Behind { path: PathBuf, mirror: PathBuf, what: String },
     #[error(
-        "state file `{}` is missing, and `{}` tells that it had come to change {serial}; nothing was \
+        "state file `{}` is missing, and `{}` tells that it had come to record {serial}; nothing was \
          changed: put the file back together with its `-wal` file, or a copy of it with `rosterd \
          restore`, or have every user read from the target with `rosterd resnapshot`",
         path.display(), mirror.display()

@@ -102,7 +102,6 @@ impl Files {
     pub(super) fn is_empty(&self) -> bool {
         fs::metadata(&self.db).is_ok_and(|db| db.len() == 0)
     }
-
 }
 
 /// Tells this very file from one that was put in its place; `None` when there is none.

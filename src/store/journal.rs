@@ -192,7 +192,8 @@ pub(super) fn append(
     let hash = chain.add(&row);
     let Stored { operation, at, key, remote_id, action, outcome, status, attempts, .. } = row;
     statement.execute(params![
-        id, operation, run, at, key, remote_id, action, outcome, why, status, attempts, edits, hash,
+        id, operation, run, at, key, remote_id, action, outcome, why, status, attempts, edits,
+        hash,
     ])?;
     Ok(())
 }

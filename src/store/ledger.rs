@@ -4,7 +4,7 @@
 use super::{
     ActionKind, Conclusion, Entry, Intent,
     chain::{self, Chain},
-    convert::{count_to_integer, edits_to_text, instant_to_micros},
+    convert::{count_to_integer, instant_to_micros},
     fold::{Closes, UserRow, fold},
     journal,
     pack::Change,
@@ -91,10 +91,7 @@ impl<'a> Ledger<'a> {
         Ok(Self {
             db,
             books,
-            intend: db.prepare_cached(
-                "INSERT INTO intent (operation, run, key, remote_id, action, edits, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?,
+            intend: db.prepare_cached(rows::INTEND)?,
             close: db.prepare_cached("DELETE FROM intent WHERE operation = ?1")?,
             append: db.prepare_cached(journal::APPEND)?,
             find: db.prepare_cached(rows::USER_OF_KEY)?,
@@ -107,22 +104,14 @@ impl<'a> Ledger<'a> {
     }
 
     fn open(&mut self, intent: &Intent) -> rusqlite::Result<()> {
-        let Intent { operation_id, run, key, remote_id, action, edits, at } = intent;
+        let Intent { operation_id, key, at, .. } = intent;
         // A read that was never answered says nothing that the next one does not.
         let open = self.books.open.entry(key.clone()).or_default();
         for read in open.extract_if(.., |open| open.action == ActionKind::Read) {
             self.close.execute([count_to_integer(read.operation_id)])?;
         }
         open.push(OpenIntent::from(intent));
-        self.intend.execute(params![
-            count_to_integer(*operation_id),
-            run.as_str(),
-            key.as_str(),
-            remote_id.as_str(),
-            action.as_str(),
-            edits_to_text(edits),
-            instant_to_micros(*at),
-        ])?;
+        rows::put_intent(&mut self.intend, intent)?;
         self.operation = self.operation.max(*operation_id);
         self.count(*at);
         Ok(())
@@ -198,11 +187,13 @@ impl<'a> Ledger<'a> {
 }
 
 pub(super) fn pause(db: &Connection, until: Timestamp, why: &str) -> rusqlite::Result<()> {
+    let until = instant_to_micros(until);
     db.execute(
-        "INSERT INTO pause (id, until, why) VALUES (1, ?1, ?2)
-         ON CONFLICT (id) DO UPDATE SET until = excluded.until, why = excluded.why
+        "INSERT INTO pause (id, until, why, hash) VALUES (1, ?1, ?2, ?3)
+         ON CONFLICT (id) DO UPDATE SET until = excluded.until, why = excluded.why,
+             hash = excluded.hash
          WHERE excluded.until > pause.until",
-        params![instant_to_micros(until), why],
+        params![until, why, rows::seal(&[until], &[why])],
     )?;
     Ok(())
 }

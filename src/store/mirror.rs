@@ -76,8 +76,8 @@ impl Mirror {
         }
         if found.serial < self.serial || found.row < self.row {
             return Ok(Some(format!(
-                "it has come to change {} and row {} of the journal, and change {} and row {} were \
-                 recorded: an older copy was put in its place, or its `-wal` file was lost",
+                "it has come to record {} and row {} of the journal, and there were record {} and row \
+                 {}: an older copy was put in its place, or its `-wal` file was lost",
                 found.serial, found.row, self.serial, self.row
             )));
         }

@@ -48,9 +48,7 @@ impl Store {
                 store.disk.pending().machine = Some(tag);
                 Ok(store)
             }
-            Machine::Other(_) => {
-                Err(StoreError::OtherMachine { path: store.path().to_owned() })
-            }
+            Machine::Other(_) => Err(StoreError::OtherMachine { path: store.path().to_owned() }),
         }
     }
 

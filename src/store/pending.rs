@@ -8,6 +8,7 @@ use super::{
         instant_from_micros, instant_to_micros,
     },
     place,
+    rows::{intact, seal},
 };
 use crate::model::{Fingerprint, RunId};
 use jiff::Timestamp;
@@ -88,15 +89,12 @@ impl Pending {
 
 fn write_accepted_input(db: &Connection, input: &AcceptedInput) -> rusqlite::Result<()> {
     let AcceptedInput { users, rows, digest, at } = input;
+    let (users, rows) = (count_to_integer(*users), count_to_integer(*rows));
+    let (digest, at) = (fingerprint_to_bytes(*digest), instant_to_micros(*at));
     db.execute(
-        "INSERT OR REPLACE INTO accepted_input (id, users, rows, digest, at)
-         VALUES (1, ?1, ?2, ?3, ?4)",
-        params![
-            count_to_integer(*users),
-            count_to_integer(*rows),
-            fingerprint_to_bytes(*digest),
-            instant_to_micros(*at),
-        ],
+        "INSERT OR REPLACE INTO accepted_input (id, users, rows, digest, at, hash)
+         VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+        params![users, rows, digest, at, seal(&[users, rows, at], &[])],
     )?;
     Ok(())
 }
@@ -116,6 +114,20 @@ fn write_last_answer(db: &Connection, answer: &LastAnswer) -> rusqlite::Result<(
         ],
     )?;
     Ok(())
+}
+
+pub(super) fn read_accepted_input(db: &Connection) -> rusqlite::Result<Option<AcceptedInput>> {
+    let input = "SELECT users, rows, digest, at, hash FROM accepted_input";
+    db.query_row(input, [], |row| {
+        intact(row, 4, seal(&[row.get(0)?, row.get(1)?, row.get(3)?], &[]))?;
+        Ok(AcceptedInput {
+            users: count_from_integer(row.get(0)?),
+            rows: count_from_integer(row.get(1)?),
+            digest: fingerprint_from_bytes(row.get(2)?),
+            at: instant_from_micros(row.get(3)?),
+        })
+    })
+    .optional()
 }
 
 impl super::Snapshot {
@@ -144,17 +156,7 @@ impl super::Snapshot {
         if let Some(input) = &self.pending.accepted_input {
             return Ok(Some(input.clone()));
         }
-        self.read("read the last accepted input", |db| {
-            db.query_row("SELECT users, rows, digest, at FROM accepted_input", [], |row| {
-                Ok(AcceptedInput {
-                    users: count_from_integer(row.get(0)?),
-                    rows: count_from_integer(row.get(1)?),
-                    digest: fingerprint_from_bytes(row.get(2)?),
-                    at: instant_from_micros(row.get(3)?),
-                })
-            })
-            .optional()
-        })
+        self.read("read the last accepted input", read_accepted_input)
     }
 
     /// When that was last done, as [`super::Store::set_mark`] was told.

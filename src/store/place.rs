@@ -95,15 +95,9 @@ mod tests {
             assert_eq!(network_name(number), Some(name));
         }
         // ext4, xfs, btrfs, tmpfs, overlayfs, zfs, f2fs.
-        for number in [
-            0xef53,
-            0x5846_5342,
-            0x9123_683e,
-            0x0102_1994,
-            0x794c_7630,
-            0x2fc1_2fc1,
-            0xf2f5_2010,
-        ] {
+        for number in
+            [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1, 0xf2f5_2010]
+        {
             assert_eq!(network_name(number), None, "{number:#x}");
         }
         let mut numbers: Vec<u32> = NETWORK.iter().map(|(number, _)| *number).collect();

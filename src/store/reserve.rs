@@ -59,6 +59,88 @@ fn fill(mut file: File) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        model::{Attributes, Outcome, RemoteId, RunId, TenantId, UserKey},
+        store::{ActionKind, Conclusion, Entry, Holder, Intent, JournalFilter, Store},
+    };
+    use jiff::Timestamp;
+
+    fn intent(operation_id: u64) -> Entry {
+        Entry::Intent(Intent {
+            operation_id,
+            run: RunId::parse("0192f0c1-2a3b-7c4d-8e5f-001122334455").unwrap(),
+            key: UserKey::parse(&format!("E{operation_id}")).unwrap(),
+            remote_id: RemoteId::parse("r1").unwrap(),
+            action: ActionKind::Read,
+            edits: Vec::new(),
+            at: Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    fn outcome(operation_id: u64, why: &str) -> Entry {
+        Entry::Outcome(Box::new(Conclusion {
+            operation_id,
+            key: UserKey::parse(&format!("E{operation_id}")).unwrap(),
+            remote_id: RemoteId::parse("r1").unwrap(),
+            outcome: Outcome::Deferred { why: why.to_owned() },
+            edits: Vec::new(),
+            status: None,
+            attempts: 1,
+            at: Timestamp::UNIX_EPOCH,
+            fingerprint: None,
+            refused: Some(Attributes::new()),
+            keep: std::sync::Arc::default(),
+        }))
+    }
+
+    #[test]
+    fn e04_on_a_full_disk_what_is_on_its_way_is_recorded_and_nothing_more_leaves() {
+        let dir = tempfile::tempdir().unwrap();
+        let tenant = TenantId::parse("acme").unwrap();
+        let holder = Holder { pid: 1, host: "here".to_owned(), since: Timestamp::UNIX_EPOCH };
+        let open = || Store::open(dir.path(), &tenant, &holder).unwrap();
+        let mut store = open();
+        store.make_ready_to_send().unwrap();
+        assert!(path(dir.path()).exists());
+        for operation in 1..=3 {
+            store.commit(&[intent(operation)]).unwrap();
+        }
+        // No page more than there are: what a full disk says.
+        let pages = |store: &Store, most: u32| {
+            let pragma = format!("PRAGMA max_page_count = {most}");
+            store.db.query_row(&pragma, [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        let used = u32::try_from(pages(&store, 1)).unwrap();
+        let long = "x".repeat(9000);
+        let refused = store.commit(&[outcome(1, &long), intent(4)]);
+        assert!(matches!(refused, Err(StoreError::Full { .. })), "{refused:?}");
+        assert!(!path(dir.path()).exists(), "the space is free now");
+        // It was too little this once, as no space was won in truth: the file is closed for good.
+        assert!(store.commit(&[outcome(2, "")]).is_err());
+        drop(store);
+
+        let mut store = open();
+        store.make_ready_to_send().unwrap();
+        pages(&store, used + 1);
+        let short = |operation| outcome(operation, "");
+        assert!(store.commit(&[outcome(1, &long), intent(4)]).is_err());
+        drop(store);
+        let mut store = open();
+        store.make_ready_to_send().unwrap();
+        store.full = Some(StoreError::Full { path: dir.path().to_owned() });
+        // Of a group with both, the outcome is recorded and the intent is not.
+        assert!(store.commit(&[short(1), intent(5)]).is_err());
+        assert!(store.commit(&[intent(6)]).is_err());
+        store.commit(&[short(2), short(3)]).unwrap();
+        let filter = JournalFilter { key: None, run: None, limit: 9 };
+        assert_eq!(store.journal(&filter).unwrap().len(), 3);
+        assert!(store.open_intents().unwrap().is_empty());
+        drop(store);
+        // With space again, everything goes on.
+        let mut store = open();
+        store.make_ready_to_send().unwrap();
+        store.commit(&[intent(7)]).unwrap();
+    }
 
     #[test]
     fn e04_the_space_is_really_taken_given_back_once_and_taken_again() {

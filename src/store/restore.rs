@@ -11,9 +11,9 @@ use super::{
     files::{Files, sync_parent},
     mirror::Mirror,
     opening::lock,
-    place,
+    pending, place,
     rows::{self, Found},
-    schema,
+    schema, snapshot,
     sqlite::{self, Look, Opened},
 };
 use crate::{
@@ -34,8 +34,8 @@ pub struct Renewed {
     pub users: u64,
     /// The file that was in use before; its log of writes, if it had one, lies beside it.
     pub aside: Option<PathBuf>,
-    /// Changes that were recorded after the copy was made, as far as is known.
-    pub changes_lost: u64,
+    /// Commits since the copy was made that changed what is known, as far as they can be counted.
+    pub records_lost: u64,
 }
 
 /// Who asks for it, and when.
@@ -74,8 +74,8 @@ impl Store {
         };
         let aside = exchange(&files, &part, now)?;
         write_mirror(&files, tenant)?;
-        let changes_lost = before.serial.saturating_sub(serial);
-        Ok(Renewed { users, aside, changes_lost })
+        let records_lost = before.serial.saturating_sub(serial);
+        Ok(Renewed { users, aside, records_lost })
     }
 
     /// Forgets all that is known of everybody but which account is theirs; the journal stays. A file
@@ -100,7 +100,7 @@ impl Store {
         let users = renew(&mut disk, config, &before, (run, "resnapshot", now))?;
         drop(disk);
         write_mirror(&files, tenant)?;
-        Ok(Renewed { users, aside, changes_lost: 0 })
+        Ok(Renewed { users, aside, records_lost: 0 })
     }
 }
 
@@ -140,7 +140,8 @@ impl Before {
         let db = sqlite::open_reader(files, tenant, look).ok()??;
         let snapshot = Snapshot::new(db, files.db.clone()).ok()?;
         let newest = snapshot.sends_since(Timestamp::MIN).ok()?.last().copied();
-        let since = newest.and_then(|at| at.checked_sub(SignedDuration::from_hours(QUOTA_HOURS)).ok());
+        let since =
+            newest.and_then(|at| at.checked_sub(SignedDuration::from_hours(QUOTA_HOURS)).ok());
         Some(Self {
             lineage: Some(snapshot.lineage().ok()?),
             serial: snapshot.serial().ok()?,
@@ -222,7 +223,8 @@ fn judge(found: &Snapshot, copy: &Path, before: &Before) -> Result<(), StoreErro
         return Err(unfit(copy, format!("{damaged} of its rows do not match their hashes")));
     }
     if found.audit()?.broken.is_some() {
-        let why = "its journal is not as it was written; `rosterd audit verify` tells of a file in use";
+        let why =
+            "its journal is not as it was written; `rosterd audit verify` tells of a file in use";
         return Err(unfit(copy, why));
     }
     Ok(())
@@ -251,6 +253,7 @@ fn renew(
     let machine = machine.map(|machine| disk.snapshot().machine_tag(&machine));
     let users = disk.write("put everybody in doubt", |tx| {
         let users = doubt_everybody(tx)?;
+        drop_what_is_damaged(tx)?;
         tx.execute(
             "UPDATE meta SET serial = max(serial, ?1) + 1, operation = max(operation, ?2)",
             [count_to_integer(before.serial), count_to_integer(before.operation)],
@@ -307,6 +310,22 @@ fn doubt_everybody(db: &Connection) -> rusqlite::Result<u64> {
     Ok(ids.len() as u64)
 }
 
+/// Nobody is settled, so that the packed index is made anew; and what cannot be believed of the rest
+/// would keep every later run from its work.
+fn drop_what_is_damaged(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch("DELETE FROM index_page; DELETE FROM index_account; DELETE FROM last_answer")?;
+    if rows::all_intents(db).is_err() {
+        db.execute("DELETE FROM intent", [])?;
+    }
+    if pending::read_accepted_input(db).is_err() {
+        db.execute("DELETE FROM accepted_input", [])?;
+    }
+    if snapshot::read_pause(db).is_err() {
+        db.execute("DELETE FROM pause", [])?;
+    }
+    Ok(())
+}
+
 fn each_user(
     db: &Connection,
     mut visit: impl FnMut(i64, Found) -> rusqlite::Result<()>,
@@ -353,11 +372,9 @@ fn aside_of(files: &Files, now: Timestamp) -> PathBuf {
 /// The log of another file would be taken for the new one's.
 fn move_logs(files: &Files, now: Timestamp) -> Result<(), StoreError> {
     let aside = Files::at(&aside_of(files, now));
-    for (from, to) in [
-        (&files.wal, &aside.wal),
-        (&files.journal, &aside.journal),
-        (&files.shm, &aside.shm),
-    ] {
+    for (from, to) in
+        [(&files.wal, &aside.wal), (&files.journal, &aside.journal), (&files.shm, &aside.shm)]
+    {
         match fs::rename(from, to) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 return Err(StoreError::io("put a file aside", from, e));

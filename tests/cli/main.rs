@@ -12,3 +12,4 @@ mod plans;
 mod service;
 mod signals;
 mod stage;
+mod state;

@@ -72,7 +72,10 @@ fn g14_a_row_of_the_journal_that_was_changed_or_taken_out_is_named() {
     let missing = |row, after: Option<i64>| Broken::Missing { row, after: after.map(at) };
     for (sql, broken) in [
         ("", None),
-        ("UPDATE journal SET edits = replace(edits, 'Chief', 'Chef') WHERE id = 3", Some(changed(3))),
+        (
+            "UPDATE journal SET edits = replace(edits, 'Chief', 'Chef') WHERE id = 3",
+            Some(changed(3)),
+        ),
         ("UPDATE journal SET key = 'E9' WHERE id = 1", Some(changed(1))),
         ("UPDATE journal SET status = NULL WHERE id = 5", Some(changed(5))),
         ("UPDATE journal SET run = NULL WHERE id = 2", Some(changed(2))),
@@ -82,7 +85,10 @@ fn g14_a_row_of_the_journal_that_was_changed_or_taken_out_is_named() {
         ("DELETE FROM journal WHERE id = 1", Some(missing(1, None))),
         ("DELETE FROM journal WHERE id >= 4", Some(missing(4, Some(3)))),
         ("DELETE FROM journal", Some(missing(1, None))),
-        ("DELETE FROM journal WHERE id >= 4; UPDATE meta SET packed = 3", Some(missing(4, Some(3)))),
+        (
+            "DELETE FROM journal WHERE id >= 4; UPDATE meta SET packed = 3",
+            Some(missing(4, Some(3))),
+        ),
         (
             "DELETE FROM journal WHERE id = 3; UPDATE journal SET id = id - 1 WHERE id > 3",
             Some(Broken::Changed { row: 3, operation: 4, at: at(4) }),
@@ -342,7 +348,10 @@ impl Desk {
         &self.config.state_dir
     }
 
-    fn request(&self, act: impl FnOnce(&Request<'_>) -> Result<Renewed, StoreError>) -> Result<Renewed, StoreError> {
+    fn request(
+        &self,
+        act: impl FnOnce(&Request<'_>) -> Result<Renewed, StoreError>,
+    ) -> Result<Renewed, StoreError> {
         let (holder, run) = (holder(), run_of(fastrand::i64(10_000..1_000_000)));
         act(&Request {
             config: &self.config,
@@ -431,8 +440,8 @@ fn f12_a_copy_that_is_put_back_has_everybody_read_before_they_are_written() {
     assert!(matches!(desk.restore(&copy), Err(StoreError::Locked { .. })));
     drop(store);
 
-    let Renewed { users, aside, changes_lost } = desk.restore(&copy).unwrap();
-    assert_eq!((users, changes_lost), (5, 3));
+    let Renewed { users, aside, records_lost } = desk.restore(&copy).unwrap();
+    assert_eq!((users, records_lost), (5, 3));
     assert_eq!(mode(&aside.unwrap()), 0o600);
     let store = desk.open();
     assert_all_in_doubt(&store);
@@ -451,7 +460,7 @@ fn e08_a_state_that_was_lost_is_put_back_from_a_copy() {
     let desk = Desk::new();
     let copy = desk.back_up();
     fs::remove_file(desk.state().join("acme.db")).unwrap();
-    assert_eq!(desk.restore(&copy).unwrap(), Renewed { users: 5, aside: None, changes_lost: 0 });
+    assert_eq!(desk.restore(&copy).unwrap(), Renewed { users: 5, aside: None, records_lost: 0 });
     assert_all_in_doubt(&desk.open());
 }
 
@@ -480,9 +489,7 @@ fn g19_what_is_no_sound_copy_of_this_very_state_is_not_put_back() {
         ("schema 99", edited("PRAGMA user_version = 99")),
         (
             "tables",
-            edited(
-                "CREATE TRIGGER odd AFTER UPDATE ON user BEGIN DELETE FROM intent; END;",
-            ),
+            edited("CREATE TRIGGER odd AFTER UPDATE ON user BEGIN DELETE FROM intent; END;"),
         ),
         ("another history", fs::read(other.path().join("acme.db")).unwrap()),
     ];
@@ -521,7 +528,7 @@ fn d34_a_new_start_keeps_the_ids_and_the_journal_and_nothing_else() {
     send(&mut store, 1, 3, "Chief");
     end_run(&mut store, 10);
     drop(store);
-    assert_eq!(desk.resnapshot().unwrap(), Renewed { users: 5, aside: None, changes_lost: 0 });
+    assert_eq!(desk.resnapshot().unwrap(), Renewed { users: 5, aside: None, records_lost: 0 });
     let store = desk.open();
     assert_all_in_doubt(&store);
     assert_eq!(verdict(desk.state()).sound, 3);
@@ -631,11 +638,17 @@ fn e07_of_a_thousand_flipped_bits_each_is_detected_or_harmless() {
         });
         match looked {
             Err(error) => {
-                assert!(!matches!(error, StoreError::Locked { .. } | StoreError::Io { .. }), "{error}");
+                assert!(
+                    !matches!(error, StoreError::Locked { .. } | StoreError::Io { .. }),
+                    "{error}"
+                );
                 detected += 1;
             }
             Ok(after) => {
-                assert!(is_harmless(&before, &after), "byte {at}, bit {bit}: {before:?}\n{after:?}");
+                assert!(
+                    is_harmless(&before, &after),
+                    "byte {at}, bit {bit}: {before:?}\n{after:?}"
+                );
                 harmless += 1;
             }
         }
