@@ -106,16 +106,20 @@ fn renewed(
 
 fn summary(tenant: &TenantId, what: &str, renewed: &Renewed) -> String {
     let Renewed { users, aside, records_lost } = renewed;
-    let mut text =
-        format!("{tenant}: {what}\n  {users} users are in doubt: the next run reads each ");
-    text += "before it changes anything, or sends all values where the target shows none\n";
+    let mut lines = vec![
+        format!("{tenant}: {what}"),
+        format!(
+            "  {users} users are in doubt: the next run reads each before it changes anything, or \
+             sends all values where the target shows none"
+        ),
+    ];
     if *records_lost > 0 {
-        text += &format!("  {records_lost} records were made after the copy was\n");
+        lines.push(format!("  {records_lost} records were made after the copy was"));
     }
     if let Some(aside) = aside {
-        text += &format!("  what was there is kept as {}\n", aside.display());
+        lines.push(format!("  what was there is kept as {}", aside.display()));
     }
-    text
+    lines.join("\n") + "\n"
 }
 
 pub(super) fn audit(common: &Common, audit: &Audit) -> anyhow::Result<Ended> {

@@ -47,7 +47,7 @@ fn f12_a_copy_is_put_back_and_everybody_is_looked_at_before_anything_is_changed(
         let ended = stage.run(&["restore", copy, "--tenant", tenant, "--yes"]);
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         assert!(ended.stdout.contains("5 users are in doubt"), "{}", ended.stdout);
-        assert!(ended.stdout.contains("2 records were made after the copy"), "{}", ended.stdout);
+        assert!(ended.stdout.contains("2 records were made after"), "{}", ended.stdout);
         only_file(stage.path("state"), &format!("{tenant}.db.2"));
         // The other tenant's copy is none of this one's.
         let other = if tenant == "acme" { "blind" } else { "acme" };
