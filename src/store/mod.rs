@@ -20,6 +20,7 @@ mod backup;
 mod chain;
 mod convert;
 mod disk;
+mod doubt;
 mod entry;
 mod error;
 mod files;
