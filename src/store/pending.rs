@@ -90,11 +90,12 @@ impl Pending {
 fn write_accepted_input(db: &Connection, input: &AcceptedInput) -> rusqlite::Result<()> {
     let AcceptedInput { users, rows, digest, at } = input;
     let (users, rows) = (count_to_integer(*users), count_to_integer(*rows));
-    let (digest, at) = (fingerprint_to_bytes(*digest), instant_to_micros(*at));
+    let at = instant_to_micros(*at);
+    let hash = seal(&[users, rows, at], &[&digest.to_string()]);
     db.execute(
         "INSERT OR REPLACE INTO accepted_input (id, users, rows, digest, at, hash)
          VALUES (1, ?1, ?2, ?3, ?4, ?5)",
-        params![users, rows, digest, at, seal(&[users, rows, at], &[])],
+        params![users, rows, fingerprint_to_bytes(*digest), at, hash],
     )?;
     Ok(())
 }
@@ -119,11 +120,13 @@ fn write_last_answer(db: &Connection, answer: &LastAnswer) -> rusqlite::Result<(
 pub(super) fn read_accepted_input(db: &Connection) -> rusqlite::Result<Option<AcceptedInput>> {
     let input = "SELECT users, rows, digest, at, hash FROM accepted_input";
     db.query_row(input, [], |row| {
-        intact(row, 4, seal(&[row.get(0)?, row.get(1)?, row.get(3)?], &[]))?;
+        let digest = fingerprint_from_bytes(row.get(2)?);
+        let numbers = [row.get(0)?, row.get(1)?, row.get(3)?];
+        intact(row, 4, seal(&numbers, &[&digest.to_string()]))?;
         Ok(AcceptedInput {
             users: count_from_integer(row.get(0)?),
             rows: count_from_integer(row.get(1)?),
-            digest: fingerprint_from_bytes(row.get(2)?),
+            digest,
             at: instant_from_micros(row.get(3)?),
         })
     })
