@@ -32,6 +32,16 @@ impl Snapshot {
     /// making the folder (0700) where there is none. The copy is checked before it gets its name,
     /// and needs no other file beside it. Returns where it is.
     pub fn back_up(&self, dir: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
+        self.back_up_through(dir, now, part_of)
+    }
+
+    /// `part`: where the copy is until it is whole, by the name that it gets.
+    fn back_up_through(
+        &self,
+        dir: &Path,
+        now: Timestamp,
+        part: impl FnOnce(&Path) -> PathBuf,
+    ) -> Result<PathBuf, StoreError> {
         if let Some(state) = self.path.parent().filter(|state| dir.starts_with(state)) {
             place::check_owner(state)?;
         }
@@ -40,7 +50,7 @@ impl Snapshot {
             db.query_row("SELECT tenant FROM meta", [], |row| row.get(0))
         })?;
         let path = dir.join(format!("{tenant}-{}-{:08}.db", stamp(now), self.serial()?));
-        let part = part_of(&path);
+        let part = part(&path);
         let copied = copy(&self.db, &part).and_then(|()| check(&part)).and_then(|()| {
             let named = fs::rename(&part, &path).and_then(|()| sync_parent(&path));
             named.map_err(|e| StoreError::io("name a copy of the state", &path, e))
@@ -117,7 +127,9 @@ pub(super) fn back_up_if_due(
     if kept == 0 || copies.last().is_some_and(|(at, _)| is_fresh(at)) {
         return Ok(());
     }
-    let made = snapshot.back_up(dir, now)?;
+    // What a killed run has left of a copy is written over by the next one.
+    let part = dir.join(format!("{tenant}.part"));
+    let made = snapshot.back_up_through(dir, now, |_| part)?;
     let mut others: Vec<PathBuf> = copies.into_iter().map(|(_, path)| path).collect();
     others.retain(|path| *path != made);
     let surplus = (others.len() + 1).saturating_sub(kept);

@@ -14,6 +14,10 @@
 //! brought up to date at the end of a run ([`Store::pack`]). It is never older than it says: whoever
 //! had an outcome since is not settled.
 //!
+//! A file that was changed, cut or put back by somebody else is noticed, and never interpreted: rows
+//! have hashes, the journal is a chain ([`audit`]), and `<tenant>.serial` says how far the file had come.
+//! [`Store::restore`] and [`Store::resnapshot`] are the ways out, and both believe nothing of anybody.
+//!
 //! There is no clock here: every instant is an argument.
 
 mod backup;

@@ -409,7 +409,7 @@ fn a_copy_is_made_while_the_state_is_in_use_and_is_whole() {
 }
 
 #[test]
-fn a_run_that_is_about_to_send_makes_a_copy_when_one_is_due_and_keeps_as_many_as_it_is_told() {
+fn k19_a_run_that_is_about_to_send_makes_a_copy_when_one_is_due_and_keeps_as_many_as_it_is_told() {
     let desk = Desk::new();
     let made = || backups(&backup_folder(desk.state()), "acme").unwrap();
     let night = |second| {
@@ -424,6 +424,10 @@ fn a_run_that_is_about_to_send_makes_a_copy_when_one_is_due_and_keeps_as_many_as
     assert_eq!(night(11), [at(10)], "within the hour");
     assert_eq!(night(3611), [at(10), at(3611)]);
     assert_eq!(night(7300), [at(3611), at(7300)]);
+    // Half a copy, which a killed run left, is in nobody's way.
+    fs::write(backup_folder(desk.state()).join("acme.part"), "half").unwrap();
+    assert_eq!(night(11_000), [at(7300), at(11_000)]);
+    assert_eq!(backup_folder(desk.state()).read_dir().unwrap().count(), 2);
     // A copy from a time that is still to come proves nothing.
     assert_eq!(night(20).len(), 2);
 }
