@@ -7,7 +7,7 @@ use crate::{
     config::{Config, Schedule},
     cycle::{self, CycleReport, Exit, Options, Progress, Session, Silent, TenantReport},
     model::{RunId, SourceId},
-    store::{Holder, ReadStore},
+    store::{self, Holder, ReadStore},
 };
 use jiff::Timestamp;
 use sd_notify::NotifyState;
@@ -53,7 +53,9 @@ pub struct NotifyError(#[source] std::io::Error);
 /// slept, makes a run late by no more.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// Runs until the process is asked to stop; a cycle under way is stopped cleanly.
+/// Runs until the process is asked to stop; a cycle under way is stopped cleanly. Ends as well when a
+/// disk has failed (see [`store::disk_failure`]): only a process that starts anew can tell what it
+/// holds.
 ///
 /// # Errors
 /// When systemd, which waits for it, cannot be told that the service is ready.
@@ -72,7 +74,7 @@ pub async fn serve(
         notify(&[NotifyState::Status("running")])?;
         run_cycle(&config, &source, stop.clone()).await;
         notify(&[NotifyState::Status("waiting")])?;
-        if *stop.borrow() {
+        if *stop.borrow() || store::disk_failure().is_some() {
             break;
         }
         timetable.done(&config, &source, now());

@@ -829,3 +829,17 @@ fn each_of_the_examples_other_tenants_is_valid_once_its_lines_are_in_use() {
     let others = error.problems.iter().filter(|problem| !problem.key.starts_with("tenants.acme."));
     assert_eq!(others.count(), 0, "{error}");
 }
+
+#[test]
+fn how_the_state_is_kept_has_defaults_and_limits() {
+    let desk = Desk::with(EXAMPLE);
+    let rules = desk.load(&[]).unwrap().state;
+    assert_eq!(rules, config::StateRules::default());
+    assert_eq!((rules.backups_kept, rules.allow_network_fs), (14, false));
+    let wrong = "[state]\nbackups_kept = 9999\nbackup_every = \"often\"\n";
+    let desk = Desk::with(&EXAMPLE.replace("#[state]\n", wrong));
+    let problems: Vec<String> =
+        desk.load(&[]).unwrap_err().problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].contains("state.backup_every") && problems[1].contains("0 to 3650"));
+}

@@ -25,6 +25,8 @@ use std::{
 };
 use tempfile::TempDir;
 
+#[path = "store/damage.rs"]
+mod damage;
 #[path = "store/packed.rs"]
 mod packed;
 
@@ -479,9 +481,12 @@ fn e21_a_newer_schema_is_refused_and_left_alone() {
     db(dir.path()).pragma_update(None, "user_version", 99).unwrap();
     let before = content(dir.path());
     let refused = Store::open(dir.path(), &tenant(), &holder());
-    assert!(matches!(refused, Err(StoreError::Newer { found: 99, .. })));
-    let refused = ReadStore::open(dir.path(), &tenant());
-    assert!(matches!(refused, Err(StoreError::Newer { found: 99, .. })));
+    let Err(StoreError::Newer { found: 99, known, .. }) = refused else { panic!("it was taken") };
+    let Err(error) = ReadStore::open(dir.path(), &tenant()) else { panic!("it was taken") };
+    // Both versions, and a way out.
+    for word in ["schema 99", &format!("up to {known};"), "newer one", "backup"] {
+        assert!(error.to_string().contains(word), "{error}");
+    }
     assert_eq!(content(dir.path())["acme.db"], before["acme.db"]);
 }
 
@@ -625,7 +630,7 @@ fn inv14_looking_leaves_the_directory_as_it_was() {
 
     drop(store_with_e1(dir.path()));
     let before = content(dir.path());
-    assert_eq!(before.keys().collect::<Vec<_>>(), ["acme.db", "acme.lock"]);
+    assert_eq!(before.keys().collect::<Vec<_>>(), ["acme.db", "acme.lock", "acme.serial"]);
     look(dir.path());
     assert!(content(dir.path()) == before);
 }

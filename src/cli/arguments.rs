@@ -87,6 +87,22 @@ pub(super) enum Verb {
     Hold(Hold),
     /// End what `hold` began
     Release(Release),
+    /// Copy the state, while it is in use or not
+    Backup(Backup),
+    /// Put a copy of a tenant's state back; everybody is then read before they are written
+    Restore(Restore),
+    /// Forget what is known of a tenant's users; they are then read before they are written
+    Resnapshot(Renew),
+    /// Look whether the journal is as it was written
+    Audit {
+        #[command(subcommand)]
+        verb: Audit,
+    },
+    /// Say what only a person can know of the state
+    State {
+        #[command(subcommand)]
+        verb: State,
+    },
     /// Run each source's cycle on its schedule, as a service
     Daemon,
     /// Serve the configured target APIs on loopback, to rehearse a configuration
@@ -222,6 +238,68 @@ pub(super) struct Adopt {
     /// Do not ask
     #[arg(short, long, env = "ROSTERD_YES")]
     pub(super) yes: bool,
+}
+
+/// Which tenants' state it is about.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct Tenants {
+    /// Only this tenant; may be repeated
+    #[arg(
+        long = "tenant",
+        visible_alias = "target",
+        env = "ROSTERD_TENANT",
+        value_name = "TENANT",
+        value_delimiter = ',',
+        value_parser = parse_tenant
+    )]
+    pub(super) tenants: Vec<TenantId>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Backup {
+    #[command(flatten)]
+    pub(super) scope: Tenants,
+    /// The folder for the copies, instead of `backups` in the state directory
+    #[arg(long, env = "ROSTERD_TO", value_name = "DIR")]
+    pub(super) to: Option<PathBuf>,
+}
+
+/// Whose state is replaced.
+#[derive(Args, Debug)]
+pub(super) struct Renew {
+    /// The tenant
+    #[arg(
+        long,
+        visible_alias = "target",
+        env = "ROSTERD_TENANT",
+        value_name = "TENANT",
+        value_parser = parse_tenant
+    )]
+    pub(super) tenant: TenantId,
+    /// Do not ask
+    #[arg(short, long, env = "ROSTERD_YES")]
+    pub(super) yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Restore {
+    /// A copy that `backup` made, or a run on its own
+    #[arg(env = "ROSTERD_FILE", value_name = "FILE")]
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) renew: Renew,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Audit {
+    /// Walk along the journal, and name the first row that is missing or was changed (exit code 1)
+    Verify(Tenants),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum State {
+    /// Take the state for this machine's own, after it was copied or moved here from another one
+    Adopt(Tenants),
 }
 
 #[derive(Args, Debug)]

@@ -8,6 +8,7 @@ mod holds;
 mod output;
 mod rehearse;
 mod signals;
+mod state_verbs;
 mod verbs;
 
 use crate::{config::ConfigError, cycle::Exit, store::StoreError};
@@ -105,6 +106,11 @@ fn run(arguments: Arguments) -> anyhow::Result<Ended> {
         Verb::Quarantine(quarantine) => holds::quarantine(&common, &quarantine),
         Verb::Hold(hold) => holds::hold(&common, &hold),
         Verb::Release(release) => holds::release(&common, &release),
+        Verb::Backup(backup) => state_verbs::backup(&common, &backup),
+        Verb::Restore(restore) => state_verbs::restore(&common, &restore),
+        Verb::Resnapshot(renew) => state_verbs::resnapshot(&common, &renew),
+        Verb::Audit { verb } => state_verbs::audit(&common, &verb),
+        Verb::State { verb } => state_verbs::state(&common, &verb),
         Verb::Daemon => on_runtime(verbs::daemon(&common)),
         Verb::Sandbox(sandbox) => on_runtime(rehearse::sandbox(&common, &sandbox)),
         Verb::Demo(demo) => on_runtime(demo::demo(&demo, colour)),

@@ -14,7 +14,7 @@ use crate::{
     model::{RunId, SourceId, UserKey},
     report::{self, SavedPlan, Style, TenantStatus},
     source::typed_key,
-    store::ReadStore,
+    store::{self, ReadStore},
 };
 use anyhow::{Context, bail};
 use std::{collections::BTreeSet, io::IsTerminal, path::Path, sync::Arc};
@@ -384,5 +384,8 @@ pub(super) async fn daemon(common: &Common) -> anyhow::Result<Ended> {
     }
     let signals = Signals::listen()?;
     daemon::serve(config, signals.stop).await?;
+    if let Some(failure) = store::disk_failure() {
+        return Err(failure.into());
+    }
     Ok(Ended::Exit(Exit::Done))
 }

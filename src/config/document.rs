@@ -4,6 +4,7 @@ use super::{
     Config, LeaverRule, Schedule, SourceConfig, Surroundings,
     fields::{self, table},
     guards,
+    state::StateTable,
     tenant::{self, Workplace},
 };
 use crate::{
@@ -18,12 +19,6 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct StateTable {
-    dir: Option<PathBuf>,
-}
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -48,6 +43,7 @@ pub(super) fn check(
     let mut problems = Vec::new();
     let mut root = table(document, "", &mut problems);
     let state: StateTable = sub(&mut root, "state", "state", &mut problems);
+    let rules = state.rules(folder, &mut problems);
     let sources = sources(&mut root, folder, &mut problems);
     let workplace = Workplace { folder, surroundings, sources: &sources.1 };
     let mut tenants = tenants(&mut root, &workplace, &mut problems);
@@ -68,7 +64,7 @@ pub(super) fn check(
     let state_dir = dir.or_else(|| surroundings.state_directory.clone());
     let state_dir = state_dir.unwrap_or_else(|| PathBuf::from("state"));
     let tenants = tenants.into_iter().map(|(id, tenant)| (id, Arc::new(tenant))).collect();
-    Ok(Config { state_dir, sources: sources.0, tenants })
+    Ok(Config { state_dir, state: rules, sources: sources.0, tenants })
 }
 
 /// The sources that are right, and the names of all.

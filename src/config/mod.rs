@@ -9,11 +9,13 @@ mod fields;
 mod guards;
 mod schedule;
 mod secret;
+mod state;
 mod table;
 mod tenant;
 
 pub use schedule::Schedule;
 pub use secret::Secret;
+pub use state::StateRules;
 pub use tenant::TenantConfig;
 
 use crate::{
@@ -36,6 +38,7 @@ pub const EXAMPLE: &str = include_str!("../../config/rosterd.toml");
 #[derive(Debug)]
 pub struct Config {
     pub state_dir: PathBuf,
+    pub state: StateRules,
     pub sources: BTreeMap<SourceId, SourceConfig>,
     pub tenants: BTreeMap<TenantId, Arc<TenantConfig>>,
 }

@@ -35,7 +35,11 @@ pub(super) fn refusal(notices: &BTreeSet<Notice>) -> Option<TenantEnd> {
 
 pub(super) fn of_store(error: &StoreError) -> TenantEnd {
     match error {
-        StoreError::Locked { .. } => TenantEnd::Locked { why: error.to_string() },
+        // What to do, the report tells of every tenant that ended like this.
+        StoreError::Locked { path, holder } => {
+            let why = format!("the state is in use by {holder} (lock file `{}`)", path.display());
+            TenantEnd::Locked { why }
+        }
         _ => TenantEnd::State { why: chain(error) },
     }
 }

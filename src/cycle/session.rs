@@ -218,7 +218,7 @@ pub(super) fn open_store(
     holder: &Holder,
 ) -> Result<Store, Box<TenantReport>> {
     let open = || {
-        let mut store = Store::open(&config.state_dir, &tenant.id, holder)?;
+        let mut store = Store::open_for(config, &tenant.id, holder)?;
         store.begin_run(&options.run, options.verb, options.now)?;
         let stranger = target::stranger(tenant, &store)?;
         target::note(tenant, &mut store, options.now)?;

@@ -255,7 +255,8 @@ impl Desk {
 
     /// Before the first request leaves: what is sent is decided by what the whole file says.
     fn verify(&mut self) -> Result<(), TenantEnd> {
-        self.store.as_mut().map_or(Ok(()), Store::verify).map_err(|error| of_store(&error))
+        let store = self.store.as_mut();
+        store.map_or(Ok(()), Store::make_ready_to_send).map_err(|error| of_store(&error))
     }
 
     fn open_lane(&self, options: &Options) -> Result<Lane, TenantEnd> {

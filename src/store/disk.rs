@@ -2,15 +2,17 @@
 
 use super::{
     Snapshot, StoreError,
-    files::{Files, Identity},
+    files::{Files, Identity, identity},
     pending::Pending,
     sqlite,
 };
 use rusqlite::{Transaction, TransactionBehavior};
 use std::{
+    collections::BTreeMap,
     fs::OpenOptions,
     io::{self, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 /// The open file. After the first write that fails every later one fails with the same error.
@@ -18,18 +20,24 @@ pub(super) struct Disk {
     snapshot: Snapshot,
     files: Files,
     identity: Identity,
+    /// Of the log of writes, once there is one: what is written to one without a name is lost.
+    log: Option<Identity>,
     failed: Option<StoreError>,
 }
 
 impl Disk {
     pub(super) fn new(snapshot: Snapshot, files: Files) -> Result<Self, StoreError> {
         let replaced = || StoreError::Replaced { path: files.db.clone() };
-        let identity = files.identity().ok_or_else(replaced)?;
-        Ok(Self { snapshot, files, identity, failed: None })
+        let identity = identity(&files.db).ok_or_else(replaced)?;
+        Ok(Self { snapshot, files, identity, log: None, failed: None })
     }
 
     pub(super) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    pub(super) fn files(&self) -> &Files {
+        &self.files
     }
 
     pub(super) fn pending(&mut self) -> &mut Pending {
@@ -78,6 +86,9 @@ impl Disk {
             let tx = begin(&mut self.snapshot.db)?;
             let done = change(&tx)?;
             finish(tx, &mut self.snapshot.pending)?;
+            if self.log.is_none() {
+                self.log = identity(&self.files.wal);
+            }
             Ok(done)
         };
         within().map_err(|failed| match failed {
@@ -106,7 +117,10 @@ impl Disk {
     pub(super) fn leave_log(&mut self) -> Result<(), StoreError> {
         self.check_usable()?;
         match sqlite::leave_log(&self.snapshot.db) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.log = None;
+                Ok(())
+            }
             Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(()),
             Err(e) => {
                 let what = "write without the log of writes";
@@ -158,18 +172,49 @@ impl Disk {
         step().map_err(|e| self.latch(StoreError::sql(what, &self.files.db, e)))
     }
 
+    /// After a write that found no space, and was taken back: there is some now.
+    pub(super) fn revive(&mut self) {
+        self.failed =
+            self.failed.take().filter(|failed| !matches!(failed, StoreError::Full { .. }));
+    }
+
     /// `SQLite` would go on writing into a file that has no name any more.
     pub(super) fn check_usable(&mut self) -> Result<(), StoreError> {
-        if self.failed.is_none() && self.files.identity() != Some(self.identity) {
-            self.latch(StoreError::Replaced { path: self.files.db.clone() });
+        if self.failed.is_none() {
+            if identity(&self.files.db) != Some(self.identity) {
+                self.latch(StoreError::Replaced { path: self.files.db.clone() });
+            } else if self.log.is_some() && identity(&self.files.wal) != self.log {
+                self.latch(StoreError::Replaced { path: self.files.wal.clone() });
+            }
         }
         self.failed.clone().map_or(Ok(()), Err)
     }
 
     fn latch(&mut self, error: StoreError) -> StoreError {
+        if error.is_of_the_disk()
+            && let Some(dir) = self.files.db.parent()
+        {
+            let mut broken = BROKEN.lock().unwrap_or_else(PoisonError::into_inner);
+            broken.entry(dir.to_owned()).or_insert_with(|| error.clone());
+        }
         self.failed = Some(error.clone());
         error
     }
+}
+
+/// Directories whose disk has failed, with what it failed at first. A sync that is tried again may
+/// succeed for data that was lost: nothing there is written by this process any more.
+static BROKEN: Mutex<BTreeMap<PathBuf, StoreError>> = Mutex::new(BTreeMap::new());
+
+/// The first failure of any disk that this process has written state to: it should end.
+#[must_use]
+pub fn disk_failure() -> Option<StoreError> {
+    BROKEN.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned()
+}
+
+pub(super) fn refuse_after_failure(dir: &Path) -> Result<(), StoreError> {
+    let broken = BROKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    broken.get(dir).cloned().map_or(Ok(()), Err)
 }
 
 /// Adds zeros, in which `SQLite` finds nothing that it would take for its own.

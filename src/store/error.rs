@@ -17,12 +17,55 @@ pub enum StoreError {
     )]
     Locked { path: PathBuf, holder: String },
     #[error(
-        "state file `{}` is damaged: {what}; nothing was changed: keep the file for analysis and \
-         restore a backup, or move it away together with its `-wal` file and start anew, which \
-         reads every user from the target",
+        "state file `{}` is damaged: {what}; nothing was changed: put a copy of `backups/` back with \
+         `rosterd restore`, or start anew with `rosterd resnapshot`, which reads every user from the \
+         target; both keep the file for analysis",
         path.display()
     )]
     Damaged { path: PathBuf, what: String },
+    #[error(
+        "state file `{}` is not the newest: {what} (`{}` tells); nothing was changed: put the newest \
+         copy back with `rosterd restore`, or have every user read from the target with `rosterd \
+         resnapshot`; only where this file is the right one for certain, move `{}` away",
+        path.display(), mirror.display(), mirror.display()
+    )]
+    Behind { path: PathBuf, mirror: PathBuf, what: String },
+    #[error(
+        "state file `{}` is missing, and `{}` tells that it had come to record {serial}; nothing was \
+         changed: put the file back together with its `-wal` file, or a copy of it with `rosterd \
+         restore`, or have every user read from the target with `rosterd resnapshot`",
+        path.display(), mirror.display()
+    )]
+    Lost { path: PathBuf, mirror: PathBuf, serial: u64 },
+    #[error(
+        "`{}` is damaged, which tells how far the state had come; nothing was changed: where the \
+         state file beside it is the right one for certain, move it away; else put a copy back with \
+         `rosterd restore`, or have every user read from the target with `rosterd resnapshot`",
+        path.display()
+    )]
+    Unreadable { path: PathBuf },
+    #[error(
+        "state file `{}` was last used on another machine; make sure that no rosterd works with it \
+         there, then say `rosterd state adopt` here; where it was used there since it was copied, \
+         let `rosterd resnapshot` follow",
+        path.display()
+    )]
+    OtherMachine { path: PathBuf },
+    #[error(
+        "the state directory `{}` is on a network file system ({kind}), where neither locks nor the \
+         log of writes can be trusted; configure one on a local disk, or set \
+         `state.allow_network_fs` if this one is known to keep locks",
+        dir.display()
+    )]
+    NetworkDisk { dir: PathBuf, kind: &'static str },
+    #[error(
+        "the state directory `{}` belongs to another user than this process (user id {uid}), and what \
+         this one writes there the other could not; run it as its owner: `sudo -u '{owner}' rosterd …`",
+        dir.display()
+    )]
+    NotOwner { dir: PathBuf, owner: String, uid: u32 },
+    #[error("`{}` cannot be put back: {why}; nothing was changed", path.display())]
+    Unfit { path: PathBuf, why: String },
     #[error(
         "state file `{}` has schema {found}, and this program knows up to {known}; use the program \
          that wrote it or a newer one, or restore a backup from before the upgrade",
@@ -90,6 +133,33 @@ impl StoreError {
                 Self::ReadOnly { path, uid: own_user_id() }
             }
             _ => Self::Io { what, path, source: Arc::new(source) },
+        }
+    }
+
+    /// Something could not be read from or written to the disk, and trying again proves nothing.
+    pub(super) fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Sql { source, .. } => {
+                source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+            }
+            Self::Io { .. } => true,
+            Self::Locked { .. }
+            | Self::Damaged { .. }
+            | Self::Behind { .. }
+            | Self::Lost { .. }
+            | Self::Unreadable { .. }
+            | Self::OtherMachine { .. }
+            | Self::NetworkDisk { .. }
+            | Self::NotOwner { .. }
+            | Self::Unfit { .. }
+            | Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::Foreign { .. }
+            | Self::Full { .. }
+            | Self::ReadOnly { .. }
+            | Self::Replaced { .. }
+            | Self::OldSqlite { .. }
+            | Self::Stopped => false,
         }
     }
 

@@ -34,17 +34,35 @@ pub(super) struct Files {
     /// Only there while a first import is under way, or after one that was killed.
     pub(super) journal: PathBuf,
     pub(super) lock: PathBuf,
+    /// How far the state has come; see [`super::mirror`].
+    pub(super) mirror: PathBuf,
 }
 
 impl Files {
     pub(super) fn of(dir: &Path, tenant: &TenantId) -> Self {
-        let file = |ending: &str| dir.join(format!("{tenant}{ending}"));
+        Self::named(dir, tenant.as_str())
+    }
+
+    /// `name`: a tenant's, or one that no tenant can have.
+    pub(super) fn named(dir: &Path, name: &str) -> Self {
+        let file = |ending: &str| dir.join(format!("{name}{ending}"));
+        Self { lock: file(".lock"), mirror: file(".serial"), ..Self::at(&file(".db")) }
+    }
+
+    /// With the names that `SQLite` gives to what belongs to a file.
+    pub(super) fn at(db: &Path) -> Self {
+        let file = |ending: &str| {
+            let mut name = db.as_os_str().to_owned();
+            name.push(ending);
+            PathBuf::from(name)
+        };
         Self {
-            db: file(".db"),
-            wal: file(".db-wal"),
-            shm: file(".db-shm"),
-            journal: file(".db-journal"),
+            wal: file("-wal"),
+            shm: file("-shm"),
+            journal: file("-journal"),
             lock: file(".lock"),
+            mirror: file(".serial"),
+            db: db.to_owned(),
         }
     }
 
@@ -76,15 +94,20 @@ impl Files {
         fs::metadata(&self.journal).is_ok_and(|journal| journal.len() > 0)
     }
 
+    /// Nothing was ever written to it.
+    pub(super) fn is_missing(&self) -> bool {
+        fs::metadata(&self.db).map_or(true, |db| db.len() == 0) && !self.has_journal()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         fs::metadata(&self.db).is_ok_and(|db| db.len() == 0)
     }
+}
 
-    /// Tells this very file from one that was put in its place; `None` when there is none.
-    pub(super) fn identity(&self) -> Option<Identity> {
-        let db = fs::metadata(&self.db).ok().filter(|db| db.nlink() == 1)?;
-        Some(Identity { device: db.dev(), inode: db.ino() })
-    }
+/// Tells this very file from one that was put in its place; `None` when there is none.
+pub(super) fn identity(path: &Path) -> Option<Identity> {
+    let found = fs::metadata(path).ok().filter(|found| found.nlink() == 1)?;
+    Some(Identity { device: found.dev(), inode: found.ino() })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,7 +127,7 @@ pub(super) fn prepare_dir(dir: &Path) -> Result<(), StoreError> {
         .map_err(|e| StoreError::io("create the state directory", dir, e))
 }
 
-fn restrict(path: &Path, mode: u32) -> io::Result<()> {
+pub(super) fn restrict(path: &Path, mode: u32) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(found) if found.mode() & 0o777 == mode => Ok(()),
         Ok(_) => fs::set_permissions(path, Permissions::from_mode(mode)),
@@ -113,8 +136,27 @@ fn restrict(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
+/// Puts a file that only its owner may read in the place of the one that is there, whole or not at
+/// all, whatever happens to the process or the machine.
+pub(super) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let part = part_of(path);
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    restrict(&part, 0o600)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&part, path)
+}
+
+/// Where a file is written before it gets its name.
+pub(super) fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}
+
 /// Without it a power loss could take the file's name back.
-fn sync_parent(path: &Path) -> io::Result<()> {
+pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 

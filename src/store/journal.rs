@@ -2,6 +2,7 @@
 
 use super::{
     ActionKind, Conclusion, Snapshot, StoreError,
+    chain::{Chain, Stored},
     convert::{
         count_from_integer, count_to_integer, edits_from_text, edits_to_text, instant_from_micros,
         instant_to_micros, sound,
@@ -158,12 +159,14 @@ fn journal_row(row: &Row<'_>) -> rusqlite::Result<JournalRow> {
 }
 
 pub(super) const APPEND: &str = "INSERT INTO journal
-         (id, operation, run, at, key, remote_id, action, outcome, why, status, attempts, edits)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+         (id, operation, run, at, key, remote_id, action, outcome, why, status, attempts, edits,
+          hash)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
 /// Adds the outcome to the journal, by [`APPEND`], under an id that was never used.
 pub(super) fn append(
     statement: &mut Statement<'_>,
+    chain: &mut Chain,
     id: i64,
     conclusion: &Conclusion,
     run: Option<&str>,
@@ -171,19 +174,26 @@ pub(super) fn append(
     let Conclusion { operation_id, key, remote_id, outcome, edits, status, attempts, at, .. } =
         conclusion;
     let action = if edits.is_empty() { ActionKind::Read } else { ActionKind::Patch };
-    statement.execute(params![
+    let (why, edits) = (why(outcome), edits_to_text(edits));
+    let row = Stored {
         id,
-        count_to_integer(*operation_id),
+        operation: count_to_integer(*operation_id),
         run,
-        instant_to_micros(*at),
-        key.as_str(),
-        remote_id.as_str(),
-        action.as_str(),
-        OutcomeKind::from(outcome).as_str(),
-        why(outcome),
-        status,
-        attempts,
-        edits_to_text(edits),
+        at: instant_to_micros(*at),
+        key: key.as_str(),
+        remote_id: remote_id.as_str(),
+        action: action.as_str(),
+        outcome: OutcomeKind::from(outcome).as_str(),
+        why: &why,
+        status: status.map(i64::from),
+        attempts: i64::from(*attempts),
+        edits: &edits,
+    };
+    let hash = chain.add(&row);
+    let Stored { operation, at, key, remote_id, action, outcome, status, attempts, .. } = row;
+    statement.execute(params![
+        id, operation, run, at, key, remote_id, action, outcome, why, status, attempts, edits,
+        hash,
     ])?;
     Ok(())
 }

@@ -3,7 +3,8 @@
 
 use super::{
     ActionKind, Conclusion, Entry, Intent,
-    convert::{count_to_integer, edits_to_text, instant_to_micros},
+    chain::{self, Chain},
+    convert::{count_to_integer, instant_to_micros},
     fold::{Closes, UserRow, fold},
     holds, journal,
     pack::Change,
@@ -21,6 +22,8 @@ pub(super) struct Books {
     pub(super) open: OpenIntents,
     /// Largest id of the journal so far.
     pub(super) journal: i64,
+    /// The hash of that row.
+    pub(super) chain: Chain,
     /// Rows of the journal up to this one are of earlier processes, and some of them are not in the
     /// packed index.
     pub(super) inherited: Option<i64>,
@@ -38,7 +41,8 @@ impl Books {
         let inherits = journal > packed || is_bare(db)?;
         let inherited = inherits.then_some(journal);
         let (open, quarantine) = (rows::open_intents(db)?, holds::users(db)?);
-        Ok(Self { open, journal, inherited, news: Vec::new(), quarantine })
+        let chain = Chain::after(chain::head(db)?.1);
+        Ok(Self { open, journal, chain, inherited, news: Vec::new(), quarantine })
     }
 }
 
@@ -90,10 +94,7 @@ impl<'a> Ledger<'a> {
         Ok(Self {
             db,
             books,
-            intend: db.prepare_cached(
-                "INSERT INTO intent (operation, run, key, remote_id, action, edits, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?,
+            intend: db.prepare_cached(rows::INTEND)?,
             close: db.prepare_cached("DELETE FROM intent WHERE operation = ?1")?,
             append: db.prepare_cached(journal::APPEND)?,
             find: db.prepare_cached(rows::USER_OF_KEY)?,
@@ -106,22 +107,14 @@ impl<'a> Ledger<'a> {
     }
 
     fn open(&mut self, intent: &Intent) -> rusqlite::Result<()> {
-        let Intent { operation_id, run, key, remote_id, action, edits, at } = intent;
+        let Intent { operation_id, key, at, .. } = intent;
         // A read that was never answered says nothing that the next one does not.
         let open = self.books.open.entry(key.clone()).or_default();
         for read in open.extract_if(.., |open| open.action == ActionKind::Read) {
             self.close.execute([count_to_integer(read.operation_id)])?;
         }
         open.push(OpenIntent::from(intent));
-        self.intend.execute(params![
-            count_to_integer(*operation_id),
-            run.as_str(),
-            key.as_str(),
-            remote_id.as_str(),
-            action.as_str(),
-            edits_to_text(edits),
-            instant_to_micros(*at),
-        ])?;
+        rows::put_intent(&mut self.intend, intent)?;
         self.operation = self.operation.max(*operation_id);
         self.count(*at);
         Ok(())
@@ -146,7 +139,8 @@ impl<'a> Ledger<'a> {
         let own = open.iter().find(|intent| intent.operation_id == *operation_id);
         let run = own.map(|intent| intent.run.as_str());
         self.books.journal += 1;
-        journal::append(&mut self.append, self.books.journal, conclusion, run)?;
+        let chain = &mut self.books.chain;
+        journal::append(&mut self.append, chain, self.books.journal, conclusion, run)?;
         holds::follow(self.db, &mut self.books.quarantine, conclusion)?;
         let bare = row.as_ref().map(UserRow::without_attributes);
         let folded = fold(row, open, conclusion);
@@ -196,12 +190,14 @@ impl<'a> Ledger<'a> {
     }
 }
 
-fn pause(db: &Connection, until: Timestamp, why: &str) -> rusqlite::Result<()> {
+pub(super) fn pause(db: &Connection, until: Timestamp, why: &str) -> rusqlite::Result<()> {
+    let until = instant_to_micros(until);
     db.execute(
-        "INSERT INTO pause (id, until, why) VALUES (1, ?1, ?2)
-         ON CONFLICT (id) DO UPDATE SET until = excluded.until, why = excluded.why
+        "INSERT INTO pause (id, until, why, hash) VALUES (1, ?1, ?2, ?3)
+         ON CONFLICT (id) DO UPDATE SET until = excluded.until, why = excluded.why,
+             hash = excluded.hash
          WHERE excluded.until > pause.until",
-        params![instant_to_micros(until), why],
+        params![until, why, rows::seal(&[until], &[why])],
     )?;
     Ok(())
 }

@@ -14,11 +14,18 @@
 //! brought up to date at the end of a run ([`Store::pack`]). It is never older than it says: whoever
 //! had an outcome since is not settled.
 //!
+//! A file that was changed, cut or put back by somebody else is noticed, and never interpreted: rows
+//! have hashes, the journal is a chain ([`audit`]), and `<tenant>.serial` says how far the file had come.
+//! [`Store::restore`] and [`Store::resnapshot`] are the ways out, and both believe nothing of anybody.
+//!
 //! There is no clock here: every instant is an argument.
 
 mod approvals;
+mod backup;
+mod chain;
 mod convert;
 mod disk;
+mod doubt;
 mod entry;
 mod error;
 mod files;
@@ -29,11 +36,16 @@ mod import;
 mod index;
 mod journal;
 mod ledger;
+mod mirror;
+mod opening;
 mod pack;
 mod packed;
 mod pending;
+mod place;
 mod read_store;
 mod recent;
+mod reserve;
+mod restore;
 mod rows;
 mod schema;
 mod snapshot;
@@ -42,6 +54,9 @@ mod write;
 mod writer;
 
 pub use approvals::{AcceptedView, Approval, ApprovalError, Approving, Bindings, WaitingPlan};
+pub use backup::{backups, folder as backup_folder};
+pub use chain::{Audit, Broken, audit};
+pub use disk::disk_failure;
 pub use entry::{ActionKind, Conclusion, Entry, Intent};
 pub use error::StoreError;
 pub use files::Holder;
@@ -51,6 +66,7 @@ pub use journal::{JournalFilter, JournalRow, OutcomeKind, RunRow};
 pub use packed::PackedPages;
 pub use pending::LastAnswer;
 pub use read_store::ReadStore;
+pub use restore::{Renewed, Request};
 pub use snapshot::{AcceptedInput, Pause, RefusedWish, Snapshot};
 pub use write::{RETENTION_DAYS, Store};
 pub use writer::{Done, Scribe, Writer};

@@ -7,6 +7,8 @@ use super::{
         count_from_integer, count_to_integer, fingerprint_from_bytes, fingerprint_to_bytes,
         instant_from_micros, instant_to_micros,
     },
+    place,
+    rows::{intact, seal},
 };
 use crate::model::{Fingerprint, RunId};
 use jiff::Timestamp;
@@ -38,12 +40,18 @@ pub(super) struct Pending {
     pub(super) marks: BTreeMap<String, Timestamp>,
     pub(super) accepted_input: Option<AcceptedInput>,
     pub(super) last_answer: Option<LastAnswer>,
+    /// The tag of the machine on which the file is used from now on.
+    pub(super) machine: Option<[u8; 32]>,
 }
 
 impl Pending {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { runs, marks, accepted_input, last_answer } = self;
-        runs.is_empty() && marks.is_empty() && accepted_input.is_none() && last_answer.is_none()
+        let Self { runs, marks, accepted_input, last_answer, machine } = self;
+        runs.is_empty()
+            && marks.is_empty()
+            && accepted_input.is_none()
+            && last_answer.is_none()
+            && machine.is_none()
     }
 
     /// As they will be once written, newest first.
@@ -58,7 +66,8 @@ impl Pending {
     }
 
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
-        let Self { runs, marks, accepted_input, last_answer } = self;
+        let Self { runs, marks, accepted_input, last_answer, machine } = self;
+        machine.map_or(Ok(()), |tag| place::bind(db, tag))?;
         for (run, verb, started) in runs {
             db.execute(
                 "INSERT INTO run (id, verb, started) VALUES (?1, ?2, ?3)",
@@ -80,15 +89,13 @@ impl Pending {
 
 fn write_accepted_input(db: &Connection, input: &AcceptedInput) -> rusqlite::Result<()> {
     let AcceptedInput { users, rows, digest, at } = input;
+    let (users, rows) = (count_to_integer(*users), count_to_integer(*rows));
+    let at = instant_to_micros(*at);
+    let hash = seal(&[users, rows, at], &[&digest.to_string()]);
     db.execute(
-        "INSERT OR REPLACE INTO accepted_input (id, users, rows, digest, at)
-         VALUES (1, ?1, ?2, ?3, ?4)",
-        params![
-            count_to_integer(*users),
-            count_to_integer(*rows),
-            fingerprint_to_bytes(*digest),
-            instant_to_micros(*at),
-        ],
+        "INSERT OR REPLACE INTO accepted_input (id, users, rows, digest, at, hash)
+         VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+        params![users, rows, fingerprint_to_bytes(*digest), at, hash],
     )?;
     Ok(())
 }
@@ -108,6 +115,22 @@ fn write_last_answer(db: &Connection, answer: &LastAnswer) -> rusqlite::Result<(
         ],
     )?;
     Ok(())
+}
+
+pub(super) fn read_accepted_input(db: &Connection) -> rusqlite::Result<Option<AcceptedInput>> {
+    let input = "SELECT users, rows, digest, at, hash FROM accepted_input";
+    db.query_row(input, [], |row| {
+        let digest = fingerprint_from_bytes(row.get(2)?);
+        let numbers = [row.get(0)?, row.get(1)?, row.get(3)?];
+        intact(row, 4, seal(&numbers, &[&digest.to_string()]))?;
+        Ok(AcceptedInput {
+            users: count_from_integer(row.get(0)?),
+            rows: count_from_integer(row.get(1)?),
+            digest,
+            at: instant_from_micros(row.get(3)?),
+        })
+    })
+    .optional()
 }
 
 impl super::Snapshot {
@@ -136,17 +159,7 @@ impl super::Snapshot {
         if let Some(input) = &self.pending.accepted_input {
             return Ok(Some(input.clone()));
         }
-        self.read("read the last accepted input", |db| {
-            db.query_row("SELECT users, rows, digest, at FROM accepted_input", [], |row| {
-                Ok(AcceptedInput {
-                    users: count_from_integer(row.get(0)?),
-                    rows: count_from_integer(row.get(1)?),
-                    digest: fingerprint_from_bytes(row.get(2)?),
-                    at: instant_from_micros(row.get(3)?),
-                })
-            })
-            .optional()
-        })
+        self.read("read the last accepted input", read_accepted_input)
     }
 
     /// When that was last done, as [`super::Store::set_mark`] was told.

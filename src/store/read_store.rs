@@ -3,6 +3,7 @@
 use super::{
     Snapshot, StoreError,
     files::{Files, ReadLock, lock_for_reading},
+    mirror::{self, Mirror},
     sqlite::{Look, open_reader},
 };
 use crate::model::TenantId;
@@ -23,9 +24,19 @@ impl ReadStore {
     /// `None`: there is no state of that tenant yet, or its first import is not done.
     pub fn open(dir: &Path, tenant: &TenantId) -> Result<Option<Self>, StoreError> {
         let files = Files::of(dir, tenant);
+        let mirror = Mirror::read(&files.mirror).unwrap_or_else(|error| {
+            tracing::warn!("{error}");
+            None
+        });
+        let mirror = mirror.filter(|mirror| mirror.serial > 0);
         match std::fs::metadata(&files.db) {
             Ok(_) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                if let Some(mirror) = mirror {
+                    tracing::warn!("{}", mirror::lost(&files, &mirror));
+                }
+                return Ok(None);
+            }
             Err(e) => return Err(StoreError::io("find the state file", &files.db, e)),
         }
         let lock = lock_for_reading(&files.lock)?;
@@ -39,6 +50,9 @@ impl ReadStore {
             ReadLock::Quiet(lock) => (Look::Still, lock),
         };
         let Some(db) = open_reader(&files, tenant, way)? else { return Ok(None) };
+        if let Err(error) = mirror::compare(&files, &db, mirror) {
+            tracing::warn!("{error}");
+        }
         Ok(Some(Self { snapshot: Snapshot::new(db, files.db)?, _lock: held }))
     }
 }

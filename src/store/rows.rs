@@ -3,8 +3,8 @@
 use super::{
     ActionKind, Intent,
     convert::{
-        attributes_from_text, attributes_to_text, count_from_integer, edits_from_text,
-        instant_from_micros, sound,
+        attributes_from_text, attributes_to_text, count_from_integer, count_to_integer,
+        edits_from_text, edits_to_text, instant_from_micros, instant_to_micros, sound,
     },
     fold::UserRow,
 };
@@ -38,7 +38,8 @@ pub(super) enum Found {
 /// They are few: all are read at once.
 pub(super) fn all_intents(db: &Connection) -> rusqlite::Result<Vec<Intent>> {
     let mut statement = db.prepare_cached(
-        "SELECT operation, run, key, remote_id, action, edits, at FROM intent ORDER BY operation",
+        "SELECT operation, run, key, remote_id, action, edits, at, hash FROM intent
+         ORDER BY operation",
     )?;
     statement.query_map([], intent)?.collect()
 }
@@ -65,6 +66,10 @@ impl From<&Intent> for OpenIntent {
 }
 
 fn intent(row: &Row<'_>) -> rusqlite::Result<Intent> {
+    let numbers = [row.get(0)?, row.get(6)?];
+    let text = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str()?);
+    let texts = [text(1)?, text(2)?, text(3)?, text(4)?, text(5)?];
+    intact(row, 7, seal(&numbers, &texts))?;
     Ok(Intent {
         operation_id: count_from_integer(row.get(0)?),
         run: sound(RunId::parse(row.get_ref(1)?.as_str()?).ok())?,
@@ -74,6 +79,41 @@ fn intent(row: &Row<'_>) -> rusqlite::Result<Intent> {
         edits: sound(edits_from_text(row.get_ref(5)?.as_str()?))?,
         at: instant_from_micros(row.get(6)?),
     })
+}
+
+pub(super) const INTEND: &str =
+    "INSERT INTO intent (operation, run, key, remote_id, action, edits, at, hash)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+/// Stores an intent by [`INTEND`].
+pub(super) fn put_intent(statement: &mut Statement<'_>, intent: &Intent) -> rusqlite::Result<()> {
+    let Intent { operation_id, run, key, remote_id, action, edits, at } = intent;
+    let (operation, at) = (count_to_integer(*operation_id), instant_to_micros(*at));
+    let edits = edits_to_text(edits);
+    let texts = [run.as_str(), key.as_str(), remote_id.as_str(), action.as_str(), &edits];
+    let hash = seal(&[operation, at], &texts);
+    let [run, key, remote_id, action, edits] = texts;
+    statement.execute(params![operation, run, key, remote_id, action, edits, at, hash])?;
+    Ok(())
+}
+
+/// XXH3-128 of a small row, lengths included.
+pub(super) fn seal(numbers: &[i64], texts: &[&str]) -> [u8; 16] {
+    let mut bytes = Vec::with_capacity(256);
+    for number in numbers {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    for text in texts {
+        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    xxh3_128(&bytes).to_be_bytes()
+}
+
+/// Whether a small row is as it was sealed; one from before there were seals is.
+pub(super) fn intact(row: &Row<'_>, column: usize, seal: [u8; 16]) -> rusqlite::Result<()> {
+    let found: Option<[u8; 16]> = row.get(column)?;
+    sound(found.is_none_or(|found| found == seal).then_some(()))
 }
 
 /// The keys of the rows that a query without arguments gives, sorted.

@@ -17,6 +17,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../state/001_snapshot.sql"),
     include_str!("../../state/003_approvals.sql"),
     include_str!("../../state/004_holds.sql"),
+    include_str!("../../state/005_damage.sql"),
 ];
 
 /// The schema that this program writes.
@@ -56,6 +57,22 @@ pub(super) fn migrate(
         tx.commit().map_err(failed)?;
     }
     Ok(())
+}
+
+/// Whether there is in the file what the steps make, and nothing else: no trigger, no view.
+pub(super) fn is_as_made(db: &Connection) -> rusqlite::Result<bool> {
+    let made = Connection::open_in_memory()?;
+    for step in STEPS {
+        made.execute_batch(step)?;
+    }
+    Ok(objects(db)? == objects(&made)?)
+}
+
+fn objects(db: &Connection) -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
+    let mut statement =
+        db.prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    rows.collect()
 }
 
 /// Writes down whose file it is.

@@ -126,12 +126,7 @@ impl Snapshot {
     }
 
     pub fn pause(&self) -> Result<Option<Pause>, StoreError> {
-        self.read("read the pause", |db| {
-            db.query_row("SELECT until, why FROM pause", [], |row| {
-                Ok(Pause { until: instant_from_micros(row.get(0)?), why: row.get(1)? })
-            })
-            .optional()
-        })
+        self.read("read the pause", read_pause)
     }
 
     /// When requests left, reads and repetitions included, sorted: one instant for each, from
@@ -188,6 +183,14 @@ impl Snapshot {
         format!("{:012x}", u64::from_be_bytes(start) >> 16)
     }
 
+    /// Stands for a machine, in this file only.
+    pub(super) fn machine_tag(&self, machine: &str) -> [u8; 32] {
+        let digest = hmac::sign(&self.tag_key, format!("machine {machine}").as_bytes());
+        let mut tag = [0; 32];
+        tag.copy_from_slice(digest.as_ref());
+        tag
+    }
+
     fn meta<T: rusqlite::types::FromSql>(&self, sql: &str) -> Result<T, StoreError> {
         self.read("read the state file's own data", |db| db.query_row(sql, [], |row| row.get(0)))
     }
@@ -220,6 +223,15 @@ impl Snapshot {
             );
         }
     }
+}
+
+pub(super) fn read_pause(db: &Connection) -> rusqlite::Result<Option<Pause>> {
+    db.query_row("SELECT until, why, hash FROM pause", [], |row| {
+        let why = row.get_ref(1)?.as_str()?;
+        rows::intact(row, 2, rows::seal(&[row.get(0)?], &[why]))?;
+        Ok(Pause { until: instant_from_micros(row.get(0)?), why: why.to_owned() })
+    })
+    .optional()
 }
 
 /// `row`: as it was found, if at all. `None`: nobody knows of the user.

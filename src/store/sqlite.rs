@@ -124,12 +124,7 @@ pub(super) fn open_reader(
             path,
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         ),
-        Look::Still => Connection::open_with_flags(
-            immutable_uri(path),
-            OpenFlags::SQLITE_OPEN_READ_ONLY
-                | OpenFlags::SQLITE_OPEN_NO_MUTEX
-                | OpenFlags::SQLITE_OPEN_URI,
-        ),
+        Look::Still => Ok(open_still(path)?),
         Look::Leftover => Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -158,6 +153,17 @@ pub(super) fn open_reader(
     }
     check_tenant(&db, path, tenant)?;
     Ok(Some(db))
+}
+
+/// Opens a file to which nobody writes, and leaves every byte as it is.
+pub(super) fn open_still(path: &Path) -> Result<Connection, StoreError> {
+    check_version()?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let opened = Connection::open_with_flags(immutable_uri(path), flags);
+    let hardened = opened.and_then(|db| harden(&db, READER_PATIENCE).map(|()| db));
+    hardened.map_err(|e| StoreError::sql("open the state file for reading", path, e))
 }
 
 fn check_version() -> Result<(), StoreError> {

@@ -1,22 +1,23 @@
 //! Writing: the one writer of a tenant's state.
 
 use super::{
-    AcceptedInput, Entry, Holder, Import, Imported, LastAnswer, Snapshot, StoreError,
+    AcceptedInput, Entry, Import, Imported, LastAnswer, Snapshot, StoreError, backup, chain,
     convert::instant_to_micros,
     disk::Disk,
-    files::{self, Files},
     import, index,
     ledger::{self, Books, advance},
+    mirror::Mirror,
     pack::{Change, News, write_pages},
-    sqlite::{self, Opened},
+    reserve,
 };
 use crate::{
+    config::StateRules,
     engine::index::Entry as Settled,
     model::{Fingerprint, RunId, TenantId, UserKey},
 };
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
-use std::{fs::File, ops::Deref, path::Path};
+use std::{fs::File, ops::Deref};
 
 /// How long runs and their journal are kept.
 pub const RETENTION_DAYS: i64 = 90;
@@ -36,36 +37,26 @@ const MANY: usize = 1000;
 /// After the first write that fails every later one fails with the same error: what the disk holds
 /// is not known any more until the file is opened, and checked, anew.
 pub struct Store {
-    disk: Disk,
-    books: Books,
-    is_new: bool,
+    pub(super) disk: Disk,
+    pub(super) books: Books,
+    pub(super) is_new: bool,
     /// The whole file was checked since it was opened.
-    is_checked: bool,
+    pub(super) is_checked: bool,
     /// A run has written down when that was.
-    is_noted: bool,
+    pub(super) is_noted: bool,
+    /// As it is on the disk.
+    pub(super) mirror: Option<Mirror>,
+    pub(super) rules: StateRules,
+    pub(super) tenant: TenantId,
+    /// When the last run began.
+    pub(super) began: Option<Timestamp>,
+    /// The disk was found full: outcomes are recorded, and no request leaves.
+    pub(super) full: Option<StoreError>,
     /// Dropped last: the file is closed by then.
-    _lock: File,
+    pub(super) _lock: File,
 }
 
 impl Store {
-    /// Opens `<dir>/<tenant>.db`, creating the directory (0700) and the files (0600) that are not
-    /// there, and takes the lock in `<dir>/<tenant>.lock`. After a use that did not end as it should
-    /// the whole file is checked; see [`Self::verify`].
-    ///
-    /// # Errors
-    /// `Locked` names the holder. `Damaged`, `Newer` and `Foreign` leave the state as it was.
-    pub fn open(dir: &Path, tenant: &TenantId, holder: &Holder) -> Result<Self, StoreError> {
-        files::prepare_dir(dir)?;
-        let files = Files::of(dir, tenant);
-        let lock = files::lock_for_writing(&files.lock, holder)?;
-        files.prepare()?;
-        let Opened { db, is_new, is_checked } = sqlite::open_writer(&files, tenant)?;
-        let snapshot = Snapshot::new(db, files.db.clone())?;
-        let books = snapshot.read("read what is on its way", Books::of)?;
-        let disk = Disk::new(snapshot, files)?;
-        Ok(Self { disk, books, is_new, is_checked, is_noted: false, _lock: lock })
-    }
-
     /// This very opening made the file: nobody is known, and everybody is read before written.
     #[must_use]
     pub fn is_new(&self) -> bool {
@@ -83,6 +74,19 @@ impl Store {
         Ok(())
     }
 
+    /// What has to be done before the first request leaves: all of the file is checked, a copy of it
+    /// made when one is due, and space held back for what is recorded last.
+    pub fn make_ready_to_send(&mut self) -> Result<(), StoreError> {
+        self.verify()?;
+        let Some(dir) = self.path().parent() else { return Ok(()) };
+        if let Some(now) = self.began.filter(|_| !self.is_new) {
+            let StateRules { backup_every, backups_kept, .. } = self.rules;
+            let (folder, rule) = (backup::folder(dir), (backup_every, backups_kept));
+            backup::back_up_if_due(self, &folder, self.tenant.as_str(), rule, now)?;
+        }
+        reserve::hold(dir, self.tenant.as_str())
+    }
+
     /// Prepares for so many operations, so that the first of them are recorded as quickly as the
     /// later ones.
     pub fn make_ready(&mut self, operations: usize) -> Result<(), StoreError> {
@@ -93,15 +97,55 @@ impl Store {
     }
 
     /// Makes the entries durable in one transaction, all or none, in their order.
+    ///
+    /// # Errors
+    /// `Full`: space was given back that had been held for this, the outcomes are recorded, and no
+    /// intent is: nothing more may leave.
     pub fn commit(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
         if entries.is_empty() {
             return Ok(());
         }
-        if entries.iter().any(|entry| matches!(entry, Entry::Intent(_))) {
+        if entries.iter().any(is_of_a_request) {
+            if let Some(full) = &self.full {
+                let full = full.clone();
+                return self.commit_rest(entries, full);
+            }
             self.verify()?;
         }
+        match self.write(entries) {
+            Err(full @ StoreError::Full { .. }) if self.is_given_room(&full)? => {
+                self.commit_rest(entries, full)
+            }
+            written => written,
+        }
+    }
+
+    fn write(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
         let books = &mut self.books;
         self.disk.write("record what was done", |tx| ledger::write(tx, books, entries))
+    }
+
+    /// What is left of the entries on a full disk, where nothing may leave any more.
+    fn commit_rest(&mut self, entries: &[Entry], full: StoreError) -> Result<(), StoreError> {
+        let rest: Vec<Entry> =
+            entries.iter().filter(|entry| !is_of_a_request(entry)).cloned().collect();
+        if !rest.is_empty() {
+            self.write(&rest)?;
+        }
+        if rest.len() == entries.len() { Ok(()) } else { Err(full) }
+    }
+
+    /// Whether there was space held back, which is free now.
+    fn is_given_room(&mut self, full: &StoreError) -> Result<bool, StoreError> {
+        let dir = self.path().parent();
+        if self.full.is_some() || !dir.is_some_and(reserve::release) {
+            return Ok(false);
+        }
+        self.full = Some(full.clone());
+        self.disk.revive();
+        // What was written down of the failed entries was taken back.
+        self.books = self.disk.snapshot().read("read what is on its way", Books::of)?;
+        Ok(true)
     }
 
     /// Brings the packed index up to date: what the outcomes since the last time have settled; users
@@ -154,6 +198,7 @@ impl Store {
         }
         let (done, imported) = imported?;
         self.disk.empty_log()?;
+        self.write_mirror()?;
         Ok((done, imported))
     }
 
@@ -178,7 +223,8 @@ impl Store {
             write_pages(tx, None, &News::of(&changes))?;
             books.news.extend(changes);
             advance(tx, true, 0)
-        })
+        })?;
+        self.write_mirror()
     }
 
     /// `verb`: what was asked for, such as `apply`. Written with the next transaction. The whole
@@ -192,6 +238,7 @@ impl Store {
             self.is_checked &= !self.is_noted;
             self.verify()?;
         }
+        self.began = Some(now);
         let pending = self.disk.pending();
         if self.is_checked && !self.is_noted {
             pending.marks.insert(CHECKED.to_owned(), now);
@@ -227,7 +274,18 @@ impl Store {
             prune(tx, now)
         })?;
         self.disk.give_back()?;
-        self.disk.empty_log()
+        self.disk.empty_log()?;
+        self.write_mirror()
+    }
+
+    /// Writes down beside the file how far it has come, unless that stands there.
+    fn write_mirror(&mut self) -> Result<(), StoreError> {
+        let now = self.disk.snapshot().read("read how far the state has come", Mirror::of)?;
+        if self.mirror.as_ref() != Some(&now) {
+            now.write(&self.disk.files().mirror)?;
+            self.mirror = Some(now);
+        }
+        Ok(())
     }
 
     /// Notes the roster that passed the guards, to measure the next one by. Written with the next
@@ -271,6 +329,14 @@ impl Store {
     }
 }
 
+/// It says that a request is about to leave.
+fn is_of_a_request(entry: &Entry) -> bool {
+    match entry {
+        Entry::Intent(_) | Entry::Sent { .. } => true,
+        Entry::Outcome(_) | Entry::Pause { .. } => false,
+    }
+}
+
 /// The writer reads like anybody else.
 impl Deref for Store {
     type Target = Snapshot;
@@ -286,11 +352,9 @@ fn prune(tx: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     let Ok(oldest) = now.checked_sub(age) else { return Ok(()) };
     let oldest = [instant_to_micros(oldest)];
     // Rows stand in the order of time: the first young one ends the search.
-    tx.execute(
-        "DELETE FROM journal WHERE id <= (SELECT packed FROM meta) AND id < coalesce(
-             (SELECT id FROM journal WHERE at >= ?1 ORDER BY id LIMIT 1), 9223372036854775807)",
-        oldest,
-    )?;
+    let first_kept = "SELECT min(packed + 1, coalesce(
+             (SELECT id FROM journal WHERE at >= ?1 ORDER BY id LIMIT 1), packed + 1)) FROM meta";
+    chain::prune(tx, tx.query_row(first_kept, oldest, |row| row.get(0))?)?;
     tx.execute("DELETE FROM sent WHERE at < ?1", oldest)?;
     tx.execute("DELETE FROM run WHERE coalesce(ended, started) < ?1", oldest)?;
     tx.execute("DELETE FROM hold WHERE until <= ?1", [instant_to_micros(now)])?;

@@ -14,3 +14,4 @@ mod plans;
 mod service;
 mod signals;
 mod stage;
+mod state;
