@@ -143,6 +143,7 @@ fn conclusion(operation_id: u64, user: &str, edits: Vec<Edit>, outcome: Outcome)
         remote_id: remote(&user.to_lowercase().replace('e', "r")),
         outcome,
         edits,
+        was_in_doubt: false,
         status: Some(200),
         attempts: 1,
         at: at(100),
@@ -1143,7 +1144,7 @@ fn check(store: &Snapshot, model: &Model) -> Result<(), TestCaseError> {
     let mut everybody = 0;
     for user in ["E0", "E1", "E2"] {
         let found = known(store, user).map(|known| {
-            let Known { remote_id: _, attributes, standing, refused } = known;
+            let Known { remote_id: _, attributes, standing, refused, suspect: _ } = known;
             (attributes, refused, standing != Standing::InDoubt)
         });
         everybody += u64::from(found.is_some());

@@ -14,6 +14,13 @@ pub mod plan;
 
 pub mod guard;
 
+pub mod bisect;
 pub mod delivery;
-pub mod health;
+pub mod reply;
 pub mod retry;
+
+pub mod breaker;
+pub mod budget;
+pub mod caution;
+pub mod health;
+pub mod silence;

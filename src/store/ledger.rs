@@ -4,13 +4,13 @@
 use super::{
     ActionKind, Conclusion, Entry, Intent,
     convert::{count_to_integer, edits_to_text, instant_to_micros},
-    fold::{Closes, UserRow, fold},
+    fold::{Closes, Suspicion, UserRow, fold},
     journal,
     pack::Change,
     packed::{is_bare, remote_hash},
-    rows::{self, Found, OpenIntent, OpenIntents},
+    rows::{self, Found, OpenIntent, OpenIntents, Suspects},
 };
-use crate::engine::index::UNSETTLED;
+use crate::{engine::index::UNSETTLED, model::UserKey};
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, params};
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(super) struct Books {
     pub(super) open: OpenIntents,
+    pub(super) suspects: Suspects,
     /// Largest id of the journal so far.
     pub(super) journal: i64,
     /// Rows of the journal up to this one are of earlier processes, and some of them are not in the
@@ -35,7 +36,8 @@ impl Books {
         let packed: i64 = db.query_row("SELECT packed FROM meta", [], |row| row.get(0))?;
         let inherits = journal > packed || is_bare(db)?;
         let inherited = inherits.then_some(journal);
-        Ok(Self { open: rows::open_intents(db)?, journal, inherited, news: Vec::new() })
+        let (open, suspects) = (rows::open_intents(db)?, rows::suspects(db)?);
+        Ok(Self { open, suspects, journal, inherited, news: Vec::new() })
     }
 }
 
@@ -145,7 +147,7 @@ impl<'a> Ledger<'a> {
         self.books.journal += 1;
         journal::append(&mut self.append, self.books.journal, conclusion, run)?;
         let bare = row.as_ref().map(UserRow::without_attributes);
-        let folded = fold(row, open, conclusion);
+        let folded = fold(row, open, self.books.suspects.get(key), conclusion);
         let settled = fingerprint.unwrap_or(UNSETTLED);
         if let Some(row) = &folded.row {
             let id = match id {
@@ -160,7 +162,23 @@ impl<'a> Ledger<'a> {
         } else if id.is_some() {
             self.books.news.push(Change::row(key.fingerprint(), settled));
         }
+        self.suspect(key, folded.suspicion)?;
         self.close(conclusion, folded.closes)
+    }
+
+    fn suspect(&mut self, key: &UserKey, suspicion: Suspicion) -> rusqlite::Result<()> {
+        match suspicion {
+            Suspicion::AsItIs => {}
+            Suspicion::Now(suspect) => {
+                rows::put_suspect(self.db, key, &suspect)?;
+                self.books.suspects.insert(key.clone(), suspect);
+            }
+            Suspicion::Over => {
+                rows::remove_suspect(self.db, key)?;
+                self.books.suspects.remove(key);
+            }
+        }
+        Ok(())
     }
 
     fn close(&mut self, conclusion: &Conclusion, closes: Closes) -> rusqlite::Result<()> {

@@ -13,7 +13,8 @@ use std::{
 /// "rost", in the file's header: tells our files from any other `SQLite` file.
 pub(super) const APPLICATION_ID: i64 = 0x726f_7374;
 
-pub(super) const STEPS: &[&str] = &[include_str!("../../state/001_snapshot.sql")];
+pub(super) const STEPS: &[&str] =
+    &[include_str!("../../state/001_snapshot.sql"), include_str!("../../state/002_delivery.sql")];
 
 /// The schema that this program writes.
 pub(super) fn newest() -> i64 {
@@ -111,7 +112,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("acme.db");
         let mut db = Connection::open(&path).unwrap();
-        migrate(&mut db, &path, STEPS, &tenant()).unwrap();
+        migrate(&mut db, &path, &STEPS[..1], &tenant()).unwrap();
 
         let broken = [STEPS[0], "CREATE TABLE extra (a TEXT) STRICT; CREATE NONSENSE;"];
         assert!(migrate(&mut db, &path, &broken, &tenant()).is_err());

@@ -8,6 +8,7 @@ use super::{
     import, index,
     ledger::{self, Books, advance},
     pack::{Change, News, write_pages},
+    rows,
     sqlite::{self, Opened},
 };
 use crate::{
@@ -170,7 +171,9 @@ impl Store {
             for key in keys {
                 tx.prepare_cached("DELETE FROM user WHERE key = ?1")?.execute([key.as_str()])?;
                 tx.prepare_cached("DELETE FROM intent WHERE key = ?1")?.execute([key.as_str()])?;
+                rows::remove_suspect(tx, key)?;
                 books.open.remove(*key);
+                books.suspects.remove(*key);
             }
             write_pages(tx, None, &News::of(&changes))?;
             books.news.extend(changes);

@@ -395,7 +395,7 @@ fn what_waits_is_seen_at_once_and_written_with_the_next_transaction() {
     wait(&mut store);
     store.commit(&[intent(1, "E1", vec![])]).unwrap();
     drop(store);
-    let mut store = open(dir.path());
+    let store = open(dir.path());
     assert_eq!(seen(&store), [true; 4]);
 }
 
