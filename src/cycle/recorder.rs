@@ -172,9 +172,12 @@ impl Journal {
                 }
                 results.unverified += u64::from(*unverified);
                 let rewritten = not_accepted(done_of(operation, end), shown);
+                if end.parts.is_none() && rewritten.is_empty() {
+                    return;
+                }
+                results.not_accepted += 1;
                 match &end.parts {
                     Some(parts) => told_of_parts(parts),
-                    None if rewritten.is_empty() => return,
                     None => {
                         let paths = rewritten.keys().map(AttrPath::as_str).collect::<Vec<_>>();
                         let paths = paths.join(", ");

@@ -16,13 +16,19 @@ use crate::{
     sender::{Clock, Ended, Http, Lane, Secrets, Timeouts},
     store::{AcceptedInput, Store, StoreError},
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
 use tokio::time::Instant;
+
+/// When the target last refused the credentials.
+const REFUSED: &str = "credentials:refused";
+/// A run within that time after it tries them with one request first, so that an account is not
+/// locked by runs that come one after another.
+const PROBE_FIRST: SignedDuration = SignedDuration::from_hours(1);
 
 /// A tenant's report before anything has happened.
 pub(super) fn blank(tenant: &TenantConfig, now: Timestamp) -> TenantReport {
@@ -235,7 +241,7 @@ impl Desk {
         let timeouts = Timeouts { total: config.request_timeout, ..Timeouts::default() };
         let http = Http::new(timeouts).map_err(|error| unusable(chain(&error)))?;
         let secrets = secrets(config).map_err(unusable)?;
-        Ok(Lane::new(
+        let lane = Lane::new(
             config.id.clone(),
             config.dialect.clone(),
             config.reads,
@@ -246,7 +252,12 @@ impl Desk {
             clock,
             started + config.run_deadline,
             options.stop.clone(),
-        ))
+        );
+        let refused = store.mark(REFUSED).map_err(|error| of_store(&error))?;
+        if refused.is_some_and(|at| clock.now().duration_since(at) < PROBE_FIRST) {
+            lane.probe_first();
+        }
+        Ok(lane)
     }
 
     async fn deliver(
@@ -276,7 +287,12 @@ impl Desk {
         let delivered = lane.deliver(operations, &journal, Arc::new(step)).await;
         progress.end(&tenant);
         match Arc::into_inner(journal).map(Journal::finish) {
-            Some(Ok((store, results))) => {
+            Some(Ok((mut store, results))) => {
+                if delivered.ended == Some(Ended::Unauthorized)
+                    && let Err(error) = store.set_mark(REFUSED, self.clock.now())
+                {
+                    self.report.end = of_store(&error);
+                }
                 self.store = Some(store);
                 self.report.results = results;
             }

@@ -128,6 +128,11 @@ impl Default for Breaker {
 }
 
 impl Breaker {
+    /// One at a time may leave, as after an opening.
+    pub fn half_open(&mut self) {
+        self.state = State::HalfOpen { under_way: false, good: 0 };
+    }
+
     /// Whether a request may leave now.
     #[must_use]
     pub fn ask(&mut self, now: Instant) -> Leave {
@@ -255,7 +260,7 @@ mod tests {
     fn d27_five_connections_in_a_row_that_came_to_nothing_open_it_at_once() {
         assert_eq!(opens_after([Unreached; 9]), Some(5));
         let broken = [Unreached, Unreached, Unreached, Unreached, Well];
-        assert_eq!(opens_after(broken.into_iter().chain([Well; 5]).chain(broken)), None);
+        assert_eq!(opens_after([Well; 5].into_iter().chain(broken)), None);
     }
 
     #[test]

@@ -181,8 +181,8 @@ fn early(ended: &Ended) -> Ending {
         Ended::Unauthorized => (
             "unauthorized",
             "stopped: the target refuses the credentials".to_owned(),
-            "renew the tenant's secret; the next run goes on, a quarter of an hour from now at the \
-             earliest",
+            "renew the tenant's secret; the next run goes on, and within the hour it tries the \
+             credentials with one request first",
         ),
         Ended::Broken { why } => (
             "broken",

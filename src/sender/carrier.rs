@@ -25,10 +25,6 @@ pub(crate) const RECORD_AGE_MAX: Duration = Duration::from_secs(1);
 
 const ENDED_FIRST: &str = "the run ended first";
 
-/// Nothing is sent for so long to a tenant that refuses the credentials, also by the next run: a
-/// token that was mistyped must not be tried until the account is locked.
-const REFUSED_CREDENTIALS_PAUSE: Duration = Duration::from_mins(15);
-
 /// One operation and what it has used up.
 pub(super) struct Carrier<'a, R> {
     pub(super) lane: &'a Lane,
@@ -75,7 +71,7 @@ impl<'a, R: Recorder> Carrier<'a, R> {
                     return Ok(outcome);
                 }
                 Step::Stop { cause: StopCause::Unauthorized, outcome } => {
-                    self.lock_out().await?;
+                    self.lane.end(Ended::Unauthorized);
                     return Ok(outcome);
                 }
                 Step::Send(next) | Step::Pause(next) => next,
@@ -88,7 +84,7 @@ impl<'a, R: Recorder> Carrier<'a, R> {
                 }
                 Step::Renew(next) if self.lane.secrets.renew(&secrets) => next,
                 Step::Renew(_) => {
-                    self.lock_out().await?;
+                    self.lane.end(Ended::Unauthorized);
                     return Ok(delivery.abandon("the credentials are refused"));
                 }
             };
@@ -96,13 +92,6 @@ impl<'a, R: Recorder> Carrier<'a, R> {
                 return Ok(delivery.abandon(ENDED_FIRST));
             }
         }
-    }
-
-    /// Ends the lane, and has the next run wait too.
-    async fn lock_out(&self) -> Result<(), String> {
-        self.lane.end(Ended::Unauthorized);
-        let until = retry::moment_after(self.lane.clock.now(), REFUSED_CREDENTIALS_PAUSE);
-        self.recorder.pause(until, "the target refused the credentials".to_owned()).await
     }
 
     /// One request and its reply, which the whole lane heeds before anything else is done.

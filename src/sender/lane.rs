@@ -101,6 +101,12 @@ impl Lane {
         }
     }
 
+    /// Sends one request at a time until three have been answered: the credentials were refused a
+    /// short time ago, and may be still.
+    pub fn probe_first(&self) {
+        self.shared().caution.breaker.half_open();
+    }
+
     /// Sends the operations, in order, `concurrency` at a time. Every one that was begun has its
     /// outcome recorded when this returns, unless recording itself failed.
     pub async fn deliver<R: Recorder>(
