@@ -176,15 +176,7 @@ impl Journal {
                     return;
                 }
                 results.not_accepted += 1;
-                match &end.parts {
-                    Some(parts) => told_of_parts(parts),
-                    None => {
-                        let paths = rewritten.keys().map(AttrPath::as_str).collect::<Vec<_>>();
-                        let paths = paths.join(", ");
-                        let why = format!("the target took it and shows otherwise: {paths}");
-                        Failure { status: end.status, code: String::new(), why }
-                    }
-                }
+                end.parts.as_ref().map_or_else(|| told_of_rewritten(&rewritten, end), told_of_parts)
             }
             Outcome::Refused(Refusal { status, code, excerpt, attributes: _ }) => {
                 results.refused += 1;
@@ -207,6 +199,12 @@ impl Journal {
         };
         results.failures.insert(operation.key.clone(), failure);
     }
+}
+
+fn told_of_rewritten(rewritten: &Attributes, end: &End) -> Failure {
+    let paths: Vec<&str> = rewritten.keys().map(AttrPath::as_str).collect();
+    let why = format!("the target took it and shows otherwise: {}", paths.join(", "));
+    Failure { status: end.status, code: String::new(), why }
 }
 
 /// What the target said of the attributes that it would not take along with the rest.

@@ -218,9 +218,9 @@ mod tests {
         let mut tries = 0;
         while !search.is_over() {
             tries += 1;
-            let tried = search.trying();
-            assert!(!tried.is_empty());
-            if tried.iter().any(|path| faults.contains(path)) {
+            let sent = search.trying();
+            assert!(!sent.is_empty());
+            if sent.iter().any(|path| faults.contains(path)) {
                 search.reject(&[]);
             } else {
                 search.accept();

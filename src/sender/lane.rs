@@ -528,4 +528,39 @@ mod tests {
             assert_eq!(reads, attempts, "{quota}");
         }
     }
+
+    /// Reads 400 users; the end, the requests, and how long it took in seconds.
+    async fn read_all(lane: &Arc<Lane>) -> (Delivered, u64, u64) {
+        let start = Instant::now();
+        let operations = (1..=400).map(|number| read_of(&format!("E{number}"))).collect();
+        let times = Arc::new(Times::default());
+        let delivered = lane.deliver(operations, &times, Arc::new(|_| ())).await;
+        let requests = delivered.tally.reads;
+        (delivered, requests, start.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d09_a_target_that_is_not_reached_is_tried_less_and_less_and_left_to_the_next_run() {
+        let (_stop, stopped) = watch::channel(false);
+        let (delivered, requests, seconds) = read_all(&lane("1000/s", stopped)).await;
+        let Some(Ended::Unwell { why }) = &delivered.ended else { panic!("{delivered:?}") };
+        assert!(why.contains("still failing"), "{why}");
+        // Five, four probes; 30, 60, 120 and 240 seconds, each a fifth more or less.
+        assert_eq!(requests, 9);
+        assert!((360..=545).contains(&seconds), "{seconds} s");
+        assert!(delivered.left > 390);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn inv18_a_stop_ends_the_wait_for_a_target_that_is_not_well() {
+        let (stop, stopped) = watch::channel(false);
+        let lane = lane("1000/s", stopped);
+        let stopping = async {
+            sleep(Duration::from_secs(20)).await;
+            stop.send_replace(true);
+        };
+        let ((delivered, requests, seconds), ()) = tokio::join!(read_all(&lane), stopping);
+        assert_eq!(delivered.ended, Some(Ended::Stopped));
+        assert_eq!((requests, seconds), (5, 20));
+    }
 }

@@ -292,7 +292,7 @@ async fn d09_a_target_that_fails_is_left_alone_after_ten_failures_and_all_work_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn d19_one_attribute_that_the_target_rejects_without_a_word_is_found_and_the_rest_is_sent() {
-    let apis = [(Api::Datadog, "title"), (Api::Kare, "department"), (Api::Biot, "_email")];
+    let apis = [(Api::Datadog, "title"), (Api::Kare, "professionId"), (Api::Biot, "_email")];
     let reject = |(api, name): (Api, &'static str)| {
         Tenant::new(api.name(), api).always(Fault::Rejects { name })
     };

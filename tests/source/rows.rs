@@ -7,7 +7,7 @@ use super::{
 use rosterd::{
     engine::index::Index,
     model::{Completeness, Fingerprint, Severity, UserKey},
-    source::{self, CsvSettings, Demand, OnBadRow, codes, key_fingerprint},
+    source::{CsvSettings, Demand, OnBadRow, codes, key_fingerprint},
 };
 
 /// An index in which all the rows that were read are settled.
