@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
+use proptest::prelude::*;
 use rosterd::{
     engine::{
         breaker::Leave,
@@ -96,6 +97,58 @@ fn every_vector_of_what_is_sent_again_holds() {
         assert!(found.requests <= most, "{}: {} requests", vector.name, found.requests);
     }
     assert!(wrong.is_empty(), "found, then expected:\n{}", wrong.join("\n"));
+}
+
+const RESPONSES: [&str; 24] = [
+    "200 new",
+    "200 new",
+    "200 new",
+    "200 old",
+    "204",
+    "202",
+    "page",
+    "lost",
+    "lost",
+    "not reached",
+    "400",
+    "400 a1",
+    "401 after 1",
+    "403",
+    "403 after 2",
+    "404",
+    "409",
+    "429",
+    "429 after 1",
+    "500",
+    "502",
+    "503",
+    "503 after 3",
+    "judge",
+];
+
+proptest! {
+    #[test]
+    fn inv9_whatever_a_target_answers_it_is_sent_little_more_than_there_is_to_do(
+        responses in prop::collection::vec(prop::sample::select(&RESPONSES[..]), 1..12),
+        operations in 1_usize..400, edits in 0_usize..5, reads in any::<bool>()
+    ) {
+        let responses = responses.into_iter().map(str::to_owned).collect();
+        let vector = Vector {
+            name: String::new(),
+            operations,
+            edits,
+            together: Vec::new(),
+            reads,
+            faults: vec!["a2".to_owned()],
+            responses,
+            times: 1000,
+            expect: Expected::default(),
+        };
+        let Expected { requests, looks, outcomes, left, .. } = Play::of(&vector).found;
+        prop_assert!(requests <= operations * 11 / 10 + 50, "{} requests", requests);
+        prop_assert!(looks <= requests + 50, "{} looks", looks);
+        prop_assert_eq!(outcomes.values().sum::<usize>() + left, operations);
+    }
 }
 
 /// One vector, played.

@@ -236,6 +236,10 @@ impl Desk {
             return Err(TenantEnd::Paused { until });
         }
         let pacer = pacer(config, store, &clock, started).map_err(|error| of_store(&error))?;
+        if !paused.is_zero() {
+            let (tenant, wait_s) = (&config.id, paused.as_secs());
+            tracing::info!(%tenant, wait_s, "waiting: the target wanted silence last time");
+        }
         pacer.pause_until(started + paused);
         let unusable = |why| TenantEnd::Unusable { why };
         let timeouts = Timeouts { total: config.request_timeout, ..Timeouts::default() };

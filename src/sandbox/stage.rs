@@ -173,13 +173,7 @@ impl Stage {
                 }
                 Turn { effect_after: is_edit.then_some(*after), ..self.turn(None) }
             }
-            Fault::Withheld => {
-                if matches!(self.attempt(request), Ok(Attempt::Edit { .. })) {
-                    self.doubt(request, true);
-                    self.withheld.push(request.clone());
-                }
-                self.turn(None)
-            }
+            Fault::Withheld => self.withhold(request),
             Fault::TurnedAway { status, retry_after } => {
                 self.turn_away(&Refusal::of_status(*status), *retry_after, moment)
             }
@@ -190,13 +184,8 @@ impl Stage {
                 }
                 turn
             }
-            Fault::Rejects { name } => {
-                let names = self.seen.last().map(|seen| seen.names.clone()).unwrap_or_default();
-                if names.iter().any(|sent| sent == name) {
-                    return self.turn_refused(400);
-                }
-                self.perform(request, moment)
-            }
+            Fault::Rejects { name } if self.names(name) => self.turn_refused(400),
+            Fault::Rejects { .. } => self.perform(request, moment),
             Fault::Error500NotApplied => self.turn_refused(500),
             Fault::Error504NotApplied => self.turn_refused(504),
             Fault::Unauthorized => self.turn_refused(401),
@@ -217,6 +206,20 @@ impl Stage {
                 self.spoil(fault, request, turn)
             }
         }
+    }
+
+    /// Keeps the request for later, and answers nothing.
+    fn withhold(&mut self, request: &Incoming) -> Turn {
+        if matches!(self.attempt(request), Ok(Attempt::Edit { .. })) {
+            self.doubt(request, true);
+            self.withheld.push(request.clone());
+        }
+        self.turn(None)
+    }
+
+    /// The request that is being answered sets that attribute.
+    fn names(&self, name: &str) -> bool {
+        self.seen.last().is_some_and(|seen| seen.names.iter().any(|sent| sent == name))
     }
 
     /// What is left of the answer to a request that was performed.
