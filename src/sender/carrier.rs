@@ -111,17 +111,25 @@ impl<'a, R: Recorder> Carrier<'a, R> {
         if self.lane.has_ended() {
             return Ok(Sending::Ended);
         }
-        let recorded = Instant::now();
+        let mut recorded = Instant::now();
         let Some(pass) = self.lane.or_end(self.lane.pass()).await else {
             return Ok(Sending::Ended);
         };
-        let Some(departure) = self.lane.or_end(self.lane.pacer.depart()).await else {
-            return Ok(Sending::Ended);
-        };
-        // Held up by a pause: the next run counts the quota by what is recorded.
-        if recorded.elapsed() > RECORD_AGE_MAX {
+        let departure = loop {
+            let Some(departure) = self.lane.or_end(self.lane.pacer.depart()).await else {
+                return Ok(Sending::Ended);
+            };
+            if recorded.elapsed() <= RECORD_AGE_MAX {
+                break departure;
+            }
+            // Held up by a pause: the next run counts the quota by what is recorded.
             self.recorder.again(self.intent, self.lane.clock.now()).await?;
-        }
+            recorded = Instant::now();
+            // The disk may have taken so long that there is a pause again.
+            if self.lane.pacer.paused_until() <= recorded {
+                break departure;
+            }
+        };
         self.requests += 1;
         self.count_request(action);
         let (method, left) = (request.method.as_str(), Instant::now());

@@ -102,6 +102,10 @@ pub(super) fn fold(
             let row = UserRow { seen: true, gone: true, refused, ..unseen };
             Folded { row: Some(row), closes: Closes::All, suspicion }
         }
+        // An earlier request of it may have been done all the same.
+        Outcome::Refused(_) | Outcome::Deferred { .. } if conclusion.was_in_doubt => {
+            Folded { row: annotate(row, conclusion), closes: Closes::Nothing, suspicion }
+        }
         Outcome::Refused(_) | Outcome::Deferred { .. } => {
             Folded { row: annotate(row, conclusion), closes: Closes::Own, suspicion }
         }
@@ -157,15 +161,15 @@ fn suspicion(
     conclusion: &Conclusion,
 ) -> Suspicion {
     let shown = match &conclusion.outcome {
-        Outcome::Settled { shown, unverified: _ } => Some(shown),
-        Outcome::Refused(_) | Outcome::Deferred { .. } => None,
+        Outcome::Settled { shown, unverified: _ } => shown,
         Outcome::Gone => return Suspicion::Over,
-        Outcome::InDoubt { .. } => return Suspicion::AsItIs,
+        Outcome::Refused(_) | Outcome::Deferred { .. } | Outcome::InDoubt { .. } => {
+            return Suspicion::AsItIs;
+        }
     };
     let own = |intent: &OpenIntent| intent.operation_id == conclusion.operation_id;
     let doubted = |intent: &&OpenIntent| {
-        intent.action == ActionKind::Patch
-            && if own(intent) { conclusion.was_in_doubt } else { shown.is_some() }
+        intent.action == ActionKind::Patch && (conclusion.was_in_doubt || !own(intent))
     };
     let mut doubted = open.iter().filter(doubted).peekable();
     if doubted.peek().is_some() {
@@ -173,8 +177,8 @@ fn suspicion(
         paths.extend(doubted.flat_map(|intent| &intent.paths).cloned());
         return Suspicion::Now(Suspect { clean: 0, paths });
     }
-    match (suspect, shown) {
-        (Some(suspect), Some(shown)) if conclusion.edits.is_empty() => {
+    match suspect {
+        Some(suspect) if conclusion.edits.is_empty() => {
             let agrees = row.is_some_and(|row| row.agrees_with(shown));
             let clean = if agrees { suspect.clean + 1 } else { 0 };
             if clean >= CLEAN_READS {
@@ -182,8 +186,8 @@ fn suspicion(
             }
             Suspicion::Now(Suspect { clean, paths: suspect.paths.clone() })
         }
-        (Some(suspect), Some(_)) if sent_anew(suspect, &conclusion.edits) => Suspicion::Over,
-        (Some(_) | None, _) => Suspicion::AsItIs,
+        Some(suspect) if sent_anew(suspect, &conclusion.edits) => Suspicion::Over,
+        Some(_) | None => Suspicion::AsItIs,
     }
 }
 
