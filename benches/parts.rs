@@ -114,10 +114,9 @@ fn known(wanted: &[Wanted]) -> BTreeMap<rosterd::model::UserKey, Known> {
             *attributes.last_entry().unwrap().get_mut() = None;
         }
         let known = Known {
-            remote_id: wanted.remote_id.clone(),
             attributes,
             standing: Standing::Settled,
-            refused: BTreeMap::new(),
+            ..Known::unseen(wanted.remote_id.clone())
         };
         (wanted.key.clone(), known)
     };

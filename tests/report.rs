@@ -377,6 +377,7 @@ fn every_end_of_a_tenant_says_what_happened_and_what_happens_next() {
         TenantEnd::Early(Ended::Stopped),
         TenantEnd::Early(Ended::Deadline),
         TenantEnd::Early(Ended::Throttled { until }),
+        TenantEnd::Early(Ended::Unwell { why: why() }),
         TenantEnd::Early(Ended::Unauthorized),
         TenantEnd::Early(Ended::Broken { why: why() }),
         TenantEnd::Early(Ended::NotRecorded { why: why() }),

@@ -5,7 +5,7 @@
 use jiff::{Timestamp, ToSpan};
 use proptest::prelude::*;
 use rosterd::{
-    engine::{index::Index, quarantine::Effect},
+    engine::{diff::same, index::Index, quarantine::Effect},
     model::{
         AttrPath, Attributes, Edit, Excerpt, Fingerprint, Known, Outcome, Refusal, RemoteId, RunId,
         Standing, TenantId, UserKey, Value,
@@ -145,6 +145,7 @@ fn conclusion(operation_id: u64, user: &str, edits: Vec<Edit>, outcome: Outcome)
         remote_id: remote(&user.to_lowercase().replace('e', "r")),
         outcome,
         edits,
+        was_in_doubt: false,
         status: Some(200),
         attempts: 1,
         at: at(100),
@@ -928,6 +929,8 @@ struct Model {
     /// Users with an outcome since they were packed.
     touched: BTreeSet<UserKey>,
     open: Vec<(u64, UserKey, Vec<Edit>)>,
+    /// Clean reads, and what is in question.
+    suspects: BTreeMap<UserKey, (u32, BTreeSet<AttrPath>)>,
 }
 
 impl Model {
@@ -945,6 +948,7 @@ impl Model {
     fn end(&mut self, end: &Conclusion) {
         let before = self.accounts.get(&end.key).cloned();
         self.touched.insert(end.key.clone());
+        self.suspect(end);
         let (mut account, refused, _, _) = before.clone().unwrap_or_default();
         let new_refused = end.refused.clone().unwrap_or(refused);
         match &end.outcome {
@@ -992,6 +996,43 @@ impl Model {
         }
     }
 
+    fn suspect(&mut self, end: &Conclusion) {
+        let shown = match &end.outcome {
+            Outcome::Settled { shown, .. } => shown,
+            Outcome::Gone => {
+                self.suspects.remove(&end.key);
+                return;
+            }
+            Outcome::Refused(_) | Outcome::Deferred { .. } | Outcome::InDoubt { .. } => return,
+        };
+        let earlier = |open: &&(u64, UserKey, Vec<Edit>)| {
+            open.0 != end.operation_id && open.1 == end.key && !open.2.is_empty()
+        };
+        let edits = self.open.iter().filter(earlier).flat_map(|(_, _, edits)| edits);
+        let doubted: BTreeSet<AttrPath> = edits.map(|edit| edit.path.clone()).collect();
+        if !doubted.is_empty() {
+            let (clean, paths) = self.suspects.entry(end.key.clone()).or_default();
+            *clean = 0;
+            paths.extend(doubted);
+            return;
+        }
+        let Some((clean, paths)) = self.suspects.get_mut(&end.key) else { return };
+        if end.edits.is_empty() {
+            let agrees = self.accounts.get(&end.key).is_some_and(|(account, ..)| {
+                account.iter().all(|(path, value)| {
+                    shown.get(path).is_none_or(|shown| same(shown.as_ref(), value.as_ref()))
+                })
+            });
+            *clean = if agrees { *clean + 1 } else { 0 };
+        }
+        let anew = |path: &AttrPath| {
+            end.edits.iter().any(|edit| edit.path == *path && edit.before.is_none())
+        };
+        if *clean == 2 || paths.iter().all(anew) {
+            self.suspects.remove(&end.key);
+        }
+    }
+
     fn known(&self, key: &UserKey) -> Option<Seen> {
         let open: Vec<_> = self.open.iter().filter(|(_, user, _)| user == key).collect();
         let account = self.accounts.get(key).cloned();
@@ -1016,7 +1057,8 @@ impl Model {
     /// `lost`: by a process that ended before it packed, so that its rows are not known.
     fn pack(&mut self, lost: bool) {
         for key in std::mem::take(&mut self.touched) {
-            if let Some((_, _, row, _)) = self.accounts.get_mut(&key).filter(|_| lost) {
+            let unsettled = lost || self.suspects.contains_key(&key);
+            if let Some((_, _, row, _)) = self.accounts.get_mut(&key).filter(|_| unsettled) {
                 *row = None;
             }
         }
@@ -1150,7 +1192,9 @@ fn check(store: &Snapshot, model: &Model) -> Result<(), TestCaseError> {
     let mut everybody = 0;
     for user in ["E0", "E1", "E2"] {
         let found = known(store, user).map(|known| {
-            let Known { remote_id: _, attributes, standing, refused } = known;
+            let Known { remote_id: _, attributes, standing, refused, suspect } = known;
+            let expected = model.suspects.get(&key(user)).map(|(_, paths)| paths.clone());
+            assert_eq!(suspect, expected.unwrap_or_default());
             (attributes, refused, standing != Standing::InDoubt)
         });
         everybody += u64::from(found.is_some());

@@ -66,7 +66,9 @@ impl TenantReport {
             TenantEnd::Guarded => Exit::Guarded,
             TenantEnd::Early(Ended::NotRecorded { .. }) | TenantEnd::State { .. } => Exit::State,
             TenantEnd::Early(Ended::Unauthorized | Ended::Broken { .. }) => Exit::Failed,
-            TenantEnd::Early(Ended::Stopped | Ended::Deadline | Ended::Throttled { .. })
+            TenantEnd::Early(
+                Ended::Stopped | Ended::Deadline | Ended::Throttled { .. } | Ended::Unwell { .. },
+            )
             | TenantEnd::Paused { .. }
             | TenantEnd::Quarantined(_) => Exit::Early,
             TenantEnd::Locked { .. } => Exit::Locked,

@@ -19,7 +19,7 @@ use crate::{
         Finding, Fingerprint, Place as FindingPlace, Record, Severity, SourceFacts, SourceId,
         UserKey,
     },
-    source::{self, Arrival, Demand, Refused, codes::UNKNOWN_USER},
+    source::{self, Arrival, Demand, Refused, Roster, codes::UNKNOWN_USER},
     store::{AcceptedView, PackedPages, Snapshot, StoreError},
 };
 use std::sync::Arc;
@@ -66,14 +66,7 @@ pub(super) fn gather(
     }
     let mut roster = source::read_file(&settings.csv, &demand, &index)?;
     let index = Arc::new(index);
-    let intake = |number, waiting| Intake::new(number, index.clone(), &options.users).with(waiting);
-    let mut intakes: Vec<Result<Intake, StoreError>> =
-        waiting.into_iter().enumerate().map(|(at, result)| Ok(intake(at, result?))).collect();
-    for (intake, guest) in intakes.iter_mut().zip(guests) {
-        if let Ok(intake) = intake {
-            intake.heed(&guest.tenant.mapping, &roster.columns);
-        }
-    }
+    let mut intakes = intakes(guests, waiting, &index, &roster, options);
     let tenants: Vec<&TenantConfig> = guests.iter().map(|guest| guest.tenant.as_ref()).collect();
     let mut rows = roster.fresh_rows();
     in_order(
@@ -102,6 +95,21 @@ pub(super) fn gather(
     let unknown = |key: &&UserKey| !roster.has_key(&index, key.fingerprint());
     findings.extend(options.users.iter().filter(unknown).map(nobody));
     Ok(Gathered { facts: roster.facts.clone(), findings, cases })
+}
+
+fn intakes(
+    guests: &[Guest<'_>],
+    waiting: Vec<Result<Waiting, StoreError>>,
+    index: &Arc<Index>,
+    roster: &Roster,
+    options: &Options,
+) -> Vec<Result<Intake, StoreError>> {
+    let intake = |(number, (waiting, guest)): (usize, (Result<Waiting, _>, &Guest<'_>))| {
+        let mut intake = Intake::new(number, index.clone(), &options.users).with(waiting?);
+        intake.heed(&guest.tenant.mapping, &roster.columns);
+        Ok(intake)
+    };
+    waiting.into_iter().zip(guests).enumerate().map(intake).collect()
 }
 
 /// Asked for by name, and not there.

@@ -2,11 +2,12 @@
 
 use super::{
     CycleReport, Options, TenantEnd, TenantReport,
+    close::close,
     fan::in_order,
     gather::{Guest, Heard, Meaning, accepted_view, hear_one, index_of, view},
     intake::Intake,
     session::{chosen, close_early, empty, end, open_store, refused_report, report},
-    tenant::{blank, close, of_store},
+    tenant::{blank, of_store},
 };
 use crate::{
     config::{Config, SourceConfig, TenantConfig},

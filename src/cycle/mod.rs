@@ -8,6 +8,7 @@ mod approval;
 mod blank;
 mod books;
 mod case;
+mod close;
 mod edges;
 mod evidence;
 mod exit;

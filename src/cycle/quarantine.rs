@@ -167,6 +167,7 @@ impl Desk {
             }
             Ended::Broken { why } => Some((TenantCause::Broken, why.clone())),
             Ended::Stopped
+            | Ended::Unwell { .. }
             | Ended::Deadline
             | Ended::Throttled { .. }
             | Ended::NotRecorded { .. } => None,

@@ -3,6 +3,7 @@
 use super::{Failure, Results, edges::OpenScribe};
 use crate::{
     engine::{
+        delivery::Parts,
         diff::{not_accepted, same},
         quarantine::{Circumstances, Effect},
     },
@@ -138,10 +139,11 @@ impl Journal {
 
     fn outcome(&self, operation_id: u64, operation: &Operation, end: End) -> Entry {
         let wishes = self.wishes.get(&operation.key);
-        let learned = wishes.map(|wishes| learn(wishes, operation, &end.outcome));
+        let learned = wishes.map(|wishes| learn(wishes, operation, &end));
         let Learned { fingerprint, refused } = learned.unwrap_or_default();
         self.count(operation, &end);
-        let End { outcome, status, requests, at } = end;
+        let edits = done_of(operation, &end).cloned().collect();
+        let End { outcome, status, requests, at, was_in_doubt, parts: _ } = end;
         let is_read = operation.action == Action::Read;
         let remembered = refused.is_some();
         let circumstances = Circumstances { is_read, status, requests, remembered };
@@ -151,7 +153,8 @@ impl Journal {
             key: operation.key.clone(),
             remote_id: operation.remote_id.clone(),
             outcome,
-            edits: edits_of(operation).to_vec(),
+            edits,
+            was_in_doubt,
             status,
             attempts: requests,
             at,
@@ -176,14 +179,12 @@ impl Journal {
                     Action::Patch { .. } => results.settled += 1,
                 }
                 results.unverified += u64::from(*unverified);
-                let rewritten = not_accepted(edits_of(operation), shown);
-                if rewritten.is_empty() {
+                let rewritten = not_accepted(done_of(operation, end), shown);
+                if end.parts.is_none() && rewritten.is_empty() {
                     return;
                 }
                 results.not_accepted += 1;
-                let paths: Vec<&str> = rewritten.keys().map(AttrPath::as_str).collect();
-                let why = format!("the target took it and shows otherwise: {}", paths.join(", "));
-                Failure { status: end.status, code: String::new(), why }
+                end.parts.as_ref().map_or_else(|| told_of_rewritten(&rewritten, end), told_of_parts)
             }
             Outcome::Refused(Refusal { status, code, excerpt, attributes: _ }) => {
                 results.refused += 1;
@@ -208,28 +209,55 @@ impl Journal {
     }
 }
 
-fn learn(wishes: &Wishes, operation: &Operation, outcome: &Outcome) -> Learned {
+fn told_of_rewritten(rewritten: &Attributes, end: &End) -> Failure {
+    let paths: Vec<&str> = rewritten.keys().map(AttrPath::as_str).collect();
+    let why = format!("the target took it and shows otherwise: {}", paths.join(", "));
+    Failure { status: end.status, code: String::new(), why }
+}
+
+/// What the target said of the attributes that it would not take along with the rest.
+fn told_of_parts(parts: &Parts) -> Failure {
+    let Parts { accepted: _, refused, refusal } = parts;
+    let Refusal { status, code, excerpt, attributes: _ } = refusal;
+    let paths: Vec<&str> = refused.iter().map(AttrPath::as_str).collect();
+    let which = if paths.is_empty() {
+        "some of it is left for the next run".to_owned()
+    } else {
+        format!("not taken: {}", paths.join(", "))
+    };
+    let why = format!("{which}; {}", excerpt.as_str());
+    Failure { status: Some(*status), code: code.clone(), why }
+}
+
+fn learn(wishes: &Wishes, operation: &Operation, end: &End) -> Learned {
     let edits = edits_of(operation);
-    match outcome {
+    let parts = end.parts.as_ref();
+    let at_fault = |edit: &&Edit| parts.is_some_and(|parts| parts.refused.contains(&edit.path));
+    let wish = |edit: &Edit| (edit.path.clone(), edit.after.clone());
+    match &end.outcome {
         Outcome::Settled { .. } if edits.is_empty() => {
             Learned { fingerprint: None, refused: Some(wishes.still_refused()) }
         }
         Outcome::Settled { shown, unverified: _ } => {
             let mut refused = wishes.still_refused();
-            refused.extend(not_accepted(edits, shown));
-            let agreed = wishes.agree_with(shown, &refused);
+            refused.extend(not_accepted(done_of(operation, end), shown));
+            refused.extend(edits.iter().filter(at_fault).map(wish));
+            let told = done_of(operation, end).count() + edits.iter().filter(at_fault).count();
+            let agreed = told == edits.len() && wishes.agree_with(shown, &refused);
             let fingerprint = wishes.settled_fingerprint().filter(|_| agreed);
             Learned { fingerprint, refused: Some(refused) }
         }
         Outcome::Refused(refusal) if lasting(refusal) && !edits.is_empty() => {
             let mut refused = wishes.still_refused();
-            let at_fault = |edit: &&Edit| {
+            let named = |edit: &&Edit| {
                 refusal.attributes.is_empty() || refusal.attributes.contains(&edit.path)
             };
-            let faults: Vec<&Edit> = edits.iter().filter(at_fault).collect();
+            let faults: Vec<&Edit> = match parts {
+                Some(_) => edits.iter().filter(at_fault).collect(),
+                None => edits.iter().filter(named).collect(),
+            };
             let all = faults.len() == edits.len();
-            let faults = faults.iter().map(|edit| (edit.path.clone(), edit.after.clone()));
-            refused.extend(faults);
+            refused.extend(faults.into_iter().map(wish));
             let fingerprint = all.then(|| wishes.settled_fingerprint()).flatten();
             Learned { fingerprint, refused: Some(refused) }
         }
@@ -245,6 +273,20 @@ fn learn(wishes: &Wishes, operation: &Operation, outcome: &Outcome) -> Learned {
 /// over by then.
 fn lasting(refusal: &Refusal) -> bool {
     matches!(refusal.status, 400 | 404 | 413 | 415 | 422)
+}
+
+/// What the operation did, as far as its outcome says: where it went in parts, those that were
+/// taken.
+fn done_of<'a>(operation: &'a Operation, end: &'a End) -> impl Iterator<Item = &'a Edit> {
+    let parts = match end.outcome {
+        Outcome::Settled { .. } => end.parts.as_ref(),
+        Outcome::Refused(_)
+        | Outcome::InDoubt { .. }
+        | Outcome::Deferred { .. }
+        | Outcome::Gone => None,
+    };
+    let done = move |edit: &&Edit| parts.is_none_or(|parts| parts.accepted.contains(&edit.path));
+    edits_of(operation).iter().filter(done)
 }
 
 fn edits_of(operation: &Operation) -> &[Edit] {
@@ -325,7 +367,12 @@ mod tests {
             fingerprint: Fingerprint(7),
         };
         let outcome = Outcome::Settled { shown: attributes(shown), unverified: false };
-        learn(&Wishes::of(&wanted, Attributes::new()), &operation, &outcome)
+        learn(&Wishes::of(&wanted, Attributes::new()), &operation, &ended(outcome))
+    }
+
+    fn ended(outcome: Outcome) -> End {
+        let at = Timestamp::UNIX_EPOCH;
+        End { outcome, status: Some(200), requests: 1, at, was_in_doubt: false, parts: None }
     }
 
     #[test]
@@ -372,7 +419,7 @@ mod tests {
         let intent = journal.intend(&first, at).await.unwrap();
         let shown = attributes(&[("title", "Clerk")]);
         let outcome = Outcome::Settled { shown, unverified: false };
-        let end = End { outcome, status: Some(200), requests: 1, at };
+        let end = ended(outcome);
         let next_intent = journal.settle_and_intend(intent, &first, end, &next, at).await.unwrap();
         assert_eq!(journal.writer.commits(), 2);
         // What a kill leaves behind.

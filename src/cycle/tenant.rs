@@ -1,10 +1,11 @@
 //! One tenant's part of a cycle: planned, judged, sent, recorded.
 
 use super::{
-    Edges, Options, Phase, Progress, Results, TenantEnd, TenantReport, WHOLE_RUN,
+    Edges, Options, Phase, Progress, TenantEnd, TenantReport,
     blank::chain,
     books,
     case::{Case, Judgement},
+    close::close,
     evidence::overtime,
     recorder::{Journal, Wishes},
     secrets::secrets,
@@ -15,11 +16,11 @@ use crate::{
         plan::{Planned, digest},
         retry::{WAIT_IN_RUN_MAX, moment_after},
     },
-    model::{Action, Completeness, Notice, Operation, Outcome, SourceFacts, UserKey},
+    model::{Action, Notice, Operation, Outcome, UserKey},
     sender::{Clock, Ended, Lane, Timeouts},
-    store::{AcceptedInput, AcceptedView, Approval, Store, StoreError},
+    store::{Approval, Store, StoreError},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -28,6 +29,12 @@ use std::{
 use tokio::time::Instant;
 
 pub(super) use super::blank::{blank, of_store, refusal};
+
+/// When the target last refused the credentials.
+const REFUSED: &str = "credentials:refused";
+/// A run within that time after it tries them with one request first, so that an account is not
+/// locked by runs that come one after another.
+const PROBE_FIRST: SignedDuration = SignedDuration::from_hours(1);
 
 /// A tenant whose snapshot is locked for us.
 pub(super) struct Desk {
@@ -273,13 +280,17 @@ impl Desk {
             return Err(TenantEnd::Paused { until });
         }
         let pacer = pacer(config, store, &clock, started).map_err(|error| of_store(&error))?;
+        if !paused.is_zero() {
+            let (tenant, wait_s) = (&config.id, paused.as_secs());
+            tracing::info!(%tenant, wait_s, "waiting: the target wanted silence last time");
+        }
         pacer.pause_until(started + paused);
         let unusable = |why| TenantEnd::Unusable { why };
         let timeouts = Timeouts { total: config.request_timeout, ..Timeouts::default() };
         let transport = (self.edges.transport)(config, timeouts);
         let transport = transport.map_err(|error| unusable(chain(&error)))?;
         let secrets = secrets(config).map_err(unusable)?;
-        Ok(Lane::new(
+        let lane = Lane::new(
             config.id.clone(),
             config.dialect.clone(),
             config.reads,
@@ -290,7 +301,12 @@ impl Desk {
             clock,
             started + config.run_deadline,
             options.stop.clone(),
-        ))
+        );
+        let refused = store.mark(REFUSED).map_err(|error| of_store(&error))?;
+        if refused.is_some_and(|at| clock.now().duration_since(at) < PROBE_FIRST) {
+            lane.probe_first();
+        }
+        Ok(lane)
     }
 
     pub(super) async fn deliver(
@@ -322,7 +338,12 @@ impl Desk {
         let delivered = lane.deliver(operations, &journal, Arc::new(step)).await;
         progress.end(&tenant);
         match Arc::into_inner(journal).map(Journal::finish) {
-            Some(Ok((store, results))) => {
+            Some(Ok((mut store, results))) => {
+                if delivered.ended == Some(Ended::Unauthorized)
+                    && let Err(error) = store.set_mark(REFUSED, self.clock.now())
+                {
+                    self.report.end = of_store(&error);
+                }
                 self.store = Some(store);
                 self.report.results = results;
             }
@@ -351,64 +372,4 @@ impl Desk {
             self.report.end = TenantEnd::Early(ended);
         }
     }
-}
-
-/// Records the end of a run, and the roster as a measure for the next one.
-pub(super) fn close(
-    store: &mut Store,
-    view: AcceptedView,
-    facts: &SourceFacts,
-    report: &TenantReport,
-    options: &Options,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let passed = report.plan.as_ref().is_none_or(|plan| plan.guards.is_empty());
-    let sent = matches!(report.end, TenantEnd::Done | TenantEnd::Early(_));
-    // What is adopted is the first measure, and never takes the place of one.
-    let first = options.users.is_empty() && store.accepted_input()?.is_none();
-    let measures = options.is_whole() || first;
-    if passed && sent && measures && facts.completeness == Completeness::Complete {
-        let (users, rows, digest) = (facts.users, facts.rows, facts.digest);
-        store.accept_input(&AcceptedInput { users, rows, digest, at: now })?;
-        store.accept_view(view)?;
-    }
-    let broken_off = matches!(report.end, TenantEnd::Declined | TenantEnd::Early(Ended::Stopped));
-    if options.is_whole() && !broken_off {
-        store.set_mark(WHOLE_RUN, options.now)?;
-    }
-    store.end_run(&options.run, &summary(report), now)
-}
-
-/// The run in figures, for the record and for `status`.
-fn summary(report: &TenantReport) -> String {
-    let Results {
-        read,
-        settled,
-        unverified,
-        not_accepted,
-        refused,
-        gone,
-        in_doubt,
-        deferred,
-        left,
-        requests,
-        failures: _,
-    } = &report.results;
-    let held = report.plan.as_ref().map_or(0, |plan| plan.held.len());
-    serde_json::json!({
-        "exit": report.exit().code(),
-        "digest": report.digest,
-        "read": read,
-        "settled": settled,
-        "unverified": unverified,
-        "not_accepted": not_accepted,
-        "refused": refused,
-        "gone": gone,
-        "in_doubt": in_doubt,
-        "deferred": deferred,
-        "left": left,
-        "held": held,
-        "requests": requests.reads + requests.patches,
-    })
-    .to_string()
 }

@@ -69,9 +69,12 @@ fn canonical_value(value: &Value) -> Value {
 /// Of what was sent, the wishes that the target shows otherwise: it rewrote or ignored them, and
 /// sending them again would do the same every night.
 #[must_use]
-pub fn not_accepted(edits: &[Edit], shown: &Attributes) -> Attributes {
+pub fn not_accepted<'a>(
+    edits: impl IntoIterator<Item = &'a Edit>,
+    shown: &Attributes,
+) -> Attributes {
     edits
-        .iter()
+        .into_iter()
         .filter(|edit| {
             shown.get(&edit.path).is_some_and(|value| !same(value.as_ref(), edit.after.as_ref()))
         })

@@ -1,6 +1,8 @@
 //! When single failures add up to a tenant that nothing should be sent to.
 
+use super::reply::Reply;
 use crate::model::{Outcome, Refusal};
+use std::collections::VecDeque;
 
 /// One user's end, as far as the tenant's health is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ impl Sign {
     }
 }
 
-/// What a tenant's first answers of a run tell.
+/// What a tenant's answers of a run tell.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     answers: u32,
@@ -42,10 +44,18 @@ pub struct Health {
     gone: u32,
     rejected: u32,
     forbidden_in_a_row: u32,
+    /// Whether each of the last users was forbidden, the latest last.
+    forbidden: VecDeque<bool>,
+    pages_in_a_row: u32,
 }
 
 /// So many users in a row that may not be touched mean that the credentials may touch nobody.
 const FORBIDDEN_MAX: u32 = 3;
+/// Of the last 20 users, so many mean the same: more than a fifth.
+const FORBIDDEN_OF_LAST_MAX: usize = 5;
+const LAST: usize = 20;
+/// So many pages for people in a row mean that no API answers.
+const PAGES_MAX: u32 = 5;
 /// So many rejections before the first success mean that the API is another one than configured.
 const REJECTED_MAX: u32 = 5;
 /// Of the first 20 answers, so many users gone mean that the address is another tenant's.
@@ -65,17 +75,45 @@ impl Health {
             Sign::Forbidden => {}
         }
         self.answers += 1;
-        self.forbidden_in_a_row =
-            if sign == Sign::Forbidden { self.forbidden_in_a_row + 1 } else { 0 };
+        let forbidden = sign == Sign::Forbidden;
+        self.forbidden_in_a_row = if forbidden { self.forbidden_in_a_row + 1 } else { 0 };
+        if self.forbidden.len() == LAST {
+            self.forbidden.pop_front();
+        }
+        self.forbidden.push_back(forbidden);
         self.judge()
     }
 
+    /// Takes one reply; a text when nothing more should be sent to the tenant.
+    pub fn hear(&mut self, reply: &Reply) -> Option<String> {
+        match reply {
+            _ if reply.is_page() => self.pages_in_a_row += 1,
+            Reply::Answered { .. } => self.pages_in_a_row = 0,
+            Reply::NotSent { .. } | Reply::Lost { .. } | Reply::Unreachable { .. } => {}
+        }
+        let pages = self.pages_in_a_row;
+        (pages >= PAGES_MAX).then(|| {
+            format!(
+                "{pages} answers in a row were web pages and not the API's; is the base address \
+                 right, and is a portal in between?"
+            )
+        })
+    }
+
     fn judge(&self) -> Option<String> {
-        let Self { answers, fine, gone, rejected, forbidden_in_a_row } = *self;
+        let Self { answers, fine, gone, rejected, forbidden_in_a_row, .. } = *self;
         if forbidden_in_a_row >= FORBIDDEN_MAX {
             return Some(format!(
                 "{forbidden_in_a_row} users in a row may not be changed; the credentials lack a \
                  permission"
+            ));
+        }
+        let forbidden = self.forbidden.iter().filter(|forbidden| **forbidden).count();
+        if forbidden >= FORBIDDEN_OF_LAST_MAX {
+            return Some(format!(
+                "{forbidden} of the last {} users may not be changed; the credentials lack a \
+                 permission",
+                self.forbidden.len()
             ));
         }
         if fine == 0 && rejected >= REJECTED_MAX && rejected == answers {
@@ -98,7 +136,10 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AttrPath, Excerpt};
+    use crate::{
+        engine::retry::RetryAfter,
+        model::{Answer, AttrPath, Excerpt, Verdict},
+    };
 
     fn stops_after(signs: &[Sign]) -> Option<usize> {
         let mut health = Health::default();
@@ -110,6 +151,31 @@ mod tests {
         use Sign::{Fine, Forbidden};
         assert_eq!(stops_after(&[Forbidden, Fine, Forbidden, Forbidden, Fine]), None);
         assert_eq!(stops_after(&[Fine, Forbidden, Forbidden, Forbidden]), Some(4));
+    }
+
+    #[test]
+    fn d11_more_than_a_fifth_of_the_last_users_forbidden_stop_the_tenant_too() {
+        let every = |n: usize| {
+            let sign = |at| if at % n == n - 1 { Sign::Forbidden } else { Sign::Fine };
+            (0..100).map(sign).collect::<Vec<_>>()
+        };
+        assert_eq!(stops_after(&every(5)), None, "a fifth");
+        assert_eq!(stops_after(&every(4)), Some(20));
+    }
+
+    #[test]
+    fn b11_pages_for_people_stop_the_tenant_only_when_they_come_in_a_row() {
+        let page = |code: &str| {
+            let code = code.to_owned();
+            let answer = Answer { code, ..Answer::of(Verdict::Uncertain) };
+            Reply::Answered { answer, status: 200, retry_after: RetryAfter::Absent }
+        };
+        let mut health = Health::default();
+        for code in ["html", "html", "html", "html", "", "html", "html", "html", "html"] {
+            assert_eq!(health.hear(&page(code)), None);
+        }
+        assert_eq!(health.hear(&Reply::Lost { why: "closed".into() }), None);
+        assert!(health.hear(&page("html")).unwrap().contains("5 answers in a row"));
     }
 
     #[test]

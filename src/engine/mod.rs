@@ -15,8 +15,15 @@ pub mod quarantine;
 
 pub mod guard;
 
-pub mod allowance;
+pub mod bisect;
 pub mod delivery;
+pub mod reply;
+pub mod retry;
+
+pub mod allowance;
+pub mod breaker;
+pub mod budget;
+pub mod caution;
 pub mod health;
 pub mod pace;
-pub mod retry;
+pub mod silence;

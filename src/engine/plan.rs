@@ -133,6 +133,7 @@ fn sharers<'a>(inputs: &Inputs<'a>) -> BTreeSet<&'a UserKey> {
 #[must_use]
 pub fn is_as_wanted(wanted: &Wanted, known: &Known) -> bool {
     known.standing == Standing::Settled
+        && known.suspect.is_empty()
         && known.remote_id == wanted.remote_id
         && wanted.withheld.is_empty()
         && diff(&wanted.attributes, known) == Diff::default()
@@ -150,14 +151,17 @@ fn judge_user(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
     let unseen = Known::unseen(wanted.remote_id.clone());
     let known = inputs.known.get(&wanted.key).filter(|known| known.remote_id == wanted.remote_id);
     let known = known.unwrap_or(&unseen);
+    let anew = sent_anew(inputs, wanted, known);
+    let known = anew.as_ref().unwrap_or(known);
     let diff = diff(&wanted.attributes, known);
     let told = told(wanted, &diff);
+    let is_suspect = !known.suspect.is_empty() && !inputs.reads_done;
     let never_shown = !diff.unseen.is_empty() && !inputs.reads_done;
     match known.standing {
         Standing::InDoubt | Standing::Gone if inputs.reads => {
             return read_first(inputs, wanted, known.standing);
         }
-        Standing::Settled if inputs.reads && never_shown => {
+        Standing::Settled if inputs.reads && (never_shown || is_suspect) => {
             return read_first(inputs, wanted, known.standing);
         }
         Standing::Settled | Standing::InDoubt | Standing::Gone => {}
@@ -182,6 +186,19 @@ fn judge_user(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
             Judged::Hold(hold(wanted, HeldReason::MissingCompanion, Some(member), why))
         }
     }
+}
+
+/// What is known of a suspect where nothing can be read: what may have been overwritten since is
+/// unknown, and so it is sent once more.
+fn sent_anew(inputs: &Inputs<'_>, wanted: &Wanted, known: &Known) -> Option<Known> {
+    if inputs.reads || known.suspect.is_empty() {
+        return None;
+    }
+    let mut known = known.clone();
+    for path in known.suspect.iter().filter(|path| wanted.attributes.contains_key(*path)) {
+        known.attributes.remove(path);
+    }
+    Some(known)
 }
 
 fn read_first(inputs: &Inputs<'_>, wanted: &Wanted, standing: Standing) -> Judged {

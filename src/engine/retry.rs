@@ -11,6 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// Requests that one operation may use up in a run: the first and three more. Throttled ones do not
 /// count.
 pub const ATTEMPTS_MAX: u32 = 4;
+/// The same where the target itself has failed (500 and unknown ones): it may do so every time, and
+/// each time have done it.
+pub const ATTEMPTS_AFTER_ERROR_MAX: u32 = 3;
 /// First bound of a wait after a transient failure, doubled each time up to [`TRANSIENT_MAX`].
 const TRANSIENT_FIRST: Duration = Duration::from_millis(500);
 const TRANSIENT_MAX: Duration = Duration::from_secs(30);
@@ -43,7 +46,8 @@ impl Dice {
         Self(number.clamp(0.0, 1.0))
     }
 
-    fn of(self, bound: Duration) -> Duration {
+    /// That share of the bound.
+    pub(super) fn of(self, bound: Duration) -> Duration {
         bound.mul_f64(self.0)
     }
 }

@@ -1,7 +1,7 @@
 //! The account as wanted and as known.
 
 use super::{AttrPath, Fingerprint, RemoteId, UserKey, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Attributes by path. `Some(None)` (present, no value): unset. Absent: nothing is said about it,
 /// which in a [`Known`] means *unknown* and in a [`Wanted`] means *leave as it is*.
@@ -30,6 +30,9 @@ pub struct Known {
     pub standing: Standing,
     /// Values that the target would not take, by path: not sent again until the wish changes.
     pub refused: Attributes,
+    /// What a request was to change that was in doubt, is settled now, and may arrive yet: the user
+    /// is looked at again until two looks have shown what is known. Empty for most users.
+    pub suspect: BTreeSet<AttrPath>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,7 @@ impl Known {
             attributes: Attributes::new(),
             standing: Standing::InDoubt,
             refused: Attributes::new(),
+            suspect: BTreeSet::new(),
         }
     }
 }

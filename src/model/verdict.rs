@@ -44,6 +44,9 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The code of a page for people where an API should have answered.
+    pub const PAGE: &str = "html";
+
     #[must_use]
     pub fn of(verdict: Verdict) -> Self {
         Self { verdict, code: String::new(), excerpt: Excerpt::default() }

@@ -245,10 +245,16 @@ fn early(ended: &Ended) -> Ending {
             format!("paused until {} by the target's Retry-After", moment(*until)),
             "the next run after that goes on; if this happens every night, lower `quota`",
         ),
+        Ended::Unwell { why } => (
+            "unwell",
+            format!("stopped early, because the target is not well: {why}"),
+            "the next run goes on; if this lasts, ask the vendor or look at the network in between",
+        ),
         Ended::Unauthorized => (
             "unauthorized",
             "stopped: the target refuses the credentials".to_owned(),
-            "renew the tenant's secret; the next run goes on",
+            "renew the tenant's secret; the next run goes on, and within the hour it tries the \
+             credentials with one request first",
         ),
         Ended::Broken { why } => (
             "broken",

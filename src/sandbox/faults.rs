@@ -59,6 +59,9 @@ pub enum Fault {
     LostRequest,
     /// The connection is closed without an answer, and the effect comes after this time.
     LateEffect(Duration),
+    /// The connection is closed without an answer, and the effect comes when
+    /// [`Sandbox::release`](super::Sandbox::release) says so.
+    Withheld,
     /// Applied at once, answered after this time.
     Slow(Duration),
     /// Applied, but the answer is 500.
@@ -85,6 +88,19 @@ pub enum Fault {
     Forbidden,
     /// 409, not applied.
     Conflict,
+    /// That status, not applied, with a time to come again.
+    TurnedAway {
+        status: u16,
+        retry_after: RetryAfterForm,
+    },
+    /// Answered as without a fault, with a time until which nothing else is to come.
+    WantsSilence {
+        retry_after: RetryAfterForm,
+    },
+    /// 400 without a word about the reason for every PATCH that sets the attribute.
+    Rejects {
+        name: &'static str,
+    },
 }
 
 /// How a Retry-After header is written (RFC 9110 §10.2.3 and §5.6.7).

@@ -65,6 +65,7 @@ pub(super) trait PracticeApi: Sync {
 }
 
 /// A request below a tenant's prefix.
+#[derive(Clone)]
 pub(super) struct Incoming {
     pub(super) method: String,
     /// Percent-decoded; `None` where a segment does not decode to UTF-8.

@@ -103,6 +103,11 @@ impl Sandbox {
         self.hall.stage(tenant).tenant.accounts.remove(id)
     }
 
+    /// Has the requests arrive that [`Fault::Withheld`](super::Fault::Withheld) held up.
+    pub fn release(&self, tenant: &str) {
+        self.hall.stage(tenant).release(wall_clock());
+    }
+
     /// From the next request on.
     pub fn set_faults(&self, tenant: &str, faults: Faults) {
         self.hall.stage(tenant).set_faults(faults);

@@ -22,6 +22,7 @@ pub(super) struct Stage {
     api: &'static dyn PracticeApi,
     window: Window,
     faults: FaultPlan,
+    withheld: Vec<Incoming>,
 }
 
 /// The instant of a request, on every clock that matters.
@@ -56,6 +57,7 @@ impl Stage {
             judge: Judge::default(),
             window: Window::new(tenant.quota, tenant.quota_style),
             faults: FaultPlan::new(std::mem::take(&mut tenant.faults)),
+            withheld: Vec::new(),
             tenant,
         };
         for (id, account) in std::mem::take(&mut stage.tenant.accounts) {
@@ -129,6 +131,13 @@ impl Stage {
         self.with_quota_headers(turn, moment.now)
     }
 
+    /// The effects of all requests that were held up on the way.
+    pub(super) fn release(&mut self, stamp: Timestamp) {
+        for request in std::mem::take(&mut self.withheld) {
+            self.late_effect(&request, stamp);
+        }
+    }
+
     /// The effect of a request whose sender has long lost the connection.
     pub(super) fn late_effect(&mut self, request: &Incoming, stamp: Timestamp) {
         if let Ok(Attempt::Edit { id, edited, .. }) = self.attempt(request) {
@@ -173,6 +182,19 @@ impl Stage {
                 }
                 Turn { effect_after: is_edit.then_some(*after), ..self.turn(None) }
             }
+            Fault::Withheld => self.withhold(request),
+            Fault::TurnedAway { status, retry_after } => {
+                self.turn_away(&Refusal::of_status(*status), *retry_after, moment)
+            }
+            Fault::WantsSilence { retry_after } => {
+                let mut turn = self.perform(request, moment);
+                if let Some(answer) = &mut turn.answer {
+                    self.ask_to_wait(answer, *retry_after, moment);
+                }
+                turn
+            }
+            Fault::Rejects { name } if self.names(name) => self.turn_refused(400),
+            Fault::Rejects { .. } => self.perform(request, moment),
             Fault::Error500NotApplied => self.turn_refused(500),
             Fault::Error504NotApplied => self.turn_refused(504),
             Fault::Unauthorized => self.turn_refused(401),
@@ -193,6 +215,20 @@ impl Stage {
                 self.spoil(fault, request, turn)
             }
         }
+    }
+
+    /// Keeps the request for later, and answers nothing.
+    fn withhold(&mut self, request: &Incoming) -> Turn {
+        if matches!(self.attempt(request), Ok(Attempt::Edit { .. })) {
+            self.doubt(request, true);
+            self.withheld.push(request.clone());
+        }
+        self.turn(None)
+    }
+
+    /// The request that is being answered sets that attribute.
+    fn names(&self, name: &str) -> bool {
+        self.seen.last().is_some_and(|seen| seen.names.iter().any(|sent| sent == name))
     }
 
     /// What is left of the answer to a request that was performed.
@@ -310,12 +346,16 @@ impl Stage {
 
     fn turn_away(&mut self, refusal: &Refusal, form: RetryAfterForm, moment: Moment) -> Turn {
         let mut answer = self.refuse(refusal);
+        self.ask_to_wait(&mut answer, form, moment);
+        self.turn(Some(answer))
+    }
+
+    fn ask_to_wait(&mut self, answer: &mut Answer, form: RetryAfterForm, moment: Moment) {
         answer.headers.extend(form.header(moment.stamp).map(|value| ("retry-after", value)));
         if let Some(until) = form.wait(moment.stamp).and_then(|wait| moment.now.checked_add(wait)) {
             let user = self.seen.last().and_then(|seen| seen.user_id.clone());
             self.judge.ban(user, moment.now, until);
         }
-        self.turn(Some(answer))
     }
 
     fn with_quota_headers(&self, mut turn: Turn, now: Instant) -> Turn {

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{
     engine::{
-        delivery::{Delivery, Next, Reply, Step, StopCause},
+        delivery::{Delivery, Next, Step, StopCause},
+        reply::Reply,
         retry::{self, RetryAfter},
     },
     model::{Action, Operation, Outcome, RemoteId},
@@ -22,6 +23,8 @@ use tokio::time::{Instant, sleep};
 /// long.
 pub(crate) const RECORD_AGE_MAX: Duration = Duration::from_secs(1);
 
+const ENDED_FIRST: &str = "the run ended first";
+
 /// One operation and what it has used up.
 pub(super) struct Carrier<'a, R> {
     pub(super) lane: &'a Lane,
@@ -34,34 +37,49 @@ pub(super) struct Carrier<'a, R> {
     pub(super) status: Option<u16>,
 }
 
-impl<R: Recorder> Carrier<'_, R> {
-    pub(super) async fn run(&mut self) -> Result<Outcome, String> {
-        let mut delivery = Delivery::new(self.operation, self.lane.reads);
+/// What became of one request.
+enum Sending {
+    Replied(Reply),
+    /// The lane ended before it could leave.
+    Ended,
+    /// It cannot be spelled so that it would mean this user.
+    Unspoken {
+        why: String,
+    },
+}
+
+impl<'a, R: Recorder> Carrier<'a, R> {
+    /// Sends until the delivery has an outcome, which the delivery then says more of.
+    pub(super) async fn run(&mut self, delivery: &mut Delivery<'a>) -> Result<Outcome, String> {
         let mut next = Next::Operation;
         loop {
             let secrets = self.lane.secrets.current();
-            let Some(reply) = self.request(next, &secrets).await? else {
-                return Ok(delivery.abandon("the run ended first"));
+            let action = match next {
+                Next::Operation => delivery.action(),
+                Next::Look => &Action::Read,
             };
-            next = match delivery.next(reply) {
+            let reply = match self.request(action, &secrets).await? {
+                Sending::Replied(reply) => reply,
+                Sending::Ended => return Ok(delivery.abandon(ENDED_FIRST)),
+                Sending::Unspoken { why } => return Ok(delivery.abandon(&why)),
+            };
+            let step = delivery.next(reply, &mut self.lane.shared().caution.budget);
+            next = match step {
                 Step::Done(outcome) => return Ok(outcome),
-                Step::Stop { cause, outcome } => {
-                    self.lane.end(match cause {
-                        StopCause::Unauthorized => Ended::Unauthorized,
-                        StopCause::Broken { why } => Ended::Broken { why },
-                    });
+                Step::Stop { cause: StopCause::Broken { why }, outcome } => {
+                    self.lane.end(Ended::Broken { why });
                     return Ok(outcome);
                 }
-                Step::Send(next) => next,
+                Step::Stop { cause: StopCause::Unauthorized, outcome } => {
+                    self.lane.end(Ended::Unauthorized);
+                    return Ok(outcome);
+                }
+                Step::Send(next) | Step::Pause(next) => next,
                 Step::Again { next, failures } => {
                     let wait = retry::transient(failures, Instant::now().into_std(), dice());
                     if self.lane.or_end(sleep(wait)).await.is_none() {
-                        return Ok(delivery.abandon("the run ended first"));
+                        return Ok(delivery.abandon(ENDED_FIRST));
                     }
-                    next
-                }
-                Step::Pause { next, retry_after } => {
-                    self.lane.pause(retry_after, self.recorder).await?;
                     next
                 }
                 Step::Renew(next) if self.lane.secrets.renew(&secrets) => next,
@@ -70,41 +88,48 @@ impl<R: Recorder> Carrier<'_, R> {
                     return Ok(delivery.abandon("the credentials are refused"));
                 }
             };
-            if self.lane.or_end(self.lane.pacer.slot()).await.is_none() {
-                return Ok(delivery.abandon("the run ended first"));
+            if self.lane.or_end(self.lane.slot()).await.is_none() {
+                return Ok(delivery.abandon(ENDED_FIRST));
             }
         }
     }
 
-    /// One request and its reply; `None` when the lane ended before it could leave.
+    /// One request and its reply, which the whole lane heeds before anything else is done.
     async fn request(
         &mut self,
-        next: Next,
+        action: &Action,
         secrets: &BTreeMap<String, SecretString>,
-    ) -> Result<Option<Reply>, String> {
-        let Operation { key: _, remote_id, action } = self.operation;
-        let action = match next {
-            Next::Operation => action,
-            Next::Look => &Action::Read,
-        };
+    ) -> Result<Sending, String> {
+        let remote_id = &self.operation.remote_id;
         let request = match self.lane.dialect.request(remote_id, action) {
             Ok(request) => request,
-            Err(why) => return Ok(Some(Reply::NotSent { why })),
+            Err(why) => return Ok(Sending::Unspoken { why }),
         };
         if self.requests > 0 {
             self.recorder.again(self.intent, self.lane.clock.now()).await?;
         }
         if self.lane.has_ended() {
-            return Ok(None);
+            return Ok(Sending::Ended);
         }
-        let recorded = Instant::now();
-        let Some(departure) = self.lane.or_end(self.lane.pacer.depart()).await else {
-            return Ok(None);
+        let mut recorded = Instant::now();
+        let Some(pass) = self.lane.or_end(self.lane.pass()).await else {
+            return Ok(Sending::Ended);
         };
-        // Held up by a pause: the next run counts the quota by what is recorded.
-        if recorded.elapsed() > RECORD_AGE_MAX {
+        let departure = loop {
+            let Some(departure) = self.lane.or_end(self.lane.pacer.depart()).await else {
+                return Ok(Sending::Ended);
+            };
+            if recorded.elapsed() <= RECORD_AGE_MAX {
+                break departure;
+            }
+            // Held up by a pause: the next run counts the quota by what is recorded.
             self.recorder.again(self.intent, self.lane.clock.now()).await?;
-        }
+            recorded = Instant::now();
+            // The disk may have taken so long that there is a pause again.
+            if self.lane.pacer.paused_until() <= recorded {
+                break departure;
+            }
+        };
         self.requests += 1;
         self.count_request(action);
         let (method, left) = (request.method.as_str(), Instant::now());
@@ -113,7 +138,8 @@ impl<R: Recorder> Carrier<'_, R> {
         let reply = self.read(remote_id, action, sent);
         let took = left.elapsed();
         self.log(method, &reply, took);
-        Ok(Some(reply))
+        self.lane.heed(&reply, pass, self.recorder).await?;
+        Ok(Sending::Replied(reply))
     }
 
     /// The operation is named by its number: the user is nobody's business but the report's.
@@ -159,9 +185,6 @@ impl<R: Recorder> Carrier<'_, R> {
         let notices = crate::dialect::sunset::deprecation_notices(&response);
         self.lane.shared().notices.extend(notices);
         self.status = Some(response.status);
-        if !matches!(response.status, 429 | 503) {
-            self.lane.count_throttle(false);
-        }
         Reply::Answered { answer, status: response.status, retry_after }
     }
 }

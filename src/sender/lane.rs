@@ -12,8 +12,12 @@ use super::{
 use crate::{
     dialect::Dialect,
     engine::{
-        health::{Health, Sign},
-        retry::{self, Dice, RetryAfter, WAIT_IN_RUN_MAX},
+        breaker::{Leave, Opened, Pass},
+        caution::{Caution, Heed},
+        delivery::Delivery,
+        reply::Reply,
+        retry::{self, Dice, WAIT_IN_RUN_MAX},
+        silence::Silence,
     },
     model::{Notice, Operation, Outcome, TenantId},
 };
@@ -25,7 +29,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
 };
-use tokio::{sync::watch, task::JoinSet, time::Instant};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
 
 /// Everything that one tenant's requests share.
 pub struct Lane {
@@ -43,7 +51,10 @@ pub struct Lane {
     pub deadline: Instant,
     /// Turns true when the process is asked to stop.
     pub stop: watch::Receiver<bool>,
+    queue: Queue,
     shared: Mutex<Shared>,
+    /// Told whenever the breaker may let somebody through who had to wait.
+    moved: watch::Sender<()>,
     /// Turns true when the lane has ended early.
     closed: watch::Sender<bool>,
 }
@@ -51,15 +62,10 @@ pub struct Lane {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     ended: Option<Ended>,
-    health: Health,
-    throttles_in_a_row: u32,
-    clean_in_a_row: u32,
+    pub(super) caution: Caution,
     pub(super) notices: BTreeSet<Notice>,
     pub(super) tally: Tally,
 }
-
-/// After so many answers without throttling its schedule starts again.
-const CLEAN_ENOUGH: u32 = 20;
 
 impl Lane {
     #[expect(clippy::too_many_arguments, reason = "each is a thing of its own, given once")]
@@ -75,8 +81,8 @@ impl Lane {
         deadline: Instant,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let shared = Mutex::new(Shared::default());
-        let closed = watch::channel(false).0;
+        let (shared, queue) = (Mutex::new(Shared::default()), Queue::default());
+        let (moved, closed) = (watch::channel(()).0, watch::channel(false).0);
         Self {
             tenant,
             dialect,
@@ -88,9 +94,17 @@ impl Lane {
             clock,
             deadline,
             stop,
+            queue,
             shared,
+            moved,
             closed,
         }
+    }
+
+    /// Sends one request at a time until three have been answered: the credentials were refused a
+    /// short time ago, and may be still.
+    pub fn probe_first(&self) {
+        self.shared().caution.breaker.half_open();
     }
 
     /// Sends the operations, in order, `concurrency` at a time. Every one that was begun has its
@@ -101,13 +115,12 @@ impl Lane {
         recorder: &Arc<R>,
         done: Arc<dyn Fn(&Outcome) + Send + Sync>,
     ) -> Delivered {
-        let queue = Arc::new(Queue::of(operations));
+        self.queue.fill(operations);
         let mut workers = JoinSet::new();
         for _ in 0..self.concurrency {
-            let (lane, queue) = (self.clone(), queue.clone());
-            let (recorder, done) = (recorder.clone(), done.clone());
+            let (lane, recorder, done) = (self.clone(), recorder.clone(), done.clone());
             workers.spawn(async move {
-                if let Err(why) = lane.work(&queue, &*recorder, &*done).await {
+                if let Err(why) = lane.work(&*recorder, &*done).await {
                     lane.end(Ended::NotRecorded { why });
                 }
             });
@@ -117,7 +130,7 @@ impl Lane {
                 self.end(Ended::Broken { why: "a worker of this tenant failed".to_owned() });
             }
         }
-        let left = queue.len();
+        let left = self.queue.len();
         let mut shared = self.shared();
         let tally = std::mem::take(&mut shared.tally);
         Delivered { left, ended: shared.ended.clone(), tally, notices: shared.notices.clone() }
@@ -125,17 +138,17 @@ impl Lane {
 
     async fn work<R: Recorder>(
         &self,
-        queue: &Queue,
         recorder: &R,
         done: &(dyn Fn(&Outcome) + Send + Sync),
     ) -> Result<(), String> {
         // First the operation: nobody waits for a slot that nothing is left for.
+        let queue = &self.queue;
         let Some(first) = queue.pop() else { return Ok(()) };
         let intent = self.begin(&first, recorder).await;
         let mut begun = queue.begin(first, intent)?;
         while let Some(current) = begun {
             let end = self.carry(&current, recorder).await?;
-            self.judge_health(&end.outcome);
+            self.conclude(&end.outcome);
             done(&end.outcome);
             let Some(next) = queue.pop() else {
                 return recorder.settle(current.intent, &current.operation, end).await;
@@ -151,9 +164,12 @@ impl Lane {
         let Begun { operation, intent } = begun;
         let mut carrier =
             Carrier { lane: self, operation, recorder, intent: *intent, requests: 0, status: None };
-        let outcome = carrier.run().await?;
+        let groups = &self.dialect.capabilities().groups;
+        let mut delivery = Delivery::new(operation, self.reads, groups);
+        let outcome = carrier.run(&mut delivery).await?;
         let Carrier { requests, status, .. } = carrier;
-        Ok(End { outcome, status, requests, at: self.clock.now() })
+        let (was_in_doubt, parts) = (delivery.was_in_doubt(), delivery.parts());
+        Ok(End { outcome, status, requests, at: self.clock.now(), was_in_doubt, parts })
     }
 
     /// Records the intent of an operation once there is a slot; `None` when the lane ended before.
@@ -162,7 +178,7 @@ impl Lane {
         operation: &Operation,
         recorder: &R,
     ) -> Result<Option<u64>, String> {
-        if self.or_end(self.pacer.slot()).await.is_none() {
+        if self.or_end(self.slot()).await.is_none() {
             return Ok(None);
         }
         recorder.intend(operation, self.clock.now()).await.map(Some)
@@ -178,7 +194,7 @@ impl Lane {
         recorder: &R,
     ) -> Result<Option<u64>, String> {
         let Begun { operation, intent } = ended;
-        let mut slot = pin!(self.or_end(self.pacer.slot()));
+        let mut slot = pin!(self.or_end(self.slot()));
         match at_once(slot.as_mut()).await {
             Poll::Ready(Some(())) => {
                 let now = self.clock.now();
@@ -197,10 +213,41 @@ impl Lane {
         }
     }
 
-    fn judge_health(&self, outcome: &Outcome) {
-        let problem = self.shared().health.take(Sign::of(outcome));
+    fn conclude(&self, outcome: &Outcome) {
+        let problem = self.shared().caution.conclude(outcome);
         if let Some(why) = problem {
             self.end(Ended::Broken { why });
+        }
+    }
+
+    /// Waits while the breaker is open, and then for a slot: nothing is even begun before.
+    pub(super) async fn slot(&self) {
+        loop {
+            let open = self.shared().caution.breaker.open_until();
+            let Some(until) = open.map(Instant::from_std).filter(|until| *until > Instant::now())
+            else {
+                break;
+            };
+            sleep_until(until).await;
+        }
+        self.pacer.slot().await;
+    }
+
+    /// Waits until the breaker lets one more request through.
+    pub(super) async fn pass(&self) -> Pass {
+        loop {
+            // Listened to before the look, so that no answer in between is missed.
+            let mut moved = self.moved.subscribe();
+            let leave = self.shared().caution.breaker.ask(Instant::now().into_std());
+            match leave {
+                Leave::Now(pass) => return pass,
+                Leave::NotBefore(until) => sleep_until(Instant::from_std(until)).await,
+                Leave::AfterTheProbe => {
+                    if moved.changed().await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                }
+            }
         }
     }
 
@@ -219,7 +266,7 @@ impl Lane {
             biased;
             () = told(&mut stop) => self.end(Ended::Stopped),
             () = told(&mut closed) => {}
-            () = tokio::time::sleep_until(self.deadline) => self.end(Ended::Deadline),
+            () = sleep_until(self.deadline) => self.end(Ended::Deadline),
             waited = wait => return Some(waited),
         }
         None
@@ -243,46 +290,65 @@ impl Lane {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts an answer for the throttle schedule; the number of throttled ones in a row before it.
-    pub(super) fn count_throttle(&self, throttled: bool) -> u32 {
-        let mut shared = self.shared();
-        if throttled {
-            shared.clean_in_a_row = 0;
-            shared.throttles_in_a_row += 1;
-            return shared.throttles_in_a_row - 1;
-        }
-        shared.clean_in_a_row += 1;
-        if shared.clean_in_a_row >= CLEAN_ENOUGH {
-            shared.throttles_in_a_row = 0;
-        }
-        0
-    }
-
-    /// Closes the gate for everybody of this tenant, durably before anything else is done.
-    pub(super) async fn pause<R: Recorder>(
+    /// Takes in what one reply means for everybody of this tenant, before anything else is done.
+    pub(super) async fn heed<R: Recorder>(
         &self,
-        asked: RetryAfter,
+        reply: &Reply,
+        pass: Pass,
         recorder: &R,
     ) -> Result<(), String> {
         let now = Instant::now();
-        // What was under way when the gate closed brings the same silence, not a second one.
-        let n = if self.pacer.distrust(now).is_some() {
-            self.count_throttle(true)
+        let heed = self.shared().caution.hear(reply, pass, now.into_std(), dice());
+        let Heed { silence, opened, hopeless } = heed;
+        self.moved.send_replace(());
+        if let Some(why) = hopeless {
+            self.end(Ended::Broken { why });
+        }
+        if let Some(opened) = opened {
+            self.open(&opened, now);
+        }
+        match silence {
+            Some(silence) => self.fall_silent(silence, now, recorder).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The breaker has opened: everybody waits for it, if that can be within this run.
+    fn open(&self, opened: &Opened, now: Instant) {
+        let (why, wait_s, left) = (&opened.why, opened.wait.as_secs(), self.queue.len());
+        let tenant = &self.tenant;
+        if opened.ends_the_run() || now + opened.wait >= self.deadline {
+            tracing::warn!(%tenant, %why, left, "the target is not well; the next run goes on");
+            self.end(Ended::Unwell { why: why.to_string() });
         } else {
-            self.shared().throttles_in_a_row.saturating_sub(1)
-        };
-        let wait = retry::throttled(asked, n, now.into_std(), dice());
-        tracing::info!(tenant = %self.tenant, wait_s = wait.as_secs(), "throttled");
+            tracing::info!(%tenant, %why, wait_s, left, "waiting: the target is not well");
+        }
+    }
+
+    /// Closes the gate for everybody of this tenant, and writes down until when.
+    async fn fall_silent<R: Recorder>(
+        &self,
+        silence: Silence,
+        now: Instant,
+        recorder: &R,
+    ) -> Result<(), String> {
+        let Silence { wait, ends_the_run, throttled } = silence;
+        if throttled {
+            self.pacer.distrust(now);
+        }
         // Everybody stops at once; the record follows.
         let within_run = wait.min(WAIT_IN_RUN_MAX);
         self.pacer.pause_until(now + within_run);
         let until = retry::moment_after(self.clock.now(), wait);
+        let why = if throttled { "it was sent too much" } else { "it asked for a pause" };
+        let (tenant, wait_s, left) = (&self.tenant, wait.as_secs(), self.queue.len());
+        tracing::info!(%tenant, why, wait_s, %until, left, "waiting: the target wants silence");
         {
             let mut shared = self.shared();
-            shared.tally.throttled += 1;
+            shared.tally.throttled += u64::from(throttled);
             shared.tally.paused += within_run;
         }
-        if wait > WAIT_IN_RUN_MAX {
+        if ends_the_run {
             self.end(Ended::Throttled { until });
         }
         recorder.pause(until, "the target asked for fewer requests".to_owned()).await
@@ -461,5 +527,40 @@ mod tests {
             let attempts = u64::from(retry::ATTEMPTS_MAX);
             assert_eq!(reads, attempts, "{quota}");
         }
+    }
+
+    /// Reads 400 users; the end, the requests, and how long it took in seconds.
+    async fn read_all(lane: &Arc<Lane>) -> (Delivered, u64, u64) {
+        let start = Instant::now();
+        let operations = (1..=400).map(|number| read_of(&format!("E{number}"))).collect();
+        let times = Arc::new(Times::default());
+        let delivered = lane.deliver(operations, &times, Arc::new(|_| ())).await;
+        let requests = delivered.tally.reads;
+        (delivered, requests, start.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d09_a_target_that_is_not_reached_is_tried_less_and_less_and_left_to_the_next_run() {
+        let (_stop, stopped) = watch::channel(false);
+        let (delivered, requests, seconds) = read_all(&lane("1000/s", stopped)).await;
+        let Some(Ended::Unwell { why }) = &delivered.ended else { panic!("{delivered:?}") };
+        assert!(why.contains("still failing"), "{why}");
+        // Five, four probes; 30, 60, 120 and 240 seconds, each a fifth more or less.
+        assert_eq!(requests, 9);
+        assert!((360..=545).contains(&seconds), "{seconds} s");
+        assert!(delivered.left > 390);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn inv18_a_stop_ends_the_wait_for_a_target_that_is_not_well() {
+        let (stop, stopped) = watch::channel(false);
+        let lane = lane("1000/s", stopped);
+        let stopping = async {
+            sleep(Duration::from_secs(20)).await;
+            stop.send_replace(true);
+        };
+        let ((delivered, requests, seconds), ()) = tokio::join!(read_all(&lane), stopping);
+        assert_eq!(delivered.ended, Some(Ended::Stopped));
+        assert_eq!((requests, seconds), (5, 20));
     }
 }

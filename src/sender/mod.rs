@@ -1,7 +1,8 @@
 //! The sender: requests over HTTP, at the tenant's pace, with every intent on disk before it leaves.
 //!
 //! The only place that names the HTTP library and the rate limiter. It has no `if` about a person's
-//! data: what to send was decided in the plan, and what to do next is decided by the delivery.
+//! data: what to send was decided in the plan, what to do next is decided by the delivery, and when
+//! the tenant as a whole has to wait or to stop by [`crate::engine::caution`].
 
 mod carrier;
 mod clock;

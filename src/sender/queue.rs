@@ -7,6 +7,7 @@ use std::{
 };
 
 /// Operations that were not begun, in their order.
+#[derive(Default)]
 pub(super) struct Queue(Mutex<VecDeque<Operation>>);
 
 /// An operation whose intent is on the disk, under that number.
@@ -16,8 +17,9 @@ pub(super) struct Begun {
 }
 
 impl Queue {
-    pub(super) fn of(operations: Vec<Operation>) -> Self {
-        Self(Mutex::new(operations.into()))
+    /// In place of what is left of an earlier delivery.
+    pub(super) fn fill(&self, operations: Vec<Operation>) {
+        *self.lock() = operations.into();
     }
 
     pub(super) fn pop(&self) -> Option<Operation> {

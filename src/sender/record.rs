@@ -1,6 +1,9 @@
 //! What a lane has recorded, and what it tells of what it did.
 
-use crate::model::{Notice, Operation, Outcome};
+use crate::{
+    engine::delivery::Parts,
+    model::{Notice, Operation, Outcome},
+};
 use jiff::Timestamp;
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
@@ -34,7 +37,7 @@ pub trait Recorder: Send + Sync + 'static {
         at: Timestamp,
     ) -> impl Future<Output = Result<u64, String>> + Send;
 
-    /// The target asked for silence.
+    /// Nothing is to be sent to the tenant before that instant.
     fn pause(
         &self,
         until: Timestamp,
@@ -51,6 +54,10 @@ pub struct End {
     /// Requests sent for it.
     pub requests: u32,
     pub at: Timestamp,
+    /// Nobody knew for a time what became of a request of it, which may arrive yet.
+    pub was_in_doubt: bool,
+    /// Where it did not go as a whole.
+    pub parts: Option<Parts>,
 }
 
 /// What became of a list of operations.
@@ -70,9 +77,14 @@ pub enum Ended {
     Stopped,
     /// The run took too long.
     Deadline,
-    /// The target asked for silence until then, which is longer than a run waits.
+    /// The target asked for silence until then: for longer than a run waits, or again and again
+    /// without an answer in between.
     Throttled {
         until: Timestamp,
+    },
+    /// The target failed again and again.
+    Unwell {
+        why: String,
     },
     Unauthorized,
     Broken {

@@ -46,6 +46,15 @@ pub(super) fn edits_from_text(text: &str) -> Option<Vec<Edit>> {
     stored.iter().map(edit).collect()
 }
 
+pub(super) fn paths_to_text(paths: &BTreeSet<AttrPath>) -> String {
+    to_text(paths)
+}
+
+/// `None`: not what [`paths_to_text`] writes.
+pub(super) fn paths_from_text(text: &str) -> Option<BTreeSet<AttrPath>> {
+    serde_json::from_str(text).ok()
+}
+
 fn to_text(stored: &impl Serialize) -> String {
     serde_json::to_string(stored).expect("names are texts, and memory takes what is written")
 }

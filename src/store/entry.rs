@@ -72,8 +72,10 @@ pub struct Conclusion {
     pub key: UserKey,
     pub remote_id: RemoteId,
     pub outcome: Outcome,
-    /// As in the intent.
+    /// As in the intent; of what went in parts, those that the outcome is about.
     pub edits: Vec<Edit>,
+    /// Nobody knew for a time what became of one of its requests, which may arrive yet.
+    pub was_in_doubt: bool,
     /// Of the last answer, if there was one.
     pub status: Option<u16>,
     /// Requests that left.

@@ -1,7 +1,13 @@
 //! How an outcome moves what is known of a user. Pure.
 
-use super::{Conclusion, rows::OpenIntent};
-use crate::model::{AttrPath, Attributes, Edit, Outcome, RemoteId, UserKey, Value};
+use super::{
+    ActionKind, Conclusion,
+    rows::{OpenIntent, Suspect},
+};
+use crate::{
+    engine::diff::same,
+    model::{AttrPath, Attributes, Edit, Outcome, RemoteId, UserKey, Value},
+};
 use std::collections::BTreeSet;
 
 /// What is stored of one user.
@@ -28,6 +34,14 @@ impl UserRow {
         }
     }
 
+    /// What is shown goes against nothing that is known.
+    fn agrees_with(&self, shown: &Attributes) -> bool {
+        let same = |path, known: &Option<Value>| {
+            shown.get(path).is_none_or(|value| same(value.as_ref(), known.as_ref()))
+        };
+        self.attributes.iter().all(|(path, known)| same(path, known))
+    }
+
     /// Everything else of it.
     pub(super) fn without_attributes(&self) -> Self {
         let Self { key, remote_id, seen, gone, attributes: _, refused } = self;
@@ -52,32 +66,51 @@ pub(super) enum Closes {
     All,
 }
 
+/// Whether a request of the user may still arrive although its doubt is settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Suspicion {
+    AsItIs,
+    Now(Suspect),
+    Over,
+}
+
 /// What to write because of an outcome.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Folded {
     /// `None`: as it is.
     pub(super) row: Option<UserRow>,
     pub(super) closes: Closes,
+    pub(super) suspicion: Suspicion,
 }
 
 /// `row`: what is stored, if anything. `open`: the user's open intents, this operation's included.
-pub(super) fn fold(row: Option<UserRow>, open: &[OpenIntent], conclusion: &Conclusion) -> Folded {
+pub(super) fn fold(
+    row: Option<UserRow>,
+    open: &[OpenIntent],
+    suspect: Option<&Suspect>,
+    conclusion: &Conclusion,
+) -> Folded {
+    let suspicion = suspicion(row.as_ref(), open, suspect, conclusion);
     match &conclusion.outcome {
         Outcome::Settled { shown, unverified } => {
             let row = settle(row, open, conclusion, shown, *unverified);
-            Folded { row: Some(row), closes: Closes::All }
+            Folded { row: Some(row), closes: Closes::All, suspicion }
         }
         Outcome::Gone => {
             let unseen = UserRow::unseen(conclusion.key.clone(), conclusion.remote_id.clone());
             let refused = conclusion.refused.clone().unwrap_or_default();
             let row = UserRow { seen: true, gone: true, refused, ..unseen };
-            Folded { row: Some(row), closes: Closes::All }
+            Folded { row: Some(row), closes: Closes::All, suspicion }
+        }
+        // An earlier request of it may have been done all the same.
+        Outcome::Refused(_) | Outcome::Deferred { .. } if conclusion.was_in_doubt => {
+            Folded { row: annotate(row, conclusion), closes: Closes::Nothing, suspicion }
         }
         Outcome::Refused(_) | Outcome::Deferred { .. } => {
-            Folded { row: annotate(row, conclusion), closes: Closes::Own }
+            Folded { row: annotate(row, conclusion), closes: Closes::Own, suspicion }
         }
         Outcome::InDoubt { .. } => {
-            Folded { row: annotate(row, conclusion), closes: Closes::Nothing }
+            Folded { row: annotate(row, conclusion), closes: Closes::Nothing, suspicion }
         }
     }
 }
@@ -114,6 +147,55 @@ fn settle(
         attributes,
         refused: refused.clone().unwrap_or(row.refused),
     }
+}
+
+/// Reads in a row, each of a run of its own, that have to show what is known.
+const CLEAN_READS: u32 = 2;
+
+/// Who was in doubt is suspect, once that is settled, until the reads of two later runs have shown
+/// what is known, or what was in doubt was sent once more where nothing can be read.
+fn suspicion(
+    row: Option<&UserRow>,
+    open: &[OpenIntent],
+    suspect: Option<&Suspect>,
+    conclusion: &Conclusion,
+) -> Suspicion {
+    let shown = match &conclusion.outcome {
+        Outcome::Settled { shown, unverified: _ } => shown,
+        Outcome::Gone => return Suspicion::Over,
+        Outcome::Refused(_) | Outcome::Deferred { .. } | Outcome::InDoubt { .. } => {
+            return Suspicion::AsItIs;
+        }
+    };
+    let own = |intent: &OpenIntent| intent.operation_id == conclusion.operation_id;
+    let doubted = |intent: &&OpenIntent| {
+        intent.action == ActionKind::Patch && (conclusion.was_in_doubt || !own(intent))
+    };
+    let mut doubted = open.iter().filter(doubted).peekable();
+    if doubted.peek().is_some() {
+        let mut paths = suspect.map(|suspect| suspect.paths.clone()).unwrap_or_default();
+        paths.extend(doubted.flat_map(|intent| &intent.paths).cloned());
+        return Suspicion::Now(Suspect { clean: 0, paths });
+    }
+    match suspect {
+        Some(suspect) if conclusion.edits.is_empty() => {
+            let agrees = row.is_some_and(|row| row.agrees_with(shown));
+            let clean = if agrees { suspect.clean + 1 } else { 0 };
+            if clean >= CLEAN_READS {
+                return Suspicion::Over;
+            }
+            Suspicion::Now(Suspect { clean, paths: suspect.paths.clone() })
+        }
+        Some(suspect) if sent_anew(suspect, &conclusion.edits) => Suspicion::Over,
+        Some(_) | None => Suspicion::AsItIs,
+    }
+}
+
+/// All of it was sent without anybody having looked.
+fn sent_anew(suspect: &Suspect, edits: &[Edit]) -> bool {
+    let anew =
+        |path: &AttrPath| edits.iter().any(|edit| edit.path == *path && edit.before.is_none());
+    suspect.paths.iter().all(anew)
 }
 
 fn wished(edit: &Edit) -> (AttrPath, Option<Value>) {

@@ -51,7 +51,8 @@ fn inherited(db: &Connection, books: &mut Books) -> rusqlite::Result<Vec<Change>
 
 /// Users who are not settled whatever is said.
 pub(super) fn in_doubt(db: &Connection) -> rusqlite::Result<BTreeSet<Fingerprint>> {
-    let query = "SELECT key FROM user WHERE seen = 0 UNION SELECT key FROM intent";
+    let query = "SELECT key FROM user WHERE seen = 0 UNION SELECT key FROM intent
+         UNION SELECT key FROM suspect";
     let keys = rows::keys(db, query)?;
     Ok(keys.iter().map(crate::model::UserKey::fingerprint).collect())
 }

@@ -5,11 +5,11 @@ use super::{
     ActionKind, Conclusion, Entry, Intent,
     chain::{self, Chain},
     convert::{count_to_integer, instant_to_micros},
-    fold::{Closes, UserRow, fold},
+    fold::{Closes, Suspicion, UserRow, fold},
     holds, journal,
     pack::Change,
     packed::{is_bare, remote_hash},
-    rows::{self, Found, OpenIntent, OpenIntents},
+    rows::{self, Found, OpenIntent, OpenIntents, Suspects},
 };
 use crate::{engine::index::UNSETTLED, model::UserKey};
 use jiff::Timestamp;
@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 pub(super) struct Books {
     pub(super) open: OpenIntents,
+    pub(super) suspects: Suspects,
     /// Largest id of the journal so far.
     pub(super) journal: i64,
     /// The hash of that row.
@@ -40,9 +41,9 @@ impl Books {
         let packed: i64 = db.query_row("SELECT packed FROM meta", [], |row| row.get(0))?;
         let inherits = journal > packed || is_bare(db)?;
         let inherited = inherits.then_some(journal);
-        let (open, quarantine) = (rows::open_intents(db)?, holds::users(db)?);
-        let chain = Chain::after(chain::head(db)?.1);
-        Ok(Self { open, journal, chain, inherited, news: Vec::new(), quarantine })
+        let (open, suspects) = (rows::open_intents(db)?, rows::suspects(db)?);
+        let (quarantine, chain) = (holds::users(db)?, Chain::after(chain::head(db)?.1));
+        Ok(Self { open, suspects, journal, chain, inherited, news: Vec::new(), quarantine })
     }
 }
 
@@ -143,7 +144,7 @@ impl<'a> Ledger<'a> {
         journal::append(&mut self.append, chain, self.books.journal, conclusion, run)?;
         holds::follow(self.db, &mut self.books.quarantine, conclusion)?;
         let bare = row.as_ref().map(UserRow::without_attributes);
-        let folded = fold(row, open, conclusion);
+        let folded = fold(row, open, self.books.suspects.get(key), conclusion);
         let settled = fingerprint.unwrap_or(UNSETTLED);
         if let Some(row) = &folded.row {
             let id = match id {
@@ -158,7 +159,23 @@ impl<'a> Ledger<'a> {
         } else if id.is_some() {
             self.books.news.push(Change::row(key.fingerprint(), settled));
         }
+        self.suspect(key, folded.suspicion)?;
         self.close(conclusion, folded.closes)
+    }
+
+    fn suspect(&mut self, key: &UserKey, suspicion: Suspicion) -> rusqlite::Result<()> {
+        match suspicion {
+            Suspicion::AsItIs => {}
+            Suspicion::Now(suspect) => {
+                rows::put_suspect(self.db, key, &suspect)?;
+                self.books.suspects.insert(key.clone(), suspect);
+            }
+            Suspicion::Over => {
+                rows::remove_suspect(self.db, key)?;
+                self.books.suspects.remove(key);
+            }
+        }
+        Ok(())
     }
 
     fn close(&mut self, conclusion: &Conclusion, closes: Closes) -> rusqlite::Result<()> {

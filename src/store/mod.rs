@@ -3,7 +3,9 @@
 //! It holds what the target last showed of every user, the operations on their way (*intents*), the
 //! journal of outcomes, and a few marks. An intent is durable before its request leaves; an outcome
 //! and the change of the snapshot that it brings are one transaction, synced to the disk. While an
-//! intent is open, the attributes that it names are unknown and its user is in doubt.
+//! intent is open, the attributes that it names are unknown and its user is in doubt. Once that is
+//! settled the user is *suspect*, since the request may arrive yet, until two later runs have read
+//! what is known.
 //!
 //! - [`Store`] is the one writer. It owns `<tenant>.lock` for as long as it lives.
 //! - [`ReadStore`] only looks, and leaves the directory as it found it.

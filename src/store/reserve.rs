@@ -91,6 +91,7 @@ mod tests {
             fingerprint: None,
             refused: Some(Attributes::new()),
             keep: std::sync::Arc::default(),
+            was_in_doubt: false,
             effect: Effect::Nothing,
             row: None,
         }))

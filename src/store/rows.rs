@@ -4,13 +4,14 @@ use super::{
     ActionKind, Intent,
     convert::{
         attributes_from_text, attributes_to_text, count_from_integer, count_to_integer,
-        edits_from_text, edits_to_text, instant_from_micros, instant_to_micros, sound,
+        edits_from_text, edits_to_text, instant_from_micros, instant_to_micros, paths_from_text,
+        paths_to_text, sound,
     },
     fold::UserRow,
 };
 use crate::model::{AttrPath, RemoteId, RunId, UserKey};
 use rusqlite::{Connection, Row, Statement, params};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// What an open intent says of its user.
@@ -26,6 +27,45 @@ pub(super) struct OpenIntent {
 
 /// Everybody's open intents, oldest first.
 pub(super) type OpenIntents = HashMap<UserKey, Vec<OpenIntent>>;
+
+/// A user whose doubt is over, and of whom a request may arrive yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Suspect {
+    /// Reads in a row that showed what was known.
+    pub(super) clean: u32,
+    /// What the request would change.
+    pub(super) paths: BTreeSet<AttrPath>,
+}
+
+/// Everybody who is one; few, and on most nights nobody.
+pub(super) type Suspects = HashMap<UserKey, Suspect>;
+
+pub(super) fn suspects(db: &Connection) -> rusqlite::Result<Suspects> {
+    let mut statement = db.prepare_cached("SELECT key, clean, paths FROM suspect")?;
+    let suspect = |row: &Row<'_>| {
+        let key = sound(UserKey::parse(row.get_ref(0)?.as_str()?).ok())?;
+        let paths = sound(paths_from_text(row.get_ref(2)?.as_str()?))?;
+        Ok((key, Suspect { clean: row.get(1)?, paths }))
+    };
+    statement.query_map([], suspect)?.collect()
+}
+
+pub(super) fn put_suspect(
+    db: &Connection,
+    key: &UserKey,
+    suspect: &Suspect,
+) -> rusqlite::Result<()> {
+    let Suspect { clean, paths } = suspect;
+    let mut statement = db
+        .prepare_cached("INSERT OR REPLACE INTO suspect (key, clean, paths) VALUES (?1, ?2, ?3)")?;
+    statement.execute(params![key.as_str(), clean, paths_to_text(paths)])?;
+    Ok(())
+}
+
+pub(super) fn remove_suspect(db: &Connection, key: &UserKey) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM suspect WHERE key = ?1")?.execute([key.as_str()])?;
+    Ok(())
+}
 
 /// One user's row as it was found.
 pub(super) enum Found {

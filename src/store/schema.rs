@@ -15,6 +15,7 @@ pub(super) const APPLICATION_ID: i64 = 0x726f_7374;
 
 pub(super) const STEPS: &[&str] = &[
     include_str!("../../state/001_snapshot.sql"),
+    include_str!("../../state/002_delivery.sql"),
     include_str!("../../state/003_approvals.sql"),
     include_str!("../../state/004_holds.sql"),
     include_str!("../../state/005_damage.sql"),

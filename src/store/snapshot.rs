@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use ring::hmac;
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -72,7 +72,7 @@ impl Snapshot {
             return Ok(BTreeMap::new());
         }
         self.read("read what is known of users", |db| {
-            let open = rows::open_intents(db)?;
+            let (open, mut suspects) = (rows::open_intents(db)?, rows::suspects(db)?);
             let mut statement = db.prepare_cached(rows::USER_OF_KEY)?;
             let mut damaged = 0;
             // One after another as they stand in the index.
@@ -83,7 +83,10 @@ impl Snapshot {
                 let row = rows::find_user(&mut statement, key)?.map(|(_, found)| found);
                 damaged += u64::from(matches!(row, Some(Found::Damaged(_))));
                 let open = open.get(key).map_or(&[][..], Vec::as_slice);
-                known.extend(known_of(row, open).map(|known| (key.clone(), known)));
+                let suspect = suspects.remove(key).map(|suspect| suspect.paths);
+                known.extend(known_of(row, open).map(|known| {
+                    (key.clone(), Known { suspect: suspect.unwrap_or_default(), ..known })
+                }));
             }
             self.warn_of_damage(damaged);
             Ok(known.into_iter().collect())
@@ -96,6 +99,11 @@ impl Snapshot {
         self.read("read who is in doubt", |db| {
             rows::keys(db, "SELECT key FROM user WHERE seen = 0 UNION SELECT key FROM intent")
         })
+    }
+
+    /// Everybody of whom a request may arrive yet although its doubt is settled, sorted.
+    pub fn suspects(&self) -> Result<Vec<UserKey>, StoreError> {
+        self.read("read who is suspect", |db| rows::keys(db, "SELECT key FROM suspect"))
     }
 
     /// Requests of which nobody knows what became, in the order in which they left.
@@ -234,7 +242,8 @@ pub(super) fn read_pause(db: &Connection) -> rusqlite::Result<Option<Pause>> {
     .optional()
 }
 
-/// `row`: as it was found, if at all. `None`: nobody knows of the user.
+/// `row`: as it was found, if at all. `None`: nobody knows of the user. Says of nobody that he is
+/// suspect.
 pub(super) fn known_of(row: Option<Found>, open: &[OpenIntent]) -> Option<Known> {
     let (remote_id, row) = match row {
         Some(Found::Sound(row)) => (Some(row.remote_id.clone()), Some(row)),
@@ -254,5 +263,5 @@ pub(super) fn known_of(row: Option<Found>, open: &[OpenIntent]) -> Option<Known>
         (true, true) => Standing::Gone,
         (true, false) => Standing::Settled,
     };
-    Some(Known { remote_id, attributes, standing, refused })
+    Some(Known { remote_id, attributes, standing, refused, suspect: BTreeSet::new() })
 }

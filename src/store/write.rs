@@ -8,7 +8,7 @@ use super::{
     ledger::{self, Books, advance},
     mirror::Mirror,
     pack::{Change, News, write_pages},
-    reserve,
+    reserve, rows,
 };
 use crate::{
     config::StateRules,
@@ -217,8 +217,10 @@ impl Store {
                 tx.prepare_cached("DELETE FROM intent WHERE key = ?1")?.execute([key.as_str()])?;
                 tx.prepare_cached("DELETE FROM quarantine WHERE key = ?1")?
                     .execute([key.as_str()])?;
+                rows::remove_suspect(tx, key)?;
                 books.open.remove(*key);
                 books.quarantine.remove(*key);
+                books.suspects.remove(*key);
             }
             write_pages(tx, None, &News::of(&changes))?;
             books.news.extend(changes);

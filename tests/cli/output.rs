@@ -17,8 +17,9 @@ fn the_environment_lies_over_the_file_and_a_flag_over_both() {
     assert_eq!(stage.run_with(&["plan", "--detailed-exitcode"], &[path]).code, 2);
     let nowhere = ("ROSTERD__TENANTS__ACME__DATADOG__BASE_URL", "http://127.0.0.1:9/acme");
     let unused = ("ROSTERD_STATE_DIR", "unused");
-    let ended = stage.run_with(&["run"], &[path, nowhere, unused]);
-    assert_eq!((ended.code, stage.requests()), (4, 0), "nobody is there");
+    let soon = ("ROSTERD__TENANTS__ACME__RUN_DEADLINE", "9s");
+    let ended = stage.run_with(&["run"], &[path, nowhere, unused, soon]);
+    assert_eq!((ended.code, stage.requests()), (5, 0), "nobody is there");
     // What is known of one address is not used for another.
     assert_eq!(stage.run_with(&["run"], &[path, nowhere]).code, 78);
     let wrong = ("ROSTERD__TENANTS__ACME__QUOTA", "often");

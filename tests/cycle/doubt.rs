@@ -8,7 +8,7 @@ use rosterd::{
     cycle::{Progress, Session, Silent, TenantEnd},
     daemon::{holder, new_run},
     model::{AttrPath, Edit, RemoteId, TenantId, UserKey, Value},
-    sandbox::{Api, Fault},
+    sandbox::{Api, Fault, Faults},
     sender::Ended,
     store::{ActionKind, Entry, Intent, Store},
 };
@@ -104,7 +104,7 @@ async fn inv3_a_run_that_is_torn_down_leaves_doubt_that_the_next_one_settles_fir
         assert!(world.count(tenant, "GET") >= 1, "{tenant}");
     }
     world.assert_in_step();
-    world.rest().await;
+    world.calm().await;
 }
 
 /// Leaves the state as a process does that was killed right after it had written down its intent.
@@ -153,7 +153,7 @@ async fn e01_a_kill_between_intent_and_outcome_is_settled_by_a_look() {
         assert_eq!(world.sent("datadog"), then, "wanted {wanted}, arrived: {arrived}");
         assert!(world.snapshot("datadog").open_intents().unwrap().is_empty());
         world.assert_in_step();
-        world.rest().await;
+        world.calm().await;
     }
 }
 
@@ -170,4 +170,68 @@ async fn e11_a_second_run_on_the_same_state_is_told_who_has_it_and_sends_nothing
     world.night().await;
     world.assert_in_step();
     world.rest().await;
+}
+
+/// What each night sends, sorted; the wish of the first user is another one each time it is given.
+async fn nights(world: &mut World, titles: &[Option<&str>]) -> Vec<Vec<String>> {
+    let mut nights = Vec::new();
+    for title in titles {
+        if let Some(title) = *title {
+            world.change(1, |person| {
+                person.set("title", title);
+            });
+        }
+        assert_eq!(world.night().await.exit().code(), 0);
+        nights.push(world.sent("datadog"));
+    }
+    nights
+}
+
+const GET: &str = "GET E00001";
+const PATCH: &str = "PATCH E00001 title";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d23_a_request_that_arrives_after_the_look_is_noticed_by_a_later_one() {
+    let tenant = Tenant::new("datadog", Api::Datadog).once(Fault::Withheld);
+    let mut world = World::adopted(2, vec![tenant]).await;
+    // Lost on the way, looked for, sent again and done; and then another wish.
+    let sent = nights(&mut world, &[Some("Head of Sales"), Some("Clerk")]).await;
+    assert_eq!(sent, [vec![GET, PATCH, PATCH], vec![GET, PATCH]]);
+    // Only now does the first request arrive.
+    world.sandbox.release("datadog");
+    assert_eq!(world.behind("datadog"), ["E00001"]);
+    let sent = nights(&mut world, &[None, None, None, None]).await;
+    // What differs begins the count anew.
+    assert_eq!(sent, [vec![GET, PATCH], vec![GET], vec![GET], vec![]]);
+    world.assert_in_step();
+    assert!(world.snapshot("datadog").suspects().unwrap().is_empty());
+    world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d23_two_clean_looks_on_two_nights_end_the_suspicion() {
+    let tenant = Tenant::new("datadog", Api::Datadog).once(Fault::LostAnswer);
+    let mut world = World::adopted(2, vec![tenant]).await;
+    let sent = nights(&mut world, &[Some("Head of Sales"), None]).await;
+    assert_eq!(sent, [vec![GET, PATCH], vec![GET]]);
+    let suspects = world.snapshot("datadog").suspects().unwrap();
+    assert_eq!(suspects, [UserKey::parse("E00001").unwrap()]);
+    assert_eq!(nights(&mut world, &[None, None]).await, [vec![GET], vec![]]);
+    assert!(world.snapshot("datadog").suspects().unwrap().is_empty());
+    world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d23_where_nothing_can_be_read_the_same_values_are_sent_once_more() {
+    let tenant = Tenant::new("datadog", Api::Datadog).flag("reads", false).once(Fault::Withheld);
+    let mut world = World::adopted(2, vec![tenant]).await;
+    let sent = nights(&mut world, &[Some("Head of Sales"), None, None]).await;
+    assert_eq!(sent, [vec![PATCH, PATCH], vec![PATCH], vec![]]);
+    assert!(world.snapshot("datadog").suspects().unwrap().is_empty());
+
+    // Another wish is sent over what may have arrived meanwhile.
+    world.sandbox.set_faults("datadog", Faults::script([(1, Fault::Withheld)]));
+    let sent = nights(&mut world, &[Some("Clerk"), Some("Head of Design"), None]).await;
+    assert_eq!(sent, [vec![PATCH, PATCH], vec![PATCH], vec![]]);
+    world.assert_in_step();
 }

@@ -3,9 +3,14 @@
 
 use crate::{
     company::Tenant,
-    world::{World, exit_of},
+    world::{World, exit_of, of},
 };
-use rosterd::sandbox::{Api, Fault, Faults, RetryAfterForm};
+use jiff::ToSpan;
+use rosterd::{
+    cycle::TenantEnd,
+    sandbox::{Api, Fault, Faults, RetryAfterForm},
+    sender::Ended,
+};
 use std::{collections::BTreeMap, time::Duration};
 
 const FAULTS: [(&str, Fault); 17] = [
@@ -45,10 +50,16 @@ fn exit_of_always(fault: &Fault) -> u8 {
         | Fault::Error504NotApplied
         | Fault::Error502Html
         | Fault::Conflict
+        | Fault::Forbidden
         | Fault::Unavailable { .. } => 4,
         // Nothing can succeed, which a person has to see.
-        Fault::OtherUser | Fault::Redirect | Fault::Unauthorized | Fault::Forbidden => 1,
-        Fault::Throttle { .. } | Fault::Ignored => unreachable!("it has a test of its own"),
+        Fault::OtherUser | Fault::Redirect | Fault::Unauthorized => 1,
+        Fault::Throttle { .. }
+        | Fault::Ignored
+        | Fault::Withheld
+        | Fault::TurnedAway { .. }
+        | Fault::WantsSilence { .. }
+        | Fault::Rejects { .. } => unreachable!("it has a test of its own"),
     }
 }
 
@@ -86,7 +97,8 @@ fn per_user(world: &World, tenant: &str, method: &str) -> BTreeMap<String, usize
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_that_meets_every_patch_of_a_night_is_made_good_by_the_next() {
-    let mut world = World::adopted(3, tenants(&Api::ALL, Tenant::always)).await;
+    // One user, so that no fault comes often enough to say something of the target as a whole.
+    let mut world = World::adopted(1, tenants(&Api::ALL, Tenant::always)).await;
     world.marry_all();
     let report = world.night().await;
     let names: Vec<String> = world.tenants.iter().map(|tenant| tenant.name.clone()).collect();
@@ -102,7 +114,7 @@ async fn a_fault_that_meets_every_patch_of_a_night_is_made_good_by_the_next() {
         assert!(exit != 0 || users.is_empty(), "{name}: behind are {users:?}");
         behind.insert(name.clone(), users);
     }
-    assert_eq!(world.count("well", "PATCH"), 3);
+    assert_eq!(world.count("well", "PATCH"), 1);
 
     world.no_more_faults();
     let report = world.night().await;
@@ -115,7 +127,7 @@ async fn a_fault_that_meets_every_patch_of_a_night_is_made_good_by_the_next() {
         assert!(patched.values().all(|count| *count == 1), "{name}: {patched:?}");
     }
     world.assert_in_step();
-    world.rest().await;
+    world.calm().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +151,7 @@ async fn a_fault_that_meets_one_patch_is_made_good_within_the_night_where_that_c
     }
     world.night().await;
     world.assert_in_step();
-    world.rest().await;
+    world.calm().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,7 +180,7 @@ async fn a_first_night_full_of_faults_is_made_good_by_two_without() {
     world.no_more_faults();
     world.night().await;
     world.assert_in_step();
-    world.rest().await;
+    world.calm().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,7 +203,7 @@ async fn d14_a_value_that_the_target_ignores_is_sent_once_and_told_every_time() 
         let report = world.night().await;
         patches += world.count("workiva", "PATCH") + world.count("kare", "PATCH");
         let told = |name: &str| {
-            let plan = crate::world::of(&report, name).plan.as_ref().unwrap();
+            let plan = of(&report, name).plan.as_ref().unwrap();
             plan.held.iter().filter(|held| held.others_go).count()
         };
         assert_eq!((told("workiva"), told("kare")), (2, 2), "night {night}");
@@ -225,7 +237,88 @@ async fn d10_a_tenant_with_bad_credentials_stops_at_once_and_the_other_does_not_
     let report = world.night().await;
     assert_eq!((exit_of(&report, "sick"), exit_of(&report, "well")), (1, 0));
     assert_eq!((world.sent("sick").len(), world.count("well", "PATCH")), (1, 6));
+    // Within the hour they are tried with one request, however many could go side by side.
+    world.change_tenant("sick", |tenant| tenant.key("quota", "999/s"));
+    world.now -= 1439.minutes();
+    assert_eq!(exit_of(&world.night().await, "sick"), 1);
+    assert_eq!(world.sent("sick").len(), 1);
     world.no_more_faults();
+    world.night().await;
+    world.assert_in_step();
+    world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d11_three_users_in_a_row_that_may_not_be_changed_end_the_run() {
+    let tenant = Tenant::new("acme", Api::Datadog).one_by_one().always(Fault::Forbidden);
+    let mut world = World::adopted(9, vec![tenant]).await;
+    world.marry_all();
+    let report = world.night().await;
+    assert_eq!((exit_of(&report, "acme"), world.sent("acme").len()), (1, 3));
+    world.no_more_faults();
+    world.night().await;
+    world.assert_in_step();
+    world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d09_a_target_that_fails_is_left_alone_after_ten_failures_and_all_work_is_kept() {
+    let faults = [
+        ("unavailable", Fault::Unavailable { retry_after: RetryAfterForm::None }),
+        ("error_500", Fault::Error500NotApplied),
+        ("lost", Fault::LostRequest),
+    ];
+    let tenant = |(name, fault): &(&str, Fault)| {
+        let tenant = Tenant::new(name, Api::Datadog).faults(Faults::always(fault.clone()));
+        // Too short for the half minute that it is left alone for.
+        tenant.key("run_deadline", "20s")
+    };
+    let mut world = World::adopted(40, faults.iter().map(tenant).collect()).await;
+    world.marry_all();
+    let report = world.night().await;
+    for (name, _) in &faults {
+        let end = &of(&report, name).end;
+        assert!(matches!(end, TenantEnd::Early(Ended::Unwell { .. })), "{name}: {end:?}");
+        assert_eq!(exit_of(&report, name), 5);
+        // Ten, and what was on its way by then.
+        assert!(world.sent(name).len() <= 14, "{name}: {:?}", world.sent(name));
+        assert_eq!(world.behind(name).len(), 40);
+    }
+    world.no_more_faults();
+    world.night().await;
+    world.assert_in_step();
+    world.calm().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d19_one_attribute_that_the_target_rejects_without_a_word_is_found_and_the_rest_is_sent() {
+    let apis = [(Api::Datadog, "title"), (Api::Kare, "professionId"), (Api::Biot, "_email")];
+    let reject = |(api, name): (Api, &'static str)| {
+        Tenant::new(api.name(), api).always(Fault::Rejects { name })
+    };
+    let mut world = World::adopted(2, apis.map(reject).into()).await;
+    world.change(1, |person| {
+        person.marry();
+        person.set("title", "Head of Sales").set("department", "Design");
+        person.set("email", "another@example.org");
+    });
+    let report = world.night().await;
+    for (api, name) in apis {
+        let (tenant, acme) = (api.name(), of(&report, api.name()));
+        assert_eq!(acme.exit().code(), 4, "{tenant}: {acme:?}");
+        assert_eq!((acme.results.settled, acme.results.not_accepted), (1, 1), "{tenant}");
+        let refused = world.snapshot(tenant).refused().unwrap();
+        let paths: Vec<&str> = refused.iter().map(|wish| wish.path.as_str()).collect();
+        assert_eq!(paths, [name], "{tenant}");
+        assert!(world.count(tenant, "PATCH") <= 4, "{tenant}: {:?}", world.sent(tenant));
+    }
+    // It is told, and not sent again until it is another.
+    world.rest().await;
+    world.no_more_faults();
+    world.change(1, |person| {
+        person.set("title", "Head of Design").set("department", "Sales");
+        person.set("email", "third@example.org");
+    });
     world.night().await;
     world.assert_in_step();
     world.rest().await;

@@ -66,6 +66,33 @@ async fn d01_d02_d03_every_form_of_retry_after_silences_its_tenant_and_no_other(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn d08_retry_after_is_honoured_on_every_status() {
+    let retry_after = RetryAfterForm::Seconds(1);
+    // Turned away, and sent again.
+    let statuses = [("s503", 503), ("s408", 408), ("s413", 413), ("s403", 403), ("s401", 401)];
+    let tenant = |name: &str, fault| {
+        let faults = Faults::script([(3, fault)]);
+        Tenant::new(name, Api::Datadog).one_by_one().faults(faults)
+    };
+    let away =
+        |(name, status): (&str, u16)| tenant(name, Fault::TurnedAway { status, retry_after });
+    let mut tenants: Vec<Tenant> = statuses.map(away).into();
+    // Served, and silent afterwards.
+    tenants.push(tenant("served", Fault::WantsSilence { retry_after }));
+    let mut world = World::adopted(5, tenants).await;
+    world.marry_all();
+    let report = world.night().await;
+    assert_eq!(report.exit().code(), 0, "{report:?}");
+    world.assert_in_step();
+    for (name, requests) in statuses.map(|(name, _)| (name, 6)).into_iter().chain([("served", 5)]) {
+        let times = times(&world, name);
+        assert_eq!(times.len(), requests, "{name}");
+        assert!(times[3].0 >= times[2].0 + SECOND, "{name}: {times:?}");
+    }
+    world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn d01_the_whole_tenant_is_silent_with_several_requests_in_flight() {
     let faults = Faults::script([(5, throttle(RetryAfterForm::Seconds(1)))]);
     let tenant = Tenant::new("acme", Api::Datadog).faults(faults);

@@ -158,6 +158,17 @@ impl World {
         report
     }
 
+    /// Nights in which who was in doubt is looked at and nothing is changed, and then one of rest.
+    pub(crate) async fn calm(&mut self) -> CycleReport {
+        for _ in 0..2 {
+            self.night().await;
+            for tenant in &self.tenants {
+                assert_eq!(self.count(&tenant.name, "PATCH"), 0, "{} changes", tenant.name);
+            }
+        }
+        self.rest().await
+    }
+
     fn assert_no_complaint(&self) {
         for tenant in &self.tenants {
             let mut violations = self.sandbox.violations(&tenant.name);

@@ -41,10 +41,11 @@ pub(crate) fn success(
 
 fn unseen(action: &Action, response: &Response) -> Answer {
     match action {
-        // A page for people where an API should be: a portal, or the wrong base address. The change
-        // may never have reached the API.
-        Action::Read if is_html(response) => coded(Verdict::Broken, "html"),
-        Action::Patch { .. } if is_html(response) => coded(Verdict::Uncertain, "html"),
+        // A page for people where an API should be: a portal, a proxy's excuse, or the wrong base
+        // address. One of them proves nothing, but a change may never have reached the API.
+        Action::Read | Action::Patch { .. } if is_html(response) => {
+            coded(Verdict::Uncertain, Answer::PAGE)
+        }
         Action::Patch { .. } => Answer::of(Verdict::Applied { shown: Attributes::new() }),
         Action::Read => Answer::of(Verdict::Uncertain),
     }

@@ -6,45 +6,34 @@
 //!  send ─► Sending ── applied, all shown ────────┼──► settled
 //!            │  ▲                                │
 //!            │  └── not done ── Looking ─────────┤
-//!            └─── uncertain, conflict, ──►───────┼──► settled, in doubt, refused, gone
-//!                 applied but not shown          │
+//!            ├─► uncertain, conflict, ──►────────┼──► settled, in doubt, refused, gone
+//!            │   applied but not shown           │
+//!            └─► rejected, of several parts ──► the parts, by [`super::bisect`]
 //! ```
 //! Looking is a read of the user whose answer decides. Where the target offers no read, the same
 //! absolute values are sent again instead: every body sets values and none appends, so a request is
 //! safe to send twice.
+//!
+//! Whatever is sent again is paid for out of the tenant's [`Budget`]. When that is used up, the
+//! operation is deferred, or in doubt, and belongs to the next run.
+
+mod search;
+
+pub use search::Parts;
 
 use super::{
+    budget::{Budget, Cost},
     diff::{canonical, same},
-    retry::{ATTEMPTS_MAX, RetryAfter},
+    reply::Reply,
+    retry::{ATTEMPTS_AFTER_ERROR_MAX, ATTEMPTS_MAX},
 };
-use crate::model::{Action, Answer, Attributes, Edit, Operation, Outcome, Refusal, Verdict};
-
-/// What one request came back with.
-#[derive(Clone, Debug)]
-pub enum Reply {
-    Answered {
-        answer: Answer,
-        status: u16,
-        retry_after: RetryAfter,
-    },
-    /// It certainly did not reach the target.
-    NotSent {
-        why: String,
-    },
-    /// Part of it left, and no answer came.
-    Lost {
-        why: String,
-    },
-    /// Nothing that is sent to this tenant can succeed: its certificate is not valid.
-    Unreachable {
-        why: String,
-    },
-}
+use crate::model::{Action, Answer, Attributes, Edit, Group, Operation, Outcome, Refusal, Verdict};
+use search::Search;
 
 /// The request that goes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// The operation itself.
+    /// The operation itself, as far as [`Delivery::action`] says.
     Operation,
     /// A read of its user.
     Look,
@@ -59,11 +48,8 @@ pub enum Step {
         next: Next,
         failures: u32,
     },
-    /// The whole tenant pauses; then send. Does not use up an attempt.
-    Pause {
-        next: Next,
-        retry_after: RetryAfter,
-    },
+    /// Send once the tenant's silence is over; see [`Reply::asks`]. Does not use up an attempt.
+    Pause(Next),
     /// Renew the credentials, then send; if they cannot be renewed, [`Delivery::abandon`].
     Renew(Next),
     /// Nothing more may be sent to this tenant in this run.
@@ -102,38 +88,67 @@ enum State {
 
 /// One operation on its way.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "three facts that happen once, in any order")]
+#[expect(clippy::struct_excessive_bools, reason = "facts that happen once, in any order")]
 pub struct Delivery<'a> {
     operation: &'a Operation,
+    groups: &'a [Group],
     /// The target offers a read.
     reads: bool,
     state: State,
+    /// What the reply that comes next answers.
+    sent: Next,
+    /// Of the next repetition.
+    cost: Cost,
     /// Requests that came to nothing, throttled ones not counted.
     failures: u32,
+    failures_max: u32,
     renewed: bool,
     conflicted: bool,
     /// A PATCH left whose fate is not known.
     doubtful: bool,
+    /// One did at some time.
+    doubted: bool,
+    search: Option<Search>,
 }
 
 impl<'a> Delivery<'a> {
+    /// `reads`: the target offers a read. `groups`: its attributes that travel together.
     #[must_use]
-    pub fn new(operation: &'a Operation, reads: bool) -> Self {
+    pub fn new(operation: &'a Operation, reads: bool, groups: &'a [Group]) -> Self {
         Self {
             operation,
+            groups,
             reads,
             state: State::Sending,
+            sent: Next::Operation,
+            cost: Cost::Plain,
             failures: 0,
+            failures_max: ATTEMPTS_MAX,
             renewed: false,
             conflicted: false,
             doubtful: false,
+            doubted: false,
+            search: None,
         }
+    }
+
+    /// What [`Next::Operation`] sends: the whole operation, or the part that is tried.
+    #[must_use]
+    pub fn action(&self) -> &Action {
+        self.search.as_ref().map_or(&self.operation.action, |search| &search.action)
+    }
+
+    /// A PATCH left whose fate was not known for a time; it may arrive yet.
+    #[must_use]
+    pub fn was_in_doubt(&self) -> bool {
+        self.doubted
     }
 
     /// The outcome when the run has to end before the next request.
     #[must_use]
     pub fn abandon(&self, why: &str) -> Outcome {
-        if self.doubtful || self.state != State::Sending {
+        let some_went = self.parts().is_some_and(|parts| !parts.accepted.is_empty());
+        if self.doubtful || some_went || self.state != State::Sending {
             Outcome::InDoubt { why: why.to_owned() }
         } else {
             Outcome::Deferred { why: why.to_owned() }
@@ -142,20 +157,52 @@ impl<'a> Delivery<'a> {
 
     /// What to do after this reply.
     #[must_use]
-    pub fn next(&mut self, reply: Reply) -> Step {
-        match reply {
-            Reply::Answered { answer, status, retry_after } => {
-                self.answered(answer, status, retry_after)
-            }
+    pub fn next(&mut self, reply: Reply, budget: &mut Budget) -> Step {
+        match &reply {
+            Reply::Lost { .. } => self.cost = Cost::Unanswered,
+            // What a look shows makes the request before it neither cheaper nor dearer.
+            _ if self.sent == Next::Look => {}
+            _ => self.cost = Cost::Plain,
+        }
+        let throttled = reply.throttles();
+        let step = match reply {
+            Reply::Answered { .. } if throttled => Step::Pause(self.current()),
+            Reply::Answered { answer, status, retry_after: _ } => self.answered(answer, status),
             Reply::NotSent { why } => self.transient(&why),
             Reply::Lost { why } => self.uncertain(&why),
             Reply::Unreachable { why } => {
                 Step::Stop { outcome: self.abandon(&why), cause: StopCause::Broken { why } }
             }
+        };
+        let step = self.search_on(step);
+        self.pay_for(step, budget)
+    }
+
+    /// Every repetition costs; a look after what it is to look after is none.
+    fn pay_for(&mut self, step: Step, budget: &mut Budget) -> Step {
+        let next = match &step {
+            Step::Send(next) | Step::Again { next, .. } | Step::Pause(next) | Step::Renew(next) => {
+                *next
+            }
+            Step::Stop { .. } | Step::Done(_) => return step,
+        };
+        let first_look = next == Next::Look && self.sent == Next::Operation;
+        if first_look || budget.spend(self.cost) {
+            self.sent = next;
+            return step;
+        }
+        let outcome = self.abandon(USED_UP);
+        let can_conclude = self.state == State::Sending && !self.doubtful;
+        match &mut self.search {
+            Some(search) if can_conclude => {
+                search.bisection.give_up();
+                self.conclude(outcome)
+            }
+            Some(_) | None => Step::Done(outcome),
         }
     }
 
-    fn answered(&mut self, answer: Answer, status: u16, retry_after: RetryAfter) -> Step {
+    fn answered(&mut self, answer: Answer, status: u16) -> Step {
         let Answer { verdict, code, excerpt } = answer;
         let refusal = |attributes| Refusal { status, code: code.clone(), excerpt, attributes };
         match (verdict, self.state) {
@@ -168,15 +215,17 @@ impl<'a> Delivery<'a> {
                 self.uncertain("the answer to a read is not one")
             }
             (Verdict::Missing, _) => Step::Done(Outcome::Gone),
-            (Verdict::Throttled, _) => Step::Pause { next: self.current(), retry_after },
-            (Verdict::Unavailable, _) if retry_after != RetryAfter::Absent => {
-                Step::Pause { next: self.current(), retry_after }
-            }
+            (Verdict::Throttled, _) => Step::Pause(self.current()),
             (Verdict::Unavailable, _) => self.transient(&format!("status {status}")),
-            (Verdict::Uncertain, _) => self.uncertain(&format!("status {status}")),
+            (Verdict::Uncertain, _) => {
+                if status >= 500 && !matches!(status, 502 | 504) {
+                    self.failures_max = ATTEMPTS_AFTER_ERROR_MAX;
+                }
+                self.uncertain(&format!("status {status}"))
+            }
             (Verdict::Conflict, State::Sending) => self.conflict(refusal(Vec::new())),
             (Verdict::Rejected { attributes }, State::Sending) => {
-                Step::Done(Outcome::Refused(refusal(attributes)))
+                self.rejected(refusal(attributes))
             }
             (Verdict::Forbidden, State::Sending) => {
                 Step::Done(Outcome::Refused(refusal(Vec::new())))
@@ -222,7 +271,7 @@ impl<'a> Delivery<'a> {
                 settled(shown)
             }
             // Not done, which says nothing about the value: the next run looks and sends again.
-            Doubt::Fate | Doubt::Conflict if self.failures >= ATTEMPTS_MAX => {
+            Doubt::Fate | Doubt::Conflict if self.failures >= self.failures_max => {
                 Step::Done(self.abandon("sent as often as a run may, and not done"))
             }
             Doubt::Fate | Doubt::Conflict => {
@@ -248,7 +297,7 @@ impl<'a> Delivery<'a> {
     /// Nothing was done.
     fn transient(&mut self, why: &str) -> Step {
         self.failures += 1;
-        if self.failures >= ATTEMPTS_MAX {
+        if self.failures >= self.failures_max {
             return Step::Done(self.abandon(why));
         }
         self.again(self.current())
@@ -257,7 +306,10 @@ impl<'a> Delivery<'a> {
     /// Something may have been done.
     fn uncertain(&mut self, why: &str) -> Step {
         let writes = self.operation.action != Action::Read;
-        self.doubtful |= writes;
+        // What a look came to says nothing new.
+        if writes && self.state == State::Sending {
+            (self.doubtful, self.doubted) = (true, true);
+        }
         if self.reads && writes && self.state == State::Sending {
             self.state = State::Looking(Doubt::Fate);
             self.failures += 1;
@@ -296,13 +348,17 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    fn edits(&self) -> &'a [Edit] {
-        match &self.operation.action {
+    /// What is sent at present.
+    fn edits(&self) -> &[Edit] {
+        match self.action() {
             Action::Patch { edits, companions: _ } => edits,
             Action::Read => &[],
         }
     }
 }
+
+/// Why an operation that may be sent again is not.
+const USED_UP: &str = "the tenant's repetitions of this run are used up";
 
 fn settled(shown: Attributes) -> Step {
     Step::Done(Outcome::Settled { shown, unverified: false })
@@ -315,9 +371,19 @@ fn holds(edit: &Edit, shown: &Attributes) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AttrPath, RemoteId, UserKey, Value};
+    use crate::{
+        engine::retry::RetryAfter,
+        model::{AttrPath, RemoteId, UserKey, Value},
+    };
     use proptest::prelude::*;
     use std::time::Duration;
+
+    impl Delivery<'_> {
+        /// As if nothing had been sent again yet.
+        fn then(&mut self, reply: Reply) -> Step {
+            self.next(reply, &mut Budget::default())
+        }
+    }
 
     fn patch() -> Operation {
         let edit = Edit {
@@ -356,51 +422,51 @@ mod tests {
     #[test]
     fn an_answer_that_shows_all_that_was_sent_settles_it() {
         let operation = patch();
-        let mut delivery = Delivery::new(&operation, true);
-        let step = delivery.next(reply(Verdict::Applied { shown: shown("new") }, 200));
+        let mut delivery = Delivery::new(&operation, true, &[]);
+        let step = delivery.then(reply(Verdict::Applied { shown: shown("new") }, 200));
         assert_eq!(step, settled(shown("new")));
     }
 
     #[test]
     fn d16_an_answer_that_does_not_show_it_is_read_back() {
         let operation = patch();
-        let mut delivery = Delivery::new(&operation, true);
+        let mut delivery = Delivery::new(&operation, true, &[]);
         let applied = || reply(Verdict::Applied { shown: Attributes::new() }, 204);
-        assert_eq!(delivery.next(applied()), Step::Send(Next::Look));
-        assert_eq!(delivery.next(found("new")), settled(shown("new")));
+        assert_eq!(delivery.then(applied()), Step::Send(Next::Look));
+        assert_eq!(delivery.then(found("new")), settled(shown("new")));
 
-        let mut blind = Delivery::new(&operation, false);
+        let mut blind = Delivery::new(&operation, false, &[]);
         let taken = Outcome::Settled { shown: shown("new"), unverified: true };
-        assert_eq!(blind.next(applied()), Step::Done(taken));
+        assert_eq!(blind.then(applied()), Step::Done(taken));
     }
 
     #[test]
     fn d21_a_lost_answer_whose_change_was_done_is_not_sent_again() {
         let operation = patch();
-        let mut delivery = Delivery::new(&operation, true);
-        assert_eq!(delivery.next(lost()), Step::Again { next: Next::Look, failures: 0 });
-        assert_eq!(delivery.next(found("new")), settled(shown("new")));
+        let mut delivery = Delivery::new(&operation, true, &[]);
+        assert_eq!(delivery.then(lost()), Step::Again { next: Next::Look, failures: 0 });
+        assert_eq!(delivery.then(found("new")), settled(shown("new")));
     }
 
     #[test]
     fn d22_a_lost_request_is_sent_again_after_the_look() {
         let operation = patch();
-        let mut delivery = Delivery::new(&operation, true);
-        let _ = delivery.next(lost());
-        assert_eq!(delivery.next(found("old")), Step::Send(Next::Operation));
-        let step = delivery.next(reply(Verdict::Applied { shown: shown("new") }, 200));
+        let mut delivery = Delivery::new(&operation, true, &[]);
+        let _ = delivery.then(lost());
+        assert_eq!(delivery.then(found("old")), Step::Send(Next::Operation));
+        let step = delivery.then(reply(Verdict::Applied { shown: shown("new") }, 200));
         assert_eq!(step, settled(shown("new")));
     }
 
     #[test]
     fn d22_what_was_never_done_in_all_attempts_is_in_doubt_and_not_taken_for_a_rewritten_value() {
         let operation = patch();
-        let mut delivery = Delivery::new(&operation, true);
+        let mut delivery = Delivery::new(&operation, true, &[]);
         let mut sent = 1;
         let outcome = loop {
-            let failed = reply(Verdict::Uncertain, 500);
-            assert!(matches!(delivery.next(failed), Step::Again { next: Next::Look, .. }));
-            match delivery.next(found("old")) {
+            let failed = reply(Verdict::Uncertain, 504);
+            assert!(matches!(delivery.then(failed), Step::Again { next: Next::Look, .. }));
+            match delivery.then(found("old")) {
                 Step::Send(Next::Operation) => sent += 1,
                 Step::Done(outcome) => break outcome,
                 step => panic!("{step:?}"),
@@ -413,32 +479,32 @@ mod tests {
     #[test]
     fn d21_a_look_that_does_not_show_the_attribute_proves_nothing_and_it_is_sent_again() {
         let operation = patch();
-        let mut delivery = Delivery::new(&operation, true);
-        let _ = delivery.next(lost());
+        let mut delivery = Delivery::new(&operation, true, &[]);
+        let _ = delivery.then(lost());
         let nothing = || reply(Verdict::Found { shown: Attributes::new() }, 200);
-        assert_eq!(delivery.next(nothing()), Step::Send(Next::Operation));
+        assert_eq!(delivery.then(nothing()), Step::Send(Next::Operation));
         let applied = reply(Verdict::Applied { shown: Attributes::new() }, 204);
-        assert_eq!(delivery.next(applied), Step::Send(Next::Look));
+        assert_eq!(delivery.then(applied), Step::Send(Next::Look));
         let taken = Outcome::Settled { shown: shown("new"), unverified: true };
-        assert_eq!(delivery.next(nothing()), Step::Done(taken));
+        assert_eq!(delivery.then(nothing()), Step::Done(taken));
     }
 
     #[test]
     fn without_a_read_the_absolute_value_is_sent_again() {
         let operation = patch();
-        let mut delivery = Delivery::new(&operation, false);
-        assert_eq!(delivery.next(lost()), Step::Again { next: Next::Operation, failures: 0 });
+        let mut delivery = Delivery::new(&operation, false, &[]);
+        assert_eq!(delivery.then(lost()), Step::Again { next: Next::Operation, failures: 0 });
     }
 
     #[test]
     fn a_fate_that_stays_unknown_ends_in_doubt_and_never_as_done() {
         let operation = patch();
         for reads in [true, false] {
-            let mut delivery = Delivery::new(&operation, reads);
+            let mut delivery = Delivery::new(&operation, reads, &[]);
             let mut step = Step::Send(Next::Operation);
             let mut requests = 0;
             while !matches!(step, Step::Done(_)) {
-                step = delivery.next(lost());
+                step = delivery.then(lost());
                 requests += 1;
             }
             assert!(matches!(step, Step::Done(Outcome::InDoubt { .. })));
@@ -449,57 +515,56 @@ mod tests {
     #[test]
     fn what_never_left_is_deferred_and_not_in_doubt() {
         let operation = patch();
-        let mut delivery = Delivery::new(&operation, true);
+        let mut delivery = Delivery::new(&operation, true, &[]);
         let not_sent = || Reply::NotSent { why: "refused".into() };
         for failures in 0..ATTEMPTS_MAX - 1 {
             let again = Step::Again { next: Next::Operation, failures };
-            assert_eq!(delivery.next(not_sent()), again);
+            assert_eq!(delivery.then(not_sent()), again);
         }
-        assert!(matches!(delivery.next(not_sent()), Step::Done(Outcome::Deferred { .. })));
+        assert!(matches!(delivery.then(not_sent()), Step::Done(Outcome::Deferred { .. })));
     }
 
     #[test]
     fn a_throttled_request_uses_up_no_attempt() {
         let operation = patch();
-        let mut delivery = Delivery::new(&operation, true);
+        let mut delivery = Delivery::new(&operation, true, &[]);
         let retry_after = RetryAfter::Wait(Duration::from_secs(9));
         let answer = Answer::of(Verdict::Throttled);
         for _ in 0..50 {
             let reply = Reply::Answered { answer: answer.clone(), status: 429, retry_after };
-            let pause = Step::Pause { next: Next::Operation, retry_after };
-            assert_eq!(delivery.next(reply), pause);
+            assert_eq!(delivery.then(reply), Step::Pause(Next::Operation));
         }
     }
 
     #[test]
     fn d10_credentials_are_renewed_once_and_then_the_tenant_stops() {
         let operation = patch();
-        let mut delivery = Delivery::new(&operation, true);
+        let mut delivery = Delivery::new(&operation, true, &[]);
         let refused = || reply(Verdict::Unauthorized, 401);
-        assert_eq!(delivery.next(refused()), Step::Renew(Next::Operation));
-        let stop = delivery.next(refused());
+        assert_eq!(delivery.then(refused()), Step::Renew(Next::Operation));
+        let stop = delivery.then(refused());
         assert!(matches!(stop, Step::Stop { cause: StopCause::Unauthorized, .. }));
     }
 
     #[test]
     fn d13_a_conflict_is_looked_at_and_tried_once_more() {
         let operation = patch();
-        let mut delivery = Delivery::new(&operation, true);
+        let mut delivery = Delivery::new(&operation, true, &[]);
         let conflict = || reply(Verdict::Conflict, 409);
-        assert_eq!(delivery.next(conflict()), Step::Send(Next::Look));
-        assert_eq!(delivery.next(found("old")), Step::Send(Next::Operation));
-        assert!(matches!(delivery.next(conflict()), Step::Done(Outcome::Refused(_))));
+        assert_eq!(delivery.then(conflict()), Step::Send(Next::Look));
+        assert_eq!(delivery.then(found("old")), Step::Send(Next::Operation));
+        assert!(matches!(delivery.then(conflict()), Step::Done(Outcome::Refused(_))));
 
-        let mut no_op = Delivery::new(&operation, true);
-        let _ = no_op.next(conflict());
-        assert_eq!(no_op.next(found("new")), settled(shown("new")));
+        let mut no_op = Delivery::new(&operation, true, &[]);
+        let _ = no_op.then(conflict());
+        assert_eq!(no_op.then(found("new")), settled(shown("new")));
     }
 
     #[test]
     fn d29_a_redirect_stops_the_tenant_and_leaves_no_doubt() {
         let operation = patch();
-        let mut delivery = Delivery::new(&operation, true);
-        let Step::Stop { outcome, .. } = delivery.next(reply(Verdict::Broken, 307)) else {
+        let mut delivery = Delivery::new(&operation, true, &[]);
+        let Step::Stop { outcome, .. } = delivery.then(reply(Verdict::Broken, 307)) else {
             panic!("the tenant goes on")
         };
         assert!(matches!(outcome, Outcome::Deferred { .. }));
@@ -508,8 +573,8 @@ mod tests {
     #[test]
     fn d31_a_success_for_another_user_stays_in_doubt() {
         let operation = patch();
-        let mut delivery = Delivery::new(&operation, true);
-        let Step::Stop { outcome, .. } = delivery.next(reply(Verdict::Broken, 200)) else {
+        let mut delivery = Delivery::new(&operation, true, &[]);
+        let Step::Stop { outcome, .. } = delivery.then(reply(Verdict::Broken, 200)) else {
             panic!("the tenant goes on")
         };
         assert!(matches!(outcome, Outcome::InDoubt { .. }));
@@ -544,9 +609,9 @@ mod tests {
             replies in prop::collection::vec(any_reply(), 40), reads in any::<bool>()
         ) {
             for operation in [patch(), read()] {
-                let mut delivery = Delivery::new(&operation, reads);
+                let mut delivery = Delivery::new(&operation, reads, &[]);
                 let end = replies.iter().cloned().position(|reply| {
-                    matches!(delivery.next(reply), Step::Done(_) | Step::Stop { .. })
+                    matches!(delivery.then(reply), Step::Done(_) | Step::Stop { .. })
                 });
                 prop_assert!(end.is_some_and(|requests| requests < 12), "{:?}", end);
             }
@@ -557,16 +622,16 @@ mod tests {
             replies in prop::collection::vec(any_reply(), 40)
         ) {
             let operation = patch();
-            let mut delivery = Delivery::new(&operation, true);
+            let mut delivery = Delivery::new(&operation, true, &[]);
             for reply in replies {
                 let shows = matches!(&reply, Reply::Answered { answer, .. } if matches!(
                     &answer.verdict,
                     Verdict::Applied { shown } | Verdict::Found { shown } if !shown.is_empty()
                 ));
-                match delivery.next(reply) {
+                match delivery.then(reply) {
                     Step::Done(Outcome::Settled { .. }) => { prop_assert!(shows); break }
                     Step::Done(_) | Step::Stop { .. } => break,
-                    Step::Send(_) | Step::Again { .. } | Step::Pause { .. } | Step::Renew(_) => {}
+                    Step::Send(_) | Step::Again { .. } | Step::Pause(_) | Step::Renew(_) => {}
                 }
             }
         }
