@@ -122,7 +122,11 @@ impl World {
     }
 
     fn store(&self, name: &str) -> Option<ReadStore> {
-        ReadStore::open(&self.state(), &TenantId::parse(name).unwrap()).unwrap()
+        let opened = ReadStore::open(&self.state(), &TenantId::parse(name).unwrap());
+        opened.unwrap_or_else(|error| {
+            self.oracle.breach("INV-19", &format!("{name}: {error}"));
+            None
+        })
     }
 
     /// What a snapshot says of a user is so at the target, or the user is in doubt. And what the

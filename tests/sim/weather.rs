@@ -130,7 +130,7 @@ impl Weather {
     pub(crate) fn draw(chance: &mut Chance) -> Self {
         let mut fates = chance.some(&Fate::COMMON, 0.4);
         fates.extend(chance.some(&Fate::RARE, 0.2));
-        if landed::TWO_CLEAN_READS && chance.hits(0.3) {
+        if chance.hits(0.3) && landed::TWO_CLEAN_READS {
             fates.push(Fate::Late);
         }
         let share = if chance.hits(0.15) { 0.0 } else { chance.pick(&[0.02, 0.1, 0.3, 0.6]) };

@@ -240,6 +240,10 @@ impl World {
         for eye in &eyes {
             eye.open.lock().unwrap().take();
         }
+        if overlap.is_some() {
+            // A second run that has not ended either is torn down.
+            sleep(Duration::from_millis(1)).await;
+        }
         // Killed between the last request and the last record.
         let is_over = is_over && !(crash.is_some() && self.chance.hits(0.2));
         if !is_over {
