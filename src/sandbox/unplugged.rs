@@ -135,7 +135,12 @@ impl Unplugged {
     ///
     /// # Errors
     /// Why it cannot be served.
-    pub fn set_account(&mut self, id: &str, account: Value, stamp: Timestamp) -> Result<(), String> {
+    pub fn set_account(
+        &mut self,
+        id: &str,
+        account: Value,
+        stamp: Timestamp,
+    ) -> Result<(), String> {
         self.stage.set_account(id.to_owned(), account, stamp)
     }
 }

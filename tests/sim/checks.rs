@@ -1,21 +1,21 @@
 //! What has to hold after a run, and in the end.
 
-use crate::{
-    company::shows,
-    landed,
-    oracle::Oracle,
-    target::Target,
-    world::World,
-};
+use crate::{company::shows, landed, oracle::Oracle, target::Target, world::World};
 use jiff::civil::Date;
 use rosterd::{
     cycle::{CycleReport, Results, TenantEnd, TenantReport},
     engine::diff::{canonical, same},
-    model::{Action, Attributes, Body, HeldReason, LeaverReason, RemoteId, Response, TenantId, UserKey, Verdict},
+    model::{
+        Action, Attributes, Body, HeldReason, LeaverReason, RemoteId, Response, TenantId, UserKey,
+        Verdict,
+    },
     sender::Ended,
     store::ReadStore,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
+
+/// Longest time from the stop to the end.
+const STOP_MAX: Duration = Duration::from_secs(90);
 
 impl World {
     /// One line of the trace for each tenant.
@@ -23,8 +23,7 @@ impl World {
         for tenant in &report.tenants {
             let TenantReport { tenant, end, results, plan, .. } = tenant;
             let held = plan.as_ref().map_or(0, |plan| plan.held.len());
-            let Results { read, settled, refused, gone, in_doubt, deferred, left, .. } =
-                results;
+            let Results { read, settled, refused, gone, in_doubt, deferred, left, .. } = results;
             self.oracle.note(&format!(
                 "{tenant} {end:?}: read {read}, settled {settled}, refused {refused}, gone {gone}, \
                  in doubt {in_doubt}, deferred {deferred}, left {left}, held {held}"
@@ -42,6 +41,14 @@ impl World {
             self.check_books(tenant, &target);
         }
         self.check_state(false);
+    }
+
+    /// A run that was asked to stop has ended soon after.
+    pub(crate) fn check_stop(&self) {
+        let stopped = self.targets.values().filter_map(|target| target.lock().unwrap().stopped);
+        if stopped.max().is_some_and(|at| at.elapsed() > STOP_MAX) {
+            self.oracle.breach("INV-18", "a run goes on after the stop");
+        }
     }
 
     fn check_end(&self, report: &TenantReport) {
@@ -106,11 +113,7 @@ impl World {
         let Some(plan) = &report.plan else { return };
         let planned = plan.changes().count();
         let throttled = target.throttled;
-        let most = if landed::RETRY_BUDGET {
-            planned * 11 / 10 + 50
-        } else {
-            4 * planned + 50
-        };
+        let most = if landed::RETRY_BUDGET { planned * 11 / 10 + 50 } else { 4 * planned + 50 };
         if target.patched > most && (landed::RETRY_BUDGET || !throttled) {
             let what = format!("{} PATCHes for {planned} operations", target.patched);
             self.breach(report, "INV-9", &what);
@@ -147,15 +150,16 @@ impl World {
             let keys = target.keys.values().map(|key| UserKey::parse(key).unwrap());
             // Who cannot be looked at, and whose target says "done" and does nothing, is not known.
             let misled = |key: &UserKey| !target.reads && target.excused.contains(key.as_str());
-            let known = keys.filter(|key| !in_doubt.contains(key) && !misled(key));
+            let late: BTreeSet<&String> =
+                target.late.keys().filter_map(|user| target.keys.get(user)).collect();
+            let late = |key: &UserKey| late.contains(&key.to_string());
+            let known = keys.filter(|key| !in_doubt.contains(key) && !misled(key) && !late(key));
             let keys: Vec<UserKey> = known.collect();
             let keys: Vec<&UserKey> = keys.iter().collect();
             for (key, known) in store.known(&keys).unwrap() {
                 let shown = self.shown(&target, &known.remote_id);
                 let wrong = known.attributes.iter().find(|(path, value)| {
-                    shown
-                        .get(*path)
-                        .is_some_and(|shown| !same(shown.as_ref(), value.as_ref()))
+                    shown.get(*path).is_some_and(|shown| !same(shown.as_ref(), value.as_ref()))
                 });
                 if let Some((path, _)) = wrong {
                     let what = format!("{name}: the snapshot is wrong about {path} of {key}");
@@ -195,7 +199,9 @@ impl World {
                 let wished = person.account(target.tenant.api);
                 let is_so = target.practice.account(id).is_some_and(|held| shows(held, &wished));
                 let key = person.key();
-                if !is_so && !(target.excused.contains(key) && (held.contains(key) || !target.reads)) {
+                if !is_so
+                    && !(target.excused.contains(key) && (held.contains(key) || !target.reads))
+                {
                     self.breach(tenant, "INV-4", &format!("{key} is not as wished"));
                 }
             }

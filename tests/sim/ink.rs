@@ -102,8 +102,7 @@ fn spoil_outcome(planted: Planted, conclusion: Conclusion) -> Conclusion {
 
 impl Scribe for Ink {
     fn submit(&self, entries: Vec<Entry>, done: Done) {
-        let (disk, store, commits) =
-            (self.disk.clone(), self.store.clone(), self.commits.clone());
+        let (disk, store, commits) = (self.disk.clone(), self.store.clone(), self.commits.clone());
         let commit = move || match store.lock().unwrap().as_mut() {
             Some(store) => disk.commit(store, &commits, entries),
             None => Err(StoreError::Stopped),

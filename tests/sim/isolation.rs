@@ -24,7 +24,8 @@ fn first_tenant(seed: u64, others_are_well: bool) -> Option<Vec<String>> {
         }
         world.run(Fortune::default()).await?;
         let first = world.targets.values().next()?.lock().unwrap();
-        let spell = |seen: &rosterd::sandbox::Seen| format!("{} {} {}", seen.method, seen.path, seen.body);
+        let spell =
+            |seen: &rosterd::sandbox::Seen| format!("{} {} {}", seen.method, seen.path, seen.body);
         let mut sent: Vec<String> = first.practice.requests().iter().map(spell).collect();
         sent.sort();
         Some(sent)

@@ -1,6 +1,10 @@
 //! One seed from its first night to its last.
 
-use crate::{oracle::Oracle, planted::Planted, world::{Fortune, World}};
+use crate::{
+    oracle::Oracle,
+    planted::Planted,
+    world::{Fortune, World},
+};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -54,6 +58,9 @@ async fn story(world: &mut World) {
             sleep(wait).await;
             if !world.hits(world.scenario.shares.again) {
                 break;
+            }
+            if world.hits(0.4) {
+                world.pass_a_day();
             }
         }
         sleep(DAY).await;

@@ -6,12 +6,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
-mod chance;
 mod bites;
+mod chance;
 mod checks;
 #[path = "../cycle/company.rs"]
-#[expect(dead_code, reason = "the company of the tests of whole nights, of which some is used here")]
+#[expect(
+    dead_code,
+    reason = "the company of the tests of whole nights, of which some is used here"
+)]
 mod company;
+mod crash;
+mod foresight;
 mod ink;
 mod isolation;
 mod landed;
@@ -21,6 +26,7 @@ mod planted;
 mod quota;
 mod roster;
 mod scenario;
+mod settings;
 mod target;
 mod weather;
 mod wire;

@@ -32,6 +32,8 @@ pub(crate) enum Planted {
     OutcomeNotWritten,
     /// A preview leaves something behind.
     PreviewWrites,
+    /// A stop is not heard.
+    StopNotHeard,
     /// A request that is not answered soon is sent beside itself.
     HedgedRequests,
 }
@@ -52,6 +54,7 @@ impl Planted {
             Self::SecondWriter | Self::HedgedRequests => &["INV-12"],
             Self::OutcomeNotWritten => &["INV-4", "INV-5"],
             Self::PreviewWrites => &["INV-14"],
+            Self::StopNotHeard => &["INV-18"],
         }
     }
 }

@@ -1,11 +1,6 @@
 //! What one seed is about: who is sent to, how large, and what goes wrong at all.
 
-use crate::{
-    chance::Chance,
-    company::Tenant,
-    quota::Style,
-    weather::Weather,
-};
+use crate::{chance::Chance, company::Tenant, quota::Style, weather::Weather};
 use rosterd::sandbox::Api;
 
 /// Drawn once. Each seed has only some of the troubles, so that no trouble hides another.

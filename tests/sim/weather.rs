@@ -133,7 +133,11 @@ impl Weather {
         if chance.hits(0.3) && landed::TWO_CLEAN_READS {
             fates.push(Fate::Late);
         }
-        let share = if chance.hits(0.15) { 0.0 } else { chance.pick(&[0.02, 0.1, 0.3, 0.6]) };
+        let share = if chance.hits(0.15) {
+            0.0
+        } else {
+            chance.pick(&[0.02, 0.1, 0.1, 0.3, 0.3, 0.6, 1.0])
+        };
         let form = |chance: &mut Chance| match chance.index(8) {
             0 => RetryAfterForm::None,
             1 => RetryAfterForm::Invalid("soon"),
