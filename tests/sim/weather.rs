@@ -131,7 +131,8 @@ impl Weather {
         let mut fates = chance.some(&Fate::COMMON, 0.4);
         fates.extend(chance.some(&Fate::RARE, 0.2));
         if chance.hits(0.3) && landed::TWO_CLEAN_READS {
-            fates.push(Fate::Late);
+            // Mostly that: it takes a change in between to tell.
+            fates.extend([Fate::Late; 8]);
         }
         let share = if chance.hits(0.15) {
             0.0
