@@ -12,7 +12,10 @@ use rosterd::{
     sender::Ended,
     store::ReadStore,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
+
+/// Longest time from the stop to the end.
+const STOP_MAX: Duration = Duration::from_secs(90);
 
 impl World {
     /// One line of the trace for each tenant.
@@ -38,6 +41,14 @@ impl World {
             self.check_books(tenant, &target);
         }
         self.check_state(false);
+    }
+
+    /// A run that was asked to stop has ended soon after.
+    pub(crate) fn check_stop(&self) {
+        let stopped = self.targets.values().filter_map(|target| target.lock().unwrap().stopped);
+        if stopped.max().is_some_and(|at| at.elapsed() > STOP_MAX) {
+            self.oracle.breach("INV-18", "a run goes on after the stop");
+        }
     }
 
     fn check_end(&self, report: &TenantReport) {
@@ -117,7 +128,11 @@ impl World {
     }
 
     fn store(&self, name: &str) -> Option<ReadStore> {
-        ReadStore::open(&self.state(), &TenantId::parse(name).unwrap()).unwrap()
+        let opened = ReadStore::open(&self.state(), &TenantId::parse(name).unwrap());
+        opened.unwrap_or_else(|error| {
+            self.oracle.breach("INV-19", &format!("{name}: {error}"));
+            None
+        })
     }
 
     /// What a snapshot says of a user is so at the target, or the user is in doubt. And what the
@@ -138,7 +153,10 @@ impl World {
             let keys = target.keys.values().map(|key| UserKey::parse(key).unwrap());
             // Who cannot be looked at, and whose target says "done" and does nothing, is not known.
             let misled = |key: &UserKey| !target.reads && target.excused.contains(key.as_str());
-            let known = keys.filter(|key| !in_doubt.contains(key) && !misled(key));
+            let late: BTreeSet<&String> =
+                target.late.keys().filter_map(|user| target.keys.get(user)).collect();
+            let late = |key: &UserKey| late.contains(&key.to_string());
+            let known = keys.filter(|key| !in_doubt.contains(key) && !misled(key) && !late(key));
             let keys: Vec<UserKey> = known.collect();
             let keys: Vec<&UserKey> = keys.iter().collect();
             for (key, known) in store.known(&keys).unwrap() {

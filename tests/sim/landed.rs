@@ -3,7 +3,7 @@
 
 /// The delivery waits for two clean reads of a user before it believes one (a request that was given
 /// up may still be done later, after the read that was to tell). Until it does, nothing is done so
-/// late here, and what a killed run had under way arrives before the next one begins.
+/// late here.
 pub(crate) const TWO_CLEAN_READS: bool = false;
 
 /// A tenant has a budget of further requests for each run. Until it has, only the attempts of each

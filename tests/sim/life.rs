@@ -19,14 +19,16 @@ const DAY: Duration = Duration::from_hours(24);
 /// Longer than any target here asks to wait.
 const LONGEST_SILENCE: Duration = Duration::from_hours(30);
 
+/// On one thread, where time passes whenever everybody waits for it.
+pub(crate) fn in_virtual_time<T>(story: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(story)
+}
+
 /// Lives one seed; ends early at the first breach.
 pub(crate) fn live(seed: u64, planted: Option<Planted>) -> Life {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    let oracle = runtime.block_on(async {
+    let oracle = in_virtual_time(async {
         let mut world = World::new(seed, planted);
         story(&mut world).await;
         world.oracle.clone()
@@ -56,6 +58,9 @@ async fn story(world: &mut World) {
             sleep(wait).await;
             if !world.hits(world.scenario.shares.again) {
                 break;
+            }
+            if world.hits(0.4) {
+                world.pass_a_day();
             }
         }
         sleep(DAY).await;

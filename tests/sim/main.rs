@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
+mod bites;
 mod chance;
 mod checks;
 #[path = "../cycle/company.rs"]
@@ -14,7 +15,10 @@ mod checks;
     reason = "the company of the tests of whole nights, of which some is used here"
 )]
 mod company;
+mod crash;
+mod foresight;
 mod ink;
+mod isolation;
 mod landed;
 mod life;
 mod oracle;
@@ -22,6 +26,7 @@ mod planted;
 mod quota;
 mod roster;
 mod scenario;
+mod settings;
 mod target;
 mod weather;
 mod wire;
@@ -81,6 +86,26 @@ fn inv1_to_inv17_hold_in_the_third_share_of_the_seeds() {
 #[test]
 fn inv1_to_inv17_hold_in_the_fourth_share_of_the_seeds() {
     go_through(3);
+}
+
+#[test]
+fn every_seed_that_failed_once_holds() {
+    let seeds = include_str!("regress.txt").lines().filter(|line| !line.starts_with('#'));
+    for line in seeds {
+        let seed = line.split(' ').next().unwrap().parse().unwrap();
+        judge(seed, 200).unwrap_or_else(|story| panic!("{line}\n{story}"));
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_life() {
+    for seed in (0..SEEDS).step_by(50) {
+        let (once, again) = (live(seed, None), live(seed, None));
+        let (first, second) = (once.oracle.trace(), again.oracle.trace());
+        let differs = first.iter().zip(&second).position(|(one, other)| one != other);
+        let at = differs.map(|at| (&first[at], &second[at]));
+        assert_eq!(once.digest, again.digest, "seed {seed}: {at:#?}");
+    }
 }
 
 #[test]

@@ -32,26 +32,29 @@ pub(crate) enum Planted {
     OutcomeNotWritten,
     /// A preview leaves something behind.
     PreviewWrites,
+    /// A stop is not heard.
+    StopNotHeard,
     /// A request that is not answered soon is sent beside itself.
     HedgedRequests,
 }
 
 impl Planted {
-    pub(crate) const ALL: [Self; 15] = [
-        Self::NoJournal,
-        Self::JournalNotConsulted,
-        Self::CommitsNotSynced,
-        Self::NoLookAfterDoubt,
-        Self::BucketAsLargeAsTheQuota,
-        Self::QuotaForgottenAtRestart,
-        Self::PauseForgottenAtRestart,
-        Self::RetryAfterForOneUser,
-        Self::UnreadableIsAbsent,
-        Self::DoneBeforeTheAnswer,
-        Self::RedirectFollowed,
-        Self::SecondWriter,
-        Self::OutcomeNotWritten,
-        Self::PreviewWrites,
-        Self::HedgedRequests,
-    ];
+    /// The invariants that it may break first.
+    pub(crate) fn breaks(self) -> &'static [&'static str] {
+        match self {
+            Self::NoJournal => &["INV-1"],
+            Self::JournalNotConsulted
+            | Self::CommitsNotSynced
+            | Self::NoLookAfterDoubt
+            | Self::DoneBeforeTheAnswer => &["INV-2", "INV-4"],
+            Self::BucketAsLargeAsTheQuota | Self::QuotaForgottenAtRestart => &["INV-7"],
+            Self::PauseForgottenAtRestart | Self::RetryAfterForOneUser => &["INV-8"],
+            Self::UnreadableIsAbsent => &["INV-11"],
+            Self::RedirectFollowed => &["INV-13"],
+            Self::SecondWriter | Self::HedgedRequests => &["INV-12"],
+            Self::OutcomeNotWritten => &["INV-4", "INV-5"],
+            Self::PreviewWrites => &["INV-14"],
+            Self::StopNotHeard => &["INV-18"],
+        }
+    }
 }

@@ -55,7 +55,7 @@ impl Gate {
             Style::Fixed => {
                 let passed = (now - self.started).as_nanos() % per.as_nanos();
                 let passed = Duration::from_nanos(u64::try_from(passed).unwrap());
-                (since(now - passed) >= limit).then(|| per - passed)
+                (since(now - passed) >= limit).then(|| per.saturating_sub(passed))
             }
             Style::Leaky => (self.level(now) + 1.0 > f64::from(requests.get())).then_some(per),
         };

@@ -51,8 +51,8 @@ impl Scenario {
             1..4 => chance.between(15, 60),
             _ => chance.between(1, 15),
         };
-        let nights = if chance.hits(0.1) { chance.between(8, 30) } else { chance.between(3, 8) };
-        let tenants = if people > 30 { 1 } else { chance.pick(&[1, 1, 2, 2, 3, 5]) };
+        let nights = if chance.hits(0.05) { chance.between(7, 30) } else { chance.between(3, 6) };
+        let tenants = if people > 30 { 1 } else { chance.pick(&[1, 1, 1, 1, 1, 2, 2, 2, 3, 5]) };
         let adopted = chance.hits(0.6);
         let share = |chance: &mut Chance, share: f64| if chance.hits(0.4) { share } else { 0.0 };
         Self {

@@ -43,12 +43,17 @@ pub(crate) struct Target {
     pub(crate) sent: usize,
     pub(crate) patched: usize,
     pub(crate) throttled: bool,
-    /// So long after it was asked for silence it may still send.
+    /// The client was asked to stop.
+    pub(crate) stopped: Option<Instant>,
+    /// So long after it was asked for silence, or to stop, it may still send.
     pub(crate) grace: Duration,
     left: Count,
     arrived: Count,
     pub(crate) silence: Option<Silence>,
     flying: BTreeSet<String>,
+    /// Users of whom something was or will be done after its sender gave up, with how much is still
+    /// to come: what the client knows of them is right only after another look.
+    pub(crate) late: BTreeMap<String, usize>,
     oracle: Oracle,
 }
 
@@ -95,11 +100,13 @@ impl Target {
             sent: 0,
             patched: 0,
             throttled: false,
+            stopped: None,
             grace: Duration::ZERO,
             left: Count::default(),
             arrived: Count::default(),
             silence: None,
             flying: BTreeSet::new(),
+            late: BTreeMap::new(),
             oracle,
         }
     }
@@ -126,7 +133,7 @@ impl Target {
         if !is_patch && method != "GET" {
             self.breach("INV-17", method);
         }
-        let may_repeat = self.doubted.contains(&user);
+        let may_repeat = self.doubted.contains(&user) || self.late.contains_key(&user);
         if is_patch {
             self.patched += 1;
             self.doubted.insert(user.clone());
@@ -146,6 +153,9 @@ impl Target {
         let count = self.left.add(now, quota.per);
         if count > quota.requests.get() as usize {
             self.breach("INV-7", &format!("request {count} of {quota} leaves, for {key}"));
+        }
+        if self.stopped.is_some_and(|at| at.elapsed() > self.grace) {
+            self.breach("INV-18", &format!("a request leaves after the stop, for {key}"));
         }
         if let Some(Silence { told, until }) = self.silence
             && told.elapsed() >= self.grace
@@ -191,6 +201,11 @@ impl Target {
             answer.status = status;
         }
         self.judge_manners(before, leaving.may_repeat);
+        if returned.effect_after.is_some() {
+            let (least, most) = (Duration::from_secs(1), Duration::from_mins(1));
+            returned.effect_after = Some(self.chance.time(least, most));
+            *self.late.entry(leaving.user.clone()).or_default() += 1;
+        }
         if leaving.is_patch && matches!(fate, Fate::Rejected | Fate::Ignored) {
             self.excused.extend(self.keys.get(&leaving.user).cloned());
         }
@@ -203,7 +218,7 @@ impl Target {
             let repeats = complaint.contains("to what it is already");
             let elsewhere =
                 complaint.contains("still in flight") || complaint.contains("Retry-After");
-            if !elsewhere && !(repeats && may_repeat) {
+            if !(elsewhere || repeats && may_repeat) {
                 self.breach("INV-6", complaint);
             }
         }
@@ -216,6 +231,7 @@ impl Target {
         self.oracle.note(&format!("{} answers {status} {told} {key}", self.name()));
         if leaving.fate == Fate::Fine && (200..300).contains(&status) {
             self.doubted.remove(&leaving.user);
+            self.late.retain(|user, to_come| *user != leaving.user || *to_come > 0);
         }
         let asked = retry_after.and_then(|text| until(text, self.oracle.now()));
         if let (429 | 503, Some(until)) = (status, asked) {
@@ -224,6 +240,15 @@ impl Target {
             if before.is_none_or(|before| before.until < until) {
                 self.silence = Some(Silence { told: Instant::now(), until });
             }
+        }
+    }
+
+    /// What was given up is done after all.
+    pub(crate) fn happen_late(&mut self, exchange: &Exchange, user: &str) {
+        self.oracle.note(&format!("{} is late for {:?}", self.name(), self.keys.get(user)));
+        self.practice.late_effect(exchange, self.oracle.now());
+        if let Some(to_come) = self.late.get_mut(user) {
+            *to_come -= 1;
         }
     }
 

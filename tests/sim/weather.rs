@@ -130,10 +130,15 @@ impl Weather {
     pub(crate) fn draw(chance: &mut Chance) -> Self {
         let mut fates = chance.some(&Fate::COMMON, 0.4);
         fates.extend(chance.some(&Fate::RARE, 0.2));
-        if landed::TWO_CLEAN_READS && chance.hits(0.3) {
-            fates.push(Fate::Late);
+        if chance.hits(0.3) && landed::TWO_CLEAN_READS {
+            // Mostly that: it takes a change in between to tell.
+            fates.extend([Fate::Late; 8]);
         }
-        let share = if chance.hits(0.15) { 0.0 } else { chance.pick(&[0.02, 0.1, 0.3, 0.6]) };
+        let share = if chance.hits(0.15) {
+            0.0
+        } else {
+            chance.pick(&[0.02, 0.1, 0.1, 0.3, 0.3, 0.6, 1.0])
+        };
         let form = |chance: &mut Chance| match chance.index(8) {
             0 => RetryAfterForm::None,
             1 => RetryAfterForm::Invalid("soon"),

@@ -118,7 +118,7 @@ impl Wire {
             return std::future::pending().await;
         }
         let method = request.method.as_str();
-        let exchange = self.exchange(request, secrets);
+        let exchange = Self::exchange(request, secrets);
         let leaving = {
             let mut target = self.target();
             if !request.url.as_str().starts_with(&self.base) {
@@ -148,7 +148,7 @@ impl Wire {
 
     async fn travel(&self, exchange: Exchange, leaving: Leaving) -> Sent {
         let (bring, brought) = oneshot::channel();
-        let (target, oracle) = (self.target.clone(), self.oracle.clone());
+        let (target, user) = (self.target.clone(), leaving.user.clone());
         // What has left arrives, also when its sender is dead by then.
         tokio::spawn(async move {
             sleep(leaving.way_there).await;
@@ -158,7 +158,7 @@ impl Wire {
             let _ = bring.send((returned, Instant::now() + delay, leaving));
             if let Some(late) = late {
                 sleep(late).await;
-                target.lock().unwrap().practice.late_effect(&exchange, oracle.now());
+                target.lock().unwrap().happen_late(&exchange, &user);
             }
         });
         let answered = async {
@@ -193,7 +193,7 @@ impl Wire {
         }
     }
 
-    fn exchange(&self, request: &Request, secrets: &BTreeMap<String, SecretString>) -> Exchange {
+    fn exchange(request: &Request, secrets: &BTreeMap<String, SecretString>) -> Exchange {
         let own = request.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         let credential = |header: &rosterd::model::CredentialHeader| {
             let secret = secrets[header.credential].expose_secret();

@@ -2,7 +2,7 @@
 
 use crate::{
     chance::Chance,
-    company::{TOKEN_VARIABLE, departments},
+    company::departments,
     ink::Disk,
     landed,
     oracle::Oracle,
@@ -10,11 +10,12 @@ use crate::{
     quota::Gate,
     roster::Roster,
     scenario::{Part, Scenario},
+    settings::{base, config, toml, workshop},
     target::{Shared, Target},
     wire::{Eyes, Wire},
 };
 use rosterd::{
-    config::{Config, Surroundings, load},
+    config::Config,
     cycle::{self, CycleReport, Edges, Options, Progress, Session, Silent},
     model::{Rate, RunId, SourceId, UserKey},
     sandbox::Unplugged,
@@ -24,11 +25,8 @@ use rosterd::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    path::PathBuf,
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 use tempfile::TempDir;
@@ -44,12 +42,12 @@ pub(crate) struct World {
     pub(crate) targets: BTreeMap<String, Shared>,
     pub(crate) config: Arc<Config>,
     pub(crate) planted: Option<Planted>,
-    chance: Chance,
+    pub(crate) chance: Chance,
     buckets: BTreeMap<String, Arc<Mutex<Instant>>>,
-    disks: BTreeMap<String, Disk>,
+    pub(crate) disks: BTreeMap<String, Disk>,
     runs: u64,
-    dead: u64,
-    dir: TempDir,
+    pub(crate) dead: u64,
+    pub(crate) dir: TempDir,
 }
 
 /// What is to happen to one run.
@@ -156,7 +154,7 @@ impl World {
         assert_eq!(report.exit().code(), 0, "{report:?}");
     }
 
-    fn options(
+    pub(crate) fn options(
         &mut self,
         verb: &'static str,
         users: BTreeSet<UserKey>,
@@ -173,7 +171,7 @@ impl World {
         }
     }
 
-    /// What happens between two nights.
+    /// What happens to people between two nights, or two runs.
     pub(crate) fn pass_a_day(&mut self) {
         let Self { roster, scenario, chance, .. } = self;
         roster.pass(scenario, chance);
@@ -220,12 +218,15 @@ impl World {
         for target in self.targets.values() {
             let mut target = target.lock().unwrap();
             (target.sent, target.patched, target.throttled) = (0, 0, false);
+            target.stopped = None;
         }
         let some = users.len();
         self.oracle.note(&format!("run of {some} users, crash {crash:?}, stop {stop:?}"));
         self.plant_in_state();
         let foreseen = if preview { self.preview(users.clone()) } else { BTreeMap::new() };
-        let options = self.options("run", users, &stopped);
+        let deaf = watch::channel(false).0;
+        let heard = if self.planted == Some(Planted::StopNotHeard) { &deaf } else { &stopped };
+        let options = self.options("run", users, heard);
         let alive = Arc::new(AtomicBool::new(true));
         let (edges, eyes) = self.edges(&alive, full_after);
         let holder = holder(&self.oracle);
@@ -235,12 +236,17 @@ impl World {
         let is_over = tokio::select! {
             biased;
             () = self.beside(overlap, &stopped) => unreachable!("it never ends"),
-            () = after(stop, || { stopped.send_replace(true); }) => unreachable!("it never ends"),
+            () = after(stop, || self.ask_to_stop(&stopped)) => unreachable!("it never ends"),
             () = after_or_never(crash) => false,
             () = session.carry_out(&progress) => true,
         };
         for eye in &eyes {
             eye.open.lock().unwrap().take();
+        }
+        self.check_stop();
+        if overlap.is_some() {
+            // A second run that has not ended either is torn down.
+            sleep(Duration::from_millis(1)).await;
         }
         // Killed between the last request and the last record.
         let is_over = is_over && !(crash.is_some() && self.chance.hits(0.2));
@@ -252,6 +258,14 @@ impl World {
         self.note_report(&report);
         self.compare_with_preview(&foreseen, &report);
         Some(report)
+    }
+
+    fn ask_to_stop(&self, stop: &watch::Sender<bool>) {
+        self.oracle.note("stop");
+        stop.send_replace(true);
+        for target in self.targets.values() {
+            target.lock().unwrap().stopped = Some(Instant::now());
+        }
     }
 
     /// A second run on the same state, begun while the first is under way; then nothing.
@@ -285,7 +299,7 @@ impl World {
                 self.oracle.breach("INV-12", "a second run sends beside the first");
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn edges(&self, alive: &Arc<AtomicBool>, full_after: Option<u64>) -> (Edges, Vec<Eyes>) {
@@ -323,62 +337,6 @@ impl World {
         (Edges { transport: Arc::new(transport), scribe: Arc::new(scribe) }, kept)
     }
 
-    /// What a kill leaves is what is on the disk; whatever the process had in mind is gone.
-    async fn kill(&mut self, session: Session, alive: &Arc<AtomicBool>) {
-        alive.store(false, Ordering::Relaxed);
-        self.dead += 1;
-        let (state, dead) = (self.state(), self.dir.path().join(format!("dead-{}", self.dead)));
-        fs::rename(&state, &dead).unwrap();
-        fs::create_dir(&state).unwrap();
-        for name in self.targets.keys() {
-            for ending in ["db", "db-wal", "db-journal"] {
-                let file = format!("{name}.{ending}");
-                if dead.join(&file).exists() {
-                    fs::copy(dead.join(&file), state.join(&file)).unwrap();
-                }
-            }
-        }
-        if self.planted == Some(Planted::CommitsNotSynced) {
-            self.lose_the_last_commits();
-        }
-        drop(session);
-        // What is torn down goes; what has left arrives.
-        let arrived = if landed::TWO_CLEAN_READS { 1 } else { 2000 };
-        sleep(Duration::from_millis(arrived)).await;
-        fs::remove_dir_all(&dead).unwrap();
-        self.oracle.note("killed");
-        self.check_state(true);
-    }
-
-    fn lose_the_last_commits(&mut self) {
-        for (name, disk) in &self.disks {
-            let lengths = std::mem::take(&mut *disk.lengths.lock().unwrap());
-            let log = self.state().join(format!("{name}.db-wal"));
-            let now = fs::metadata(&log).map_or(0, |log| log.len());
-            let earlier: Vec<u64> = lengths.into_iter().filter(|length| *length < now).collect();
-            if !earlier.is_empty() {
-                let length = earlier[self.chance.index(earlier.len())];
-                fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(length).unwrap();
-            }
-        }
-    }
-
-    /// What is planted in the state between two runs.
-    fn plant_in_state(&self) {
-        let forget = match self.planted {
-            Some(Planted::JournalNotConsulted) => "DELETE FROM intent",
-            Some(Planted::QuotaForgottenAtRestart) => "DELETE FROM sent",
-            Some(Planted::PauseForgottenAtRestart) => "DELETE FROM pause",
-            _ => return,
-        };
-        for name in self.targets.keys() {
-            let file = self.state().join(format!("{name}.db"));
-            if fs::metadata(&file).is_ok_and(|file| file.len() > 0) {
-                rusqlite::Connection::open(&file).unwrap().execute(forget, []).unwrap();
-            }
-        }
-    }
-
     /// Fair weather from now on, and everybody readable.
     pub(crate) fn mend(&mut self) {
         for target in self.targets.values() {
@@ -392,50 +350,10 @@ impl World {
     }
 }
 
-/// The plans of a look at the state, by tenant.
-type Foreseen = BTreeMap<String, String>;
-
-impl World {
-    /// A look that changes nothing, and what it says will be sent to whom nobody is read first.
-    fn preview(&mut self, users: BTreeSet<UserKey>) -> Foreseen {
-        let before = self.state_digest();
-        let options = self.options("plan", users, &watch::channel(false).0);
-        let report = cycle::preview(&self.config, &source(), &options);
-        if self.planted == Some(Planted::PreviewWrites) {
-            fs::write(self.state().join("preview"), "").unwrap();
-        }
-        if self.state_digest() != before {
-            self.oracle.breach("INV-14", "a preview changes the state");
-        }
-        let plain = report.tenants.iter().filter(|tenant| {
-            tenant.plan.as_ref().is_some_and(|plan| plan.reads().next().is_none())
-        });
-        plain.map(|tenant| (tenant.tenant.to_string(), tenant.digest.clone())).collect()
-    }
-
-    fn compare_with_preview(&self, foreseen: &Foreseen, report: &CycleReport) {
-        for tenant in report.tenants.iter().filter(|tenant| tenant.plan.is_some()) {
-            let seen = foreseen.get(tenant.tenant.as_str());
-            if seen.is_some_and(|digest| *digest != tenant.digest) {
-                let what = format!("{}: another plan than the one foreseen", tenant.tenant);
-                self.oracle.breach("INV-14", &what);
-            }
-        }
-    }
-
-    fn state_digest(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        let Ok(files) = fs::read_dir(self.state()) else { return Vec::new() };
-        let paths = files.map(|file| file.unwrap().path());
-        let mut files: Vec<_> = paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
-        files.sort();
-        files
-    }
-}
-
 async fn after(time: Option<Duration>, act: impl FnOnce()) {
     after_or_never(time).await;
     act();
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn after_or_never(time: Option<Duration>) {
@@ -451,40 +369,4 @@ pub(crate) fn source() -> SourceId {
 
 fn holder(oracle: &Oracle) -> Holder {
     Holder { pid: 1, host: "simulated".to_owned(), since: oracle.now() }
-}
-
-fn base(number: usize, name: &str) -> String {
-    format!("http://127.0.0.1:{}/{name}", 9000 + number)
-}
-
-/// In memory where there is such a place: that a sync reaches the disk is tested elsewhere.
-fn workshop() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    let builder = tempfile::Builder::new();
-    if memory.is_dir() { builder.tempdir_in(memory) } else { builder.tempdir() }.unwrap()
-}
-
-fn toml(scenario: &Scenario, planted: Option<Planted>) -> String {
-    let bad_rows = if scenario.holds_bad_rows { "hold" } else { "refuse" };
-    let mut text = format!(
-        "[state]\ndir = \"state\"\n\
-         [sources.people.csv]\npath = \"roster.csv\"\nkey = \"employee_id\"\n\
-         on_bad_row = \"{bad_rows}\"\n"
-    );
-    for (number, part) in scenario.tenants.iter().enumerate() {
-        let tenant = match planted {
-            // The bucket stands in the sender's place.
-            Some(Planted::BucketAsLargeAsTheQuota) => part.tenant.clone().key("quota", "1000000/s"),
-            _ => part.tenant.clone(),
-        };
-        text.push_str(&tenant.toml(&base(number, &part.tenant.name)));
-    }
-    text
-}
-
-fn config(dir: &Path) -> Config {
-    let variables = [(TOKEN_VARIABLE.to_owned(), "practice".to_owned())].into();
-    let surroundings = Surroundings { variables, ..Surroundings::default() };
-    let config = load(&dir.join("rosterd.toml"), &surroundings);
-    config.unwrap_or_else(|error| panic!("{error}"))
 }
