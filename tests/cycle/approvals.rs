@@ -120,6 +120,8 @@ async fn f06_an_approval_counts_only_for_the_source_the_state_and_the_settings_i
     let db = rusqlite::Connection::open(world.state_dir().join("acme.db")).unwrap();
     db.execute("UPDATE meta SET lineage = 'another'", []).unwrap();
     drop(db);
+    // Whoever brings another file along says so: with the mark of the old one it is refused.
+    std::fs::remove_file(world.state_dir().join("acme.serial")).unwrap();
     let report = world.rest().await;
     assert_eq!(exit_of(&report, "acme"), 3);
     assert!(told(&report).contains("another state file"), "{}", told(&report));

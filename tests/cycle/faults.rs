@@ -237,8 +237,13 @@ async fn d10_a_tenant_with_bad_credentials_stops_at_once_and_the_other_does_not_
     let report = world.night().await;
     assert_eq!((exit_of(&report, "sick"), exit_of(&report, "well")), (1, 0));
     assert_eq!((world.sent("sick").len(), world.count("well", "PATCH")), (1, 6));
-    // Within the hour they are tried with one request, however many could go side by side.
+    // Within the hour nothing is sent, and when a person says so one request, however many could go
+    // side by side.
     world.change_tenant("sick", |tenant| tenant.key("quota", "999/s"));
+    world.now -= 1439.minutes();
+    assert_eq!(exit_of(&world.night().await, "sick"), 5);
+    assert_eq!(world.sent("sick").len(), 0);
+    world.store("sick").set_tenant_quarantine(None).unwrap();
     world.now -= 1439.minutes();
     assert_eq!(exit_of(&world.night().await, "sick"), 1);
     assert_eq!(world.sent("sick").len(), 1);

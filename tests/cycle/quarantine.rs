@@ -20,7 +20,7 @@ fn acme() -> Tenant {
 }
 
 fn store(world: &World) -> Store {
-    Store::open(&world.state_dir(), &TenantId::parse("acme").unwrap(), &holder()).unwrap()
+    world.store("acme")
 }
 
 fn key(key: &str) -> UserKey {
@@ -182,7 +182,7 @@ async fn d08_who_was_not_reached_by_any_attempt_waits_for_the_next_night() {
     world.come_back_after(24);
     assert_eq!(world.night().await.exit().code(), 0);
     world.assert_in_step();
-    world.rest().await;
+    world.calm().await;
 }
 
 /// The tenant is in quarantine, and why.
@@ -262,13 +262,14 @@ async fn a_tenant_is_disabled_after_28_days_until_a_person_releases_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_of_which_more_than_40_percent_fail_is_tried_with_a_few_the_next_night() {
-    // Never three in a row, which would end the run at once.
-    let every_other = (1..=30).map(|n| (n * 2, Fault::Forbidden));
-    let sick = acme().faults(Faults::script(every_other).only_patches());
+    // Not among the first, which would end the run at once.
+    let gone = Fault::TurnedAway { status: 404, retry_after: RetryAfterForm::None };
+    let later = (31..=60).map(|n| (n, gone.clone()));
+    let sick = acme().faults(Faults::script(later).only_patches());
     let mut world = World::adopted(60, vec![sick]).await;
     world.marry_all();
     let report = world.night().await;
-    assert_eq!((of(&report, "acme").results.refused, exit_of(&report, "acme")), (30, 4));
+    assert_eq!((of(&report, "acme").results.gone, exit_of(&report, "acme")), (30, 4));
     let turn = &of(&report, "acme").quarantines.turn;
     assert!(matches!(turn, Some(Turn::Entered(state)) if state.cause == TenantCause::Rate));
 

@@ -11,7 +11,7 @@ use rosterd::{
     daemon::{holder, new_run},
     model::{SourceId, TenantId},
     sandbox::{Faults, Sandbox},
-    store::ReadStore,
+    store::{ReadStore, Store},
 };
 use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
 use tempfile::TempDir;
@@ -180,6 +180,11 @@ impl World {
     /// The next run is so long after the one before.
     pub(crate) fn come_back_after(&mut self, hours: i64) {
         self.now += (hours - 24).hours();
+    }
+
+    /// For what only a person does between two nights.
+    pub(crate) fn store(&self, tenant: &str) -> Store {
+        Store::open(&self.state_dir(), &TenantId::parse(tenant).unwrap(), &holder()).unwrap()
     }
 
     /// The next night is then, whatever a target has asked for.
