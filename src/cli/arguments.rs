@@ -1,8 +1,13 @@
 //! What can be written on the command line.
 
+mod state;
+mod waiting;
+
+pub(super) use state::{Audit, Backup, Renew, Restore, State, Tenants};
+pub(super) use waiting::{Chosen, Hold, OfTenants, Quarantine, QuarantineList, Release};
+
 use crate::model::{TenantId, UserKey};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use std::path::PathBuf;
 
 /// Keeps user directories in step with the HR roster, with the smallest PATCH each API understands.
@@ -240,175 +245,11 @@ pub(super) struct Adopt {
     pub(super) yes: bool,
 }
 
-/// Which tenants' state it is about.
-#[derive(Args, Clone, Debug, Default)]
-pub(super) struct Tenants {
-    /// Only this tenant; may be repeated
-    #[arg(
-        long = "tenant",
-        visible_alias = "target",
-        env = "ROSTERD_TENANT",
-        value_name = "TENANT",
-        value_delimiter = ',',
-        value_parser = parse_tenant
-    )]
-    pub(super) tenants: Vec<TenantId>,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct Backup {
-    #[command(flatten)]
-    pub(super) scope: Tenants,
-    /// The folder for the copies, instead of `backups` in the state directory
-    #[arg(long, env = "ROSTERD_TO", value_name = "DIR")]
-    pub(super) to: Option<PathBuf>,
-}
-
-/// Whose state is replaced.
-#[derive(Args, Debug)]
-pub(super) struct Renew {
-    /// The tenant
-    #[arg(
-        long,
-        visible_alias = "target",
-        env = "ROSTERD_TENANT",
-        value_name = "TENANT",
-        value_parser = parse_tenant
-    )]
-    pub(super) tenant: TenantId,
-    /// Do not ask
-    #[arg(short, long, env = "ROSTERD_YES")]
-    pub(super) yes: bool,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct Restore {
-    /// A copy that `backup` made, or a run on its own
-    #[arg(env = "ROSTERD_FILE", value_name = "FILE")]
-    pub(super) file: PathBuf,
-    #[command(flatten)]
-    pub(super) renew: Renew,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Audit {
-    /// Walk along the journal, and name the first row that is missing or was changed (exit code 1)
-    Verify(Tenants),
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum State {
-    /// Take the state for this machine's own, after it was copied or moved here from another one
-    Adopt(Tenants),
-}
-
 #[derive(Args, Debug)]
 pub(super) struct Status {
     /// Print the status as JSON
     #[arg(long, env = "ROSTERD_JSON")]
     pub(super) json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Quarantine {
-    /// Show who failed, since when, and when they are tried again
-    List(QuarantineList),
-    /// End a quarantine: the next run sends as if nothing had failed
-    Release(Chosen),
-    /// Try again in the next run, and begin the schedule anew; a tenant with a few users first
-    Retry(Chosen),
-}
-
-#[derive(Args, Debug)]
-pub(super) struct QuarantineList {
-    /// Only this tenant; may be repeated
-    #[arg(
-        long = "tenant",
-        visible_alias = "target",
-        env = "ROSTERD_TENANT",
-        value_name = "TENANT",
-        value_delimiter = ',',
-        value_parser = parse_tenant
-    )]
-    pub(super) tenants: Vec<TenantId>,
-    /// Print the list as JSON
-    #[arg(long, env = "ROSTERD_JSON")]
-    pub(super) json: bool,
-}
-
-/// Whose quarantine is meant.
-#[derive(Args, Debug)]
-pub(super) struct Chosen {
-    /// Users; without any, and without `--all`, the tenant itself is meant
-    #[arg(env = "ROSTERD_KEY", value_name = "KEY", value_parser = parse_user)]
-    pub(super) keys: Vec<UserKey>,
-    #[command(flatten)]
-    pub(super) of: OfTenants,
-    /// Every user in quarantine there, and the tenant itself
-    #[arg(long, env = "ROSTERD_ALL", conflicts_with = "keys")]
-    pub(super) all: bool,
-}
-
-/// At least one tenant, by name.
-#[derive(Args, Debug)]
-pub(super) struct OfTenants {
-    /// Of this tenant; may be repeated
-    #[arg(
-        long = "tenant",
-        visible_alias = "target",
-        env = "ROSTERD_TENANT",
-        value_name = "TENANT",
-        value_delimiter = ',',
-        required = true,
-        value_parser = parse_tenant
-    )]
-    pub(super) tenants: Vec<TenantId>,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct Hold {
-    /// Users, by their keys in the source
-    #[arg(env = "ROSTERD_KEY", value_name = "KEY", required = true, value_parser = parse_user)]
-    pub(super) keys: Vec<UserKey>,
-    #[command(flatten)]
-    pub(super) of: OfTenants,
-    /// Why; every plan tells it
-    #[arg(long, env = "ROSTERD_REASON", value_name = "TEXT", value_parser = parse_reason)]
-    pub(super) reason: String,
-    /// The hold ends by itself then: `2026-03-01` (its beginning, UTC) or `2026-03-01T06:00:00Z`
-    #[arg(long, env = "ROSTERD_UNTIL", value_name = "TIME", value_parser = parse_until)]
-    pub(super) until: Option<Timestamp>,
-}
-
-fn parse_reason(text: &str) -> Result<String, &'static str> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err("a reason is asked for, for whoever reads the plan");
-    }
-    let one_line = |c: char| if c.is_control() { ' ' } else { c };
-    Ok(text.chars().take(REASON_MAX).map(one_line).collect())
-}
-
-/// Characters of a reason that are kept.
-const REASON_MAX: usize = 300;
-
-fn parse_until(text: &str) -> Result<Timestamp, &'static str> {
-    let day = || {
-        let day = text.parse::<Date>().ok()?;
-        Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())
-    };
-    // A date may also begin a moment, which then tells more.
-    let moment = text.parse::<Timestamp>().ok().or_else(day);
-    moment.ok_or("neither a date like 2026-03-01 nor a moment like 2026-03-01T06:00:00Z")
-}
-
-#[derive(Args, Debug)]
-pub(super) struct Release {
-    /// Users, by their keys in the source
-    #[arg(env = "ROSTERD_KEY", value_name = "KEY", required = true, value_parser = parse_user)]
-    pub(super) keys: Vec<UserKey>,
-    #[command(flatten)]
-    pub(super) of: OfTenants,
 }
 
 #[derive(Args, Debug)]

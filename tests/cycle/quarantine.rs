@@ -273,7 +273,7 @@ async fn a_tenant_of_which_more_than_40_percent_fail_is_tried_with_a_few_the_nex
     let turn = &of(&report, "acme").quarantines.turn;
     assert!(matches!(turn, Some(Turn::Entered(state)) if state.cause == TenantCause::Rate));
 
-    world.sandbox.set_faults("acme", Faults::always(Fault::Forbidden).only_patches());
+    world.sandbox.set_faults("acme", Faults::always(Fault::Forbidden));
     let report = world.night().await;
     assert!(world.sent("acme").len() <= 5);
     assert_eq!(waits(&report).timer.tries, 2);
@@ -351,7 +351,8 @@ async fn inv15_the_books_of_random_nights_balance() {
             Fault::Unavailable { retry_after: RetryAfterForm::None },
             Fault::Unauthorized,
         ];
-        let shares = [0.15, 0.1, 0.05, 0.1, 0.05, 0.01];
+        // Few that are passing: half of them and more would have everybody wait.
+        let shares = [0.15, 0.03, 0.03, 0.1, 0.03, 0.01];
         Faults::shares(seed, shares.into_iter().zip(kinds).collect::<Vec<_>>())
     };
     let tenants = ["acme", "other"].map(|name| Tenant::new(name, Api::Datadog));
@@ -390,5 +391,5 @@ async fn inv15_the_books_of_random_nights_balance() {
     }
     assert_eq!(world.night().await.exit().code(), 0);
     world.assert_in_step();
-    world.rest().await;
+    world.calm().await;
 }
