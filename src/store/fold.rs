@@ -186,16 +186,25 @@ fn suspicion(
             }
             Suspicion::Now(Suspect { clean, paths: suspect.paths.clone() })
         }
-        Some(suspect) if sent_anew(suspect, &conclusion.edits) => Suspicion::Over,
-        Some(_) | None => Suspicion::AsItIs,
+        Some(suspect) => sent_anew(suspect, &conclusion.edits),
+        None => Suspicion::AsItIs,
     }
 }
 
-/// All of it was sent without anybody having looked.
-fn sent_anew(suspect: &Suspect, edits: &[Edit]) -> bool {
+/// What was sent again without anybody having looked is over; the rest is what the target refuses, or
+/// nobody wishes any more, and waits until it is sent.
+fn sent_anew(suspect: &Suspect, edits: &[Edit]) -> Suspicion {
     let anew =
         |path: &AttrPath| edits.iter().any(|edit| edit.path == *path && edit.before.is_none());
-    suspect.paths.iter().all(anew)
+    let left: BTreeSet<AttrPath> =
+        suspect.paths.iter().filter(|path| !anew(path)).cloned().collect();
+    if left.is_empty() {
+        Suspicion::Over
+    } else if left.len() < suspect.paths.len() {
+        Suspicion::Now(Suspect { clean: 0, paths: left })
+    } else {
+        Suspicion::AsItIs
+    }
 }
 
 fn wished(edit: &Edit) -> (AttrPath, Option<Value>) {
