@@ -1,6 +1,6 @@
 //! What has to hold after a run, and in the end.
 
-use crate::{company::shows, landed, oracle::Oracle, target::Target, world::World};
+use crate::{company::shows, oracle::Oracle, target::Target, world::World};
 use jiff::civil::Date;
 use rosterd::{
     cycle::{CycleReport, Results, TenantEnd, TenantReport},
@@ -115,9 +115,7 @@ impl World {
         }
         let Some(plan) = &report.plan else { return };
         let planned = plan.changes().count();
-        let throttled = target.throttled;
-        let most = if landed::RETRY_BUDGET { planned * 11 / 10 + 50 } else { 4 * planned + 50 };
-        if target.patched > most && (landed::RETRY_BUDGET || !throttled) {
+        if target.patched > planned * 11 / 10 + 50 {
             let what = format!("{} PATCHes for {planned} operations", target.patched);
             self.breach(report, "INV-9", &what);
         }

@@ -21,12 +21,16 @@ impl World {
         fs::rename(&state, &dead).unwrap();
         fs::create_dir(&state).unwrap();
         for name in self.targets.keys() {
-            for ending in ["db", "db-wal", "db-journal"] {
+            for ending in ["db", "db-wal", "db-journal", "serial"] {
                 let file = format!("{name}.{ending}");
                 if dead.join(&file).exists() {
                     fs::copy(dead.join(&file), state.join(&file)).unwrap();
                 }
             }
+        }
+        // As it would be found; it holds nothing.
+        if dead.join("reserve").exists() {
+            fs::rename(dead.join("reserve"), state.join("reserve")).unwrap();
         }
         if self.planted == Some(Planted::CommitsNotSynced) {
             self.lose_the_last_commits();

@@ -49,6 +49,8 @@ impl World {
     fn state_digest(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let Ok(files) = fs::read_dir(self.state()) else { return Vec::new() };
         let paths = files.map(|file| file.unwrap().path());
+        // The reserve holds nothing.
+        let paths = paths.filter(|path| !path.ends_with("reserve"));
         let mut files: Vec<_> = paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
         files.sort();
         files

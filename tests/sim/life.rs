@@ -67,7 +67,8 @@ async fn story(world: &mut World) {
     }
     world.mend();
     sleep(LONGEST_SILENCE).await;
-    for night in ["first", "second", "last"] {
+    // Who was in doubt is looked at on two further nights.
+    for night in ["first", "second", "third", "fourth", "last"] {
         world.oracle.note(&format!("the {night} fair night"));
         let Some(report) = world.run(Fortune::default()).await else { return };
         world.check_run(&report);

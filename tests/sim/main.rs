@@ -19,7 +19,6 @@ mod crash;
 mod foresight;
 mod ink;
 mod isolation;
-mod landed;
 mod life;
 mod oracle;
 mod planted;

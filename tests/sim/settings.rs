@@ -19,7 +19,7 @@ pub(crate) fn workshop() -> TempDir {
 pub(crate) fn toml(scenario: &Scenario, planted: Option<Planted>) -> String {
     let bad_rows = if scenario.holds_bad_rows { "hold" } else { "refuse" };
     let mut text = format!(
-        "[state]\ndir = \"state\"\n\
+        "[state]\ndir = \"state\"\nbackups_kept = 0\n\
          [sources.people.csv]\npath = \"roster.csv\"\nkey = \"employee_id\"\n\
          on_bad_row = \"{bad_rows}\"\n"
     );

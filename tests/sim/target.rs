@@ -3,7 +3,6 @@
 use crate::{
     chance::Chance,
     company::Tenant,
-    landed,
     oracle::Oracle,
     quota::{Count, Gate},
     weather::{Fate, Weather},
@@ -35,6 +34,10 @@ pub(crate) struct Target {
     pub(crate) keys: BTreeMap<String, String>,
     /// Whose last request the client cannot know the fate of.
     pub(crate) doubted: BTreeSet<String>,
+    /// Who cannot be looked at and was in doubt: sent once more, for what may arrive late.
+    suspects: BTreeSet<String>,
+    /// Who was refused something in this run that may have said what is so already: its parts may too.
+    in_parts: BTreeSet<String>,
     /// Whose value was refused or ignored, so that it need not come to what is wished. By key.
     pub(crate) excused: BTreeSet<String>,
     /// The client may look at its users.
@@ -42,11 +45,8 @@ pub(crate) struct Target {
     /// Requests that this run has sent.
     pub(crate) sent: usize,
     pub(crate) patched: usize,
-    pub(crate) throttled: bool,
     /// The client was asked to stop.
     pub(crate) stopped: Option<Instant>,
-    /// So long after it was asked for silence, or to stop, it may still send.
-    pub(crate) grace: Duration,
     left: Count,
     arrived: Count,
     pub(crate) silence: Option<Silence>,
@@ -95,13 +95,13 @@ impl Target {
             chance,
             keys,
             doubted: BTreeSet::new(),
+            suspects: BTreeSet::new(),
+            in_parts: BTreeSet::new(),
             excused: BTreeSet::new(),
             reads: true,
             sent: 0,
             patched: 0,
-            throttled: false,
             stopped: None,
-            grace: Duration::ZERO,
             left: Count::default(),
             arrived: Count::default(),
             silence: None,
@@ -113,6 +113,12 @@ impl Target {
 
     pub(crate) fn name(&self) -> &str {
         &self.tenant.name
+    }
+
+    /// A run of the client begins.
+    pub(crate) fn begin(&mut self) {
+        (self.sent, self.patched) = (0, 0);
+        self.in_parts.clear();
     }
 
     fn breach(&self, invariant: &str, what: &str) {
@@ -133,14 +139,19 @@ impl Target {
         if !is_patch && method != "GET" {
             self.breach("INV-17", method);
         }
-        let may_repeat = self.doubted.contains(&user) || self.late.contains_key(&user);
+        let doubted = self.doubted.contains(&user) || self.late.contains_key(&user);
+        let in_parts = self.in_parts.contains(&user);
+        let may_repeat = doubted || in_parts || is_patch && self.suspects.remove(&user);
         if is_patch {
             self.patched += 1;
             self.doubted.insert(user.clone());
         }
-        let mut fate = self.weather.fate(&mut self.chance);
-        if !landed::DOUBT_OUTLASTS_REFUSAL && is_patch && may_repeat && fate.refuses() {
-            fate = Fate::Fine;
+        let fate = self.weather.fate(&mut self.chance);
+        if is_patch && !self.reads && fate != Fate::Fine {
+            self.suspects.insert(user.clone());
+        }
+        if is_patch && may_repeat && fate == Fate::Rejected {
+            self.in_parts.insert(user.clone());
         }
         let form = self.weather.form(&mut self.chance);
         let (way_there, way_back) = self.ways();
@@ -154,11 +165,10 @@ impl Target {
         if count > quota.requests.get() as usize {
             self.breach("INV-7", &format!("request {count} of {quota} leaves, for {key}"));
         }
-        if self.stopped.is_some_and(|at| at.elapsed() > self.grace) {
+        if self.stopped.is_some_and(|at| !at.elapsed().is_zero()) {
             self.breach("INV-18", &format!("a request leaves after the stop, for {key}"));
         }
-        if let Some(Silence { told, until }) = self.silence
-            && told.elapsed() >= self.grace
+        if let Some(Silence { told: _, until }) = self.silence
             && self.oracle.now() < until
         {
             let left = until.duration_since(self.oracle.now());
@@ -188,9 +198,6 @@ impl Target {
             Some(wait) => (Fate::Throttled, RetryAfterForm::Seconds(wait)),
             None => (leaving.fate, leaving.form),
         };
-        if fate == Fate::Throttled {
-            self.throttled = true;
-        }
         let before = self.practice.violations().len();
         let (mut returned, user) =
             self.practice.receive(exchange, fate.fault(form), self.oracle.now());
@@ -260,7 +267,11 @@ impl Target {
     /// The client was killed: what it has not written down it does not know.
     pub(crate) fn client_died(&mut self, open: &BTreeSet<String>, paused_until: Option<Timestamp>) {
         let in_doubt = self.keys.iter().filter(|(_, key)| open.contains(*key));
-        self.doubted.extend(in_doubt.map(|(user, _)| user.clone()));
+        let in_doubt: Vec<String> = in_doubt.map(|(user, _)| user.clone()).collect();
+        if !self.reads {
+            self.suspects.extend(in_doubt.iter().cloned());
+        }
+        self.doubted.extend(in_doubt);
         // Killed while it wrote that down.
         let forgotten = |silence: &Silence| {
             let just_now = silence.told.elapsed() < Duration::from_secs(1);

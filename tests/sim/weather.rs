@@ -1,6 +1,6 @@
 //! What can become of one request, and how often.
 
-use crate::{chance::Chance, landed};
+use crate::chance::Chance;
 use rosterd::sandbox::{Fault, RetryAfterForm};
 use std::time::Duration;
 
@@ -99,10 +99,6 @@ impl Fate {
         })
     }
 
-    pub(crate) fn refuses(self) -> bool {
-        matches!(self, Self::Rejected | Self::Forbidden | Self::Conflict)
-    }
-
     /// The status in place of the fault's own.
     pub(crate) fn status(self) -> Option<u16> {
         match self {
@@ -130,7 +126,7 @@ impl Weather {
     pub(crate) fn draw(chance: &mut Chance) -> Self {
         let mut fates = chance.some(&Fate::COMMON, 0.4);
         fates.extend(chance.some(&Fate::RARE, 0.2));
-        if chance.hits(0.3) && landed::TWO_CLEAN_READS {
+        if chance.hits(0.3) {
             // Mostly that: it takes a change in between to tell.
             fates.extend([Fate::Late; 8]);
         }

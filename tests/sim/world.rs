@@ -4,7 +4,6 @@ use crate::{
     chance::Chance,
     company::departments,
     ink::Disk,
-    landed,
     oracle::Oracle,
     planted::Planted,
     quota::Gate,
@@ -17,10 +16,10 @@ use crate::{
 use rosterd::{
     config::Config,
     cycle::{self, CycleReport, Edges, Options, Progress, Session, Silent},
-    model::{Rate, RunId, SourceId, UserKey},
+    model::{Rate, RunId, SourceId, TenantId, UserKey},
     sandbox::Unplugged,
     sender::Transport,
-    store::Holder,
+    store::{Holder, Store},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -116,9 +115,6 @@ impl World {
                 let requests = (quota.requests.get() / 2).max(1).try_into().unwrap();
                 Gate::new(Rate { requests, ..quota }, style)
             });
-            if scenario.slow_disk && !landed::PAUSE_WHILE_RECORDING {
-                target.grace = Duration::from_secs(1);
-            }
             target.reads = *reads;
             if !reads {
                 // Who was never looked at is sent all of it.
@@ -217,7 +213,7 @@ impl World {
         let (stopped, _keep) = watch::channel(false);
         for target in self.targets.values() {
             let mut target = target.lock().unwrap();
-            (target.sent, target.patched, target.throttled) = (0, 0, false);
+            target.begin();
             target.stopped = None;
         }
         let some = users.len();
@@ -337,8 +333,13 @@ impl World {
         (Edges { transport: Arc::new(transport), scribe: Arc::new(scribe) }, kept)
     }
 
-    /// Fair weather from now on, and everybody readable.
+    /// Fair weather from now on, everybody readable, and a person has released the tenants.
     pub(crate) fn mend(&mut self) {
+        for name in self.targets.keys() {
+            let opened =
+                Store::open(&self.state(), &TenantId::parse(name).unwrap(), &holder(&self.oracle));
+            opened.unwrap().set_tenant_quarantine(None).unwrap();
+        }
         for target in self.targets.values() {
             let mut target = target.lock().unwrap();
             target.weather = target.weather.fair();
