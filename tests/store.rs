@@ -941,7 +941,7 @@ impl Model {
                 self.open.push((intent.operation_id, intent.key.clone(), intent.edits.clone()));
             }
             Entry::Outcome(end) => self.end(end),
-            Entry::Sent { .. } | Entry::Pause { .. } => {}
+            Entry::Sent { .. } | Entry::Pause { .. } | Entry::Pace { .. } => {}
         }
     }
 

@@ -4,6 +4,7 @@ use super::{Secret, Surroundings, document::sub, fields, guards, table as csv_ta
 use crate::{
     dialect::{self, Dialect, REGISTRY, Settings},
     engine::{
+        allowance::ResetUnit,
         guard::Limits,
         mapping::{LookupSettings, Mapping, MappingSettings, RemoteIdSettings, RuleSettings},
     },
@@ -42,6 +43,8 @@ pub struct TenantConfig {
     pub protected: BTreeSet<UserKey>,
     /// Longest time that one request may take.
     pub request_timeout: Duration,
+    /// What `X-RateLimit-Reset` counts at this target; `None`: those headers are not looked at.
+    pub rate_limit_reset: Option<ResetUnit>,
     /// Longest time that one run of this tenant may take.
     pub run_deadline: Duration,
     pub secrets: BTreeMap<String, Secret>,
@@ -59,6 +62,7 @@ struct Keys {
     protected: Vec<String>,
     protected_file: Option<PathBuf>,
     request_timeout: String,
+    rate_limit_reset: Option<ResetUnit>,
     run_deadline: String,
     allow_insecure_http: Option<String>,
 }
@@ -74,6 +78,7 @@ impl Default for Keys {
             protected: Vec::new(),
             protected_file: None,
             request_timeout: "60s".to_owned(),
+            rate_limit_reset: None,
             run_deadline: "6h".to_owned(),
             allow_insecure_http: None,
         }
@@ -146,6 +151,7 @@ pub(super) fn check(
         limits: limits?,
         protected,
         request_timeout: request_timeout?,
+        rate_limit_reset: keys.rate_limit_reset,
         run_deadline: run_deadline?,
         secrets,
     })

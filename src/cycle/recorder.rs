@@ -330,8 +330,13 @@ impl Recorder for Journal {
         Ok(next_id)
     }
 
-    async fn pause(&self, until: Timestamp, why: String) -> Result<(), String> {
-        self.write(vec![Entry::Pause { until, why }]).await
+    async fn pause(
+        &self,
+        until: Timestamp,
+        why: String,
+        (share, at): (Option<f64>, Timestamp),
+    ) -> Result<(), String> {
+        self.write(vec![Entry::Pause { until, why }, Entry::Pace { share, at }]).await
     }
 }
 

@@ -205,6 +205,9 @@ impl Desk {
         self.enter_quarantine(options)?;
         self.note_timers()?;
         let Some(store) = &mut self.store else { return Ok(()) };
+        if let Some(lane) = &self.lane {
+            store.remember_pace(lane.pacer.learnt(), self.clock.now())?;
+        }
         let guards = self.report.plan.iter().flat_map(|plan| &plan.guards);
         let emptied_held = guards.into_iter().any(|guard| guard.guard == "max_source_clear");
         let settled = self.case.settled(&self.settled, emptied_held);
@@ -290,7 +293,7 @@ impl Desk {
         let transport = (self.edges.transport)(config, timeouts);
         let transport = transport.map_err(|error| unusable(chain(&error)))?;
         let secrets = secrets(config).map_err(unusable)?;
-        let lane = Lane::new(
+        let mut lane = Lane::new(
             config.id.clone(),
             config.dialect.clone(),
             config.reads,
@@ -302,6 +305,7 @@ impl Desk {
             started + config.run_deadline,
             options.stop.clone(),
         );
+        lane.reset_unit = config.rate_limit_reset;
         let refused = store.mark(REFUSED).map_err(|error| of_store(&error))?;
         if refused.is_some_and(|at| clock.now().duration_since(at) < PROBE_FIRST) {
             lane.probe_first();

@@ -2,7 +2,7 @@
 
 use crate::{
     config::TenantConfig,
-    engine::retry::moment_after,
+    engine::{pace::LEARNT_FOR, retry::moment_after},
     sender::{Clock, Pacer, RECORD_AGE_MAX},
     store::{Store, StoreError},
 };
@@ -28,7 +28,13 @@ pub(super) fn pacer(
         Duration::try_from(wall.duration_since(arrived)).unwrap_or_default()
     };
     let recent: Vec<Duration> = sends.iter().map(ago).collect();
-    Ok(Pacer::new(config.quota, &recent, None, now))
+    let learnt = store.learnt_pace()?.filter(|(_, at)| is_recent(*at, wall));
+    Ok(Pacer::new(config.quota, &recent, learnt.map(|(share, _)| share), now))
+}
+
+/// A clock that was set back makes it look like something of the future: learnt just now.
+fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    at >= before(now, LEARNT_FOR)
 }
 
 /// When a recorded request can have reached the target at the latest: before it was given up, and

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     engine::{
+        allowance::Allowance,
         delivery::{Delivery, Next, Step, StopCause},
         reply::Reply,
         retry::{self, RetryAfter},
@@ -182,6 +183,9 @@ impl<'a, R: Recorder> Carrier<'a, R> {
         let today = now.to_zoned(TimeZone::UTC).date();
         let answer = self.lane.dialect.read(remote_id, action, &response, today);
         let retry_after = RetryAfter::of(&response, now);
+        if let Some(allowance) = Allowance::of(&response, self.lane.reset_unit, now) {
+            self.lane.pacer.heed(allowance, Instant::now());
+        }
         let notices = crate::dialect::sunset::deprecation_notices(&response);
         self.lane.shared().notices.extend(notices);
         self.status = Some(response.status);

@@ -12,9 +12,11 @@ use super::{
 use crate::{
     dialect::Dialect,
     engine::{
+        allowance::ResetUnit,
         breaker::{Leave, Opened, Pass},
         caution::{Caution, Heed},
         delivery::Delivery,
+        pace::Lowered,
         reply::Reply,
         retry::{self, Dice, WAIT_IN_RUN_MAX},
         silence::Silence,
@@ -49,6 +51,8 @@ pub struct Lane {
     pub clock: Clock,
     /// The run of this tenant ends then, with what is left for the next one.
     pub deadline: Instant,
+    /// What `X-RateLimit-Reset` counts at this target.
+    pub reset_unit: Option<ResetUnit>,
     /// Turns true when the process is asked to stop.
     pub stop: watch::Receiver<bool>,
     queue: Queue,
@@ -93,6 +97,7 @@ impl Lane {
             concurrency,
             clock,
             deadline,
+            reset_unit: None,
             stop,
             queue,
             shared,
@@ -333,8 +338,9 @@ impl Lane {
         recorder: &R,
     ) -> Result<(), String> {
         let Silence { wait, ends_the_run, throttled } = silence;
-        if throttled {
-            self.pacer.distrust(now);
+        let lowered = if throttled { self.pacer.distrust(now) } else { None };
+        if let Some(Lowered::Frozen { share }) = lowered {
+            self.shared().notices.insert(self.pacer.too_slow(share));
         }
         // Everybody stops at once; the record follows.
         let within_run = wait.min(WAIT_IN_RUN_MAX);
@@ -351,7 +357,8 @@ impl Lane {
         if ends_the_run {
             self.end(Ended::Throttled { until });
         }
-        recorder.pause(until, "the target asked for fewer requests".to_owned()).await
+        let learnt = (self.pacer.learnt(), self.clock.now());
+        recorder.pause(until, "the target asked for fewer requests".to_owned(), learnt).await
     }
 }
 
@@ -428,7 +435,12 @@ mod tests {
             Ok(2)
         }
 
-        async fn pause(&self, _: Timestamp, _: String) -> Result<(), String> {
+        async fn pause(
+            &self,
+            _: Timestamp,
+            _: String,
+            _: (Option<f64>, Timestamp),
+        ) -> Result<(), String> {
             Ok(())
         }
     }
@@ -508,7 +520,12 @@ mod tests {
             std::future::pending().await
         }
 
-        async fn pause(&self, _: Timestamp, _: String) -> Result<(), String> {
+        async fn pause(
+            &self,
+            _: Timestamp,
+            _: String,
+            _: (Option<f64>, Timestamp),
+        ) -> Result<(), String> {
             Ok(())
         }
     }

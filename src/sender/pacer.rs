@@ -28,7 +28,7 @@ use crate::{
         allowance::Allowance,
         pace::{Lowered, Pace},
     },
-    model::Rate,
+    model::{Notice, Rate},
 };
 use std::{
     cmp::Reverse,
@@ -179,6 +179,21 @@ impl Pacer {
             self.pause_until(now + reset);
         } else {
             self.pace().told(remaining, reset, now.into_std());
+        }
+    }
+
+    /// What a person is told of a target that throttles at that share of its quota, again and again.
+    #[must_use]
+    pub fn too_slow(&self, share: f64) -> Notice {
+        let taken = f64::from(self.quota.requests.get()) * share;
+        Notice {
+            message: format!(
+                "the target throttles again and again: its quota is {}, and it takes about \
+                 {taken:.1} in that time",
+                self.quota
+            ),
+            hint: "lower `quota`, or ask who else sends there with the same credentials".to_owned(),
+            refuses: false,
         }
     }
 

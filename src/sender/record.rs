@@ -37,11 +37,13 @@ pub trait Recorder: Send + Sync + 'static {
         at: Timestamp,
     ) -> impl Future<Output = Result<u64, String>> + Send;
 
-    /// Nothing is to be sent to the tenant before that instant.
+    /// Nothing is to be sent to the tenant before that instant. `learnt`: the share of the quota to
+    /// use after it, and when that was learnt; see [`super::Pacer::learnt`].
     fn pause(
         &self,
         until: Timestamp,
         why: String,
+        learnt: (Option<f64>, Timestamp),
     ) -> impl Future<Output = Result<(), String>> + Send;
 }
 

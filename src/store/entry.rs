@@ -19,6 +19,8 @@ pub enum Entry {
     /// The tenant is not to be sent anything before that instant. A later one that is already
     /// recorded stands.
     Pause { until: Timestamp, why: String },
+    /// How much of the quota is used from now on; `None`: all of it.
+    Pace { share: Option<f64>, at: Timestamp },
 }
 
 /// A request that is about to leave.

@@ -6,7 +6,7 @@ use super::{
     chain::{self, Chain},
     convert::{count_to_integer, instant_to_micros},
     fold::{Closes, Suspicion, UserRow, fold},
-    holds, journal,
+    holds, journal, pace,
     pack::Change,
     packed::{is_bare, remote_hash},
     rows::{self, Found, OpenIntent, OpenIntents, Suspects},
@@ -56,6 +56,7 @@ pub(super) fn write(db: &Connection, books: &mut Books, group: &[Entry]) -> rusq
             Entry::Sent { operation_id: _, at } => ledger.count(*at),
             Entry::Outcome(conclusion) => ledger.conclude(conclusion)?,
             Entry::Pause { until, why } => pause(db, *until, why)?,
+            Entry::Pace { share, at } => pace::put(db, *share, *at)?,
         }
     }
     ledger.finish()

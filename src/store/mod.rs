@@ -40,6 +40,7 @@ mod journal;
 mod ledger;
 mod mirror;
 mod opening;
+mod pace;
 mod pack;
 mod packed;
 mod pending;

@@ -335,7 +335,7 @@ impl Store {
 fn is_of_a_request(entry: &Entry) -> bool {
     match entry {
         Entry::Intent(_) | Entry::Sent { .. } => true,
-        Entry::Outcome(_) | Entry::Pause { .. } => false,
+        Entry::Outcome(_) | Entry::Pause { .. } | Entry::Pace { .. } => false,
     }
 }
 

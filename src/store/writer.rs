@@ -140,7 +140,9 @@ impl Submission {
     fn can_wait(&self) -> bool {
         self.entries.iter().all(|entry| match entry {
             Entry::Outcome(_) => true,
-            Entry::Intent(_) | Entry::Sent { .. } | Entry::Pause { .. } => false,
+            Entry::Intent(_) | Entry::Sent { .. } | Entry::Pause { .. } | Entry::Pace { .. } => {
+                false
+            }
         })
     }
 }
