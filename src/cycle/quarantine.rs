@@ -94,6 +94,10 @@ impl Desk {
         tried: Tried,
     ) -> Result<bool, StoreError> {
         let stopped = self.stop_cause();
+        if self.ended() && stopped.is_none() {
+            // A stop, a deadline, a full disk: it says nothing of the tenant, and is told as it is.
+            return Ok(false);
+        }
         let cause = match (stopped, tried.is_good()) {
             (Some(cause), _) => Some(cause),
             (None, Some(false)) => Some((TenantCause::Rate, share(tried))),

@@ -281,9 +281,14 @@ impl Lane {
         !self.has_ended() && !*self.stop.borrow() && Instant::now() < self.deadline
     }
 
-    /// The first cause stays.
+    /// The first cause stays, unless what was done cannot be written down.
     pub(super) fn end(&self, cause: Ended) {
-        self.shared().ended.get_or_insert(cause);
+        let mut shared = self.shared();
+        let worse = matches!(cause, Ended::NotRecorded { .. });
+        if worse || shared.ended.is_none() {
+            shared.ended = Some(cause);
+        }
+        drop(shared);
         self.closed.send_replace(true);
     }
 
