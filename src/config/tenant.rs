@@ -1,13 +1,15 @@
 //! One tenant's tables.
 
-use super::{Secret, Surroundings, document::sub, fields, guards, table as csv_table};
+use super::{
+    Authorities, Secret, Surroundings, document::sub, fields, guards, table as csv_table,
+};
 use crate::{
     dialect::{self, Dialect, REGISTRY, Settings},
     engine::{
         guard::Limits,
         mapping::{LookupSettings, Mapping, MappingSettings, RemoteIdSettings, RuleSettings},
     },
-    model::{Capabilities, Fingerprint, Problem, Rate, SourceId, TenantId, UserKey},
+    model::{Capabilities, Fingerprint, Problem, Rate, Reach, SourceId, TenantId, UserKey},
 };
 use config::{Map, Value};
 use jiff::SignedDuration;
@@ -33,6 +35,10 @@ pub struct TenantConfig {
     pub settings: serde_json::Map<String, serde_json::Value>,
     pub mapping: Mapping,
     pub quota: Rate,
+    /// What its requests may reach besides the public internet.
+    pub reach: Reach,
+    /// Those it trusts besides the machine's.
+    pub authorities: Authorities,
     /// Requests in flight at most, 1 to 64.
     pub concurrency: usize,
     /// The target offers a read of one user, and the tenant uses it.
@@ -61,6 +67,8 @@ struct Keys {
     request_timeout: String,
     run_deadline: String,
     allow_insecure_http: Option<String>,
+    allow_private: bool,
+    ca_file: Option<PathBuf>,
 }
 
 impl Default for Keys {
@@ -76,6 +84,8 @@ impl Default for Keys {
             request_timeout: "60s".to_owned(),
             run_deadline: "6h".to_owned(),
             allow_insecure_http: None,
+            allow_private: false,
+            ca_file: None,
         }
     }
 }
@@ -106,8 +116,11 @@ pub(super) fn check(
     let map = rules(&mut tables, &format!("{at}.map"), problems);
     let keys = own_keys(tables, at, problems);
 
-    let insecure = insecure_http(keys.allow_insecure_http.as_deref(), at, problems);
-    let opened = open(dialect_tables, insecure, at, problems);
+    let reach = Reach {
+        loopback: insecure_http(keys.allow_insecure_http.as_deref(), at, problems),
+        private: keys.allow_private,
+    };
+    let opened = open(dialect_tables, reach, at, problems);
     let settings = MappingSettings { map, scope: keys.scope.clone(), remote_id };
     let settings = load_tables(settings, workplace.folder, at, problems);
     let mapping = opened.as_ref().and_then(|opened| {
@@ -128,6 +141,7 @@ pub(super) fn check(
     let Keys { protected, protected_file, .. } = &keys;
     let protected =
         guards::protected(protected, protected_file.as_ref(), workplace.folder, at, problems);
+    let authorities = Authorities::of(keys.ca_file.as_deref(), workplace.folder, at, problems);
     let concurrency = concurrency(keys.concurrency, at, problems);
     let request_timeout = duration(&keys.request_timeout, "request_timeout", at, problems);
     let run_deadline = duration(&keys.run_deadline, "run_deadline", at, problems);
@@ -142,6 +156,8 @@ pub(super) fn check(
         settings: opened.table,
         mapping,
         quota: quota?,
+        reach,
+        authorities: authorities?,
         concurrency: concurrency?,
         limits: limits?,
         protected,
@@ -166,7 +182,7 @@ fn take_dialects(tables: &mut Map<String, Value>) -> Vec<(&'static dialect::Entr
 
 fn open(
     mut found: Vec<(&'static dialect::Entry, Value)>,
-    allow_http_loopback: bool,
+    reach: Reach,
     at: &str,
     problems: &mut Vec<Problem>,
 ) -> Option<Open> {
@@ -185,7 +201,7 @@ fn open(
         problems.push(Problem::new(at, "should be a table"));
         return None;
     };
-    let settings = Settings { table: table.clone(), allow_http_loopback };
+    let settings = Settings { table: table.clone(), reach };
     let dialect = keep((entry.open)(&settings), &at, problems)?;
     Some(Open { name: entry.name, dialect: dialect.into(), table })
 }

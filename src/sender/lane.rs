@@ -383,8 +383,8 @@ mod tests {
     use crate::model::{Action, RemoteId};
     use crate::{
         dialect::{REGISTRY, Settings},
-        model::{Rate, UserKey},
-        sender::{Http, Timeouts},
+        model::{Rate, Reach, UserKey},
+        sender::{Hosts, Http, Timeouts},
     };
     use jiff::Timestamp;
     use secrecy::SecretString;
@@ -446,14 +446,15 @@ mod tests {
         let table = serde_json::json!({ "base_url": "http://127.0.0.1:9" });
         let table = table.as_object().unwrap().clone();
         let entry = REGISTRY.iter().find(|entry| entry.name == "datadog").unwrap();
-        let opened = (entry.open)(&Settings { table, allow_http_loopback: true });
+        let reach = Reach { loopback: true, ..Reach::default() };
+        let opened = (entry.open)(&Settings { table, reach });
         let start = Instant::now();
         let token = || [("token".to_owned(), SecretString::from("t"))].into();
         Arc::new(Lane::new(
             TenantId::parse("acme").unwrap(),
             opened.unwrap().into(),
             true,
-            Http::new(Timeouts::default()).unwrap(),
+            Http::new(Timeouts::default(), Hosts::within(reach)).unwrap(),
             Pacer::new(Rate::parse(quota).unwrap(), &[], None, start),
             Secrets::load(Box::new(move || Ok(token()))).unwrap(),
             1,
