@@ -6,6 +6,7 @@
 
 mod carrier;
 mod clock;
+mod grace;
 pub mod http;
 pub mod lane;
 pub mod pacer;
@@ -18,6 +19,7 @@ pub mod transport;
 
 pub(crate) use carrier::RECORD_AGE_MAX;
 pub use clock::Clock;
+pub use grace::GRACE;
 pub use http::{Hosts, Http, SetupError, Timeouts};
 pub use lane::Lane;
 pub use pacer::Pacer;
