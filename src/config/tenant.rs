@@ -1,8 +1,6 @@
 //! One tenant's tables.
 
-use super::{
-    Authorities, Secret, Surroundings, document::sub, fields, guards, table as csv_table,
-};
+use super::{Authorities, Secret, Surroundings, document::sub, fields, guards, table as csv_table};
 use crate::{
     dialect::{self, Dialect, REGISTRY, Settings},
     engine::{

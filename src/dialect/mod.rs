@@ -14,7 +14,9 @@ mod workiva;
 
 pub use sunset::deprecation_notices;
 
-use crate::model::{Action, Answer, Capabilities, Notice, Problem, Reach, RemoteId, Request, Response};
+use crate::model::{
+    Action, Answer, Capabilities, Notice, Problem, Reach, RemoteId, Request, Response,
+};
 use jiff::civil::Date;
 use std::fmt;
 

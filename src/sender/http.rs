@@ -189,12 +189,15 @@ fn classify(error: &reqwest::Error) -> Sent {
 }
 
 fn certificate_problem(error: &reqwest::Error) -> Option<String> {
-    let tls = causes(error).find_map(|error| {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        inner.or_else(|| error.downcast_ref())
-    });
-    tls.and_then(tls_problem)
+    causes(error).find_map(tls_error).and_then(tls_problem)
+}
+
+/// An `io::Error` names as its source what comes after the error that it holds, and may hold another.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(error) => tls_error(error.get_ref()?),
+        None => error.downcast_ref(),
+    }
 }
 
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {

@@ -384,10 +384,7 @@ mod tests {
     use crate::{
         dialect::{REGISTRY, Settings},
         model::{Rate, Reach, Request, UserKey},
-        sender::{
-            Hosts, Http, Timeouts, Within,
-            transport::Sending,
-        },
+        sender::{Hosts, Http, Timeouts, Within, transport::Sending},
     };
     use jiff::Timestamp;
     use secrecy::SecretString;
@@ -573,11 +570,7 @@ mod tests {
     struct Mute(watch::Sender<bool>);
 
     impl Within for Mute {
-        fn send<'a>(
-            &'a self,
-            _: Request,
-            _: &'a BTreeMap<String, SecretString>,
-        ) -> Sending<'a> {
+        fn send<'a>(&'a self, _: Request, _: &'a BTreeMap<String, SecretString>) -> Sending<'a> {
             self.0.send_replace(true);
             Box::pin(std::future::pending())
         }

@@ -4,8 +4,8 @@ use jiff::civil::{Date, date};
 use rosterd::{
     dialect::{Dialect, Entry, Opened, REGISTRY, Settings},
     model::{
-        Action, Answer, AttrPath, Attributes, Body, Capabilities, Edit, Kind, Reach, RemoteId, Response,
-        Value,
+        Action, Answer, AttrPath, Attributes, Body, Capabilities, Edit, Kind, Reach, RemoteId,
+        Response, Value,
     },
 };
 use serde_json::{Value as Json, json};

@@ -171,7 +171,10 @@ mod tests {
             assert!(Base::parse(&format!("https://{host}/x"), LOOPBACK).is_err(), "{host}");
         }
         for loopback in ["127.0.0.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]"] {
-            assert!(Base::parse(&format!("https://{loopback}"), Reach::default()).is_err(), "{loopback}");
+            assert!(
+                Base::parse(&format!("https://{loopback}"), Reach::default()).is_err(),
+                "{loopback}"
+            );
             assert!(Base::parse(&format!("http://{loopback}"), LOOPBACK).is_ok(), "{loopback}");
         }
         assert!(Base::parse("https://93.184.215.14/x", Reach::default()).is_ok());

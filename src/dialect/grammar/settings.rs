@@ -1,7 +1,10 @@
 //! A tenant's settings: read one by one, all problems kept, told together.
 
 use super::Base;
-use crate::{dialect::Settings, model::{Problem, Reach}};
+use crate::{
+    dialect::Settings,
+    model::{Problem, Reach},
+};
 use serde_json::{Map, Value as Json};
 
 /// One table of settings while it is being read.
