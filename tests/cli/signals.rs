@@ -80,7 +80,7 @@ fn e03_inv18_a_stop_is_quick_and_clean_and_the_next_run_goes_on() {
 
 /// Every PATCH takes effect at once and is never answered.
 fn mute() -> Tenant {
-    Tenant::new("acme", Api::Datadog).always(Fault::Slow(Duration::from_secs(3_600)))
+    Tenant::new("acme", Api::Datadog).always(Fault::Slow(Duration::from_hours(1)))
 }
 
 /// Nobody was answered, and the run has written down of whom that is.
