@@ -113,33 +113,28 @@ pub(super) fn check(
     let remote_id = sub(&mut tables, "remote_id", &format!("{at}.remote_id"), problems);
     let map = rules(&mut tables, &format!("{at}.map"), problems);
     let keys = own_keys(tables, at, problems);
-
-    let reach = Reach {
-        loopback: insecure_http(keys.allow_insecure_http.as_deref(), at, problems),
-        private: keys.allow_private,
-    };
+    let reach = reach(&keys, at, problems);
     let opened = open(dialect_tables, reach, at, problems);
     let settings = MappingSettings { map, scope: keys.scope.clone(), remote_id };
-    let settings = load_tables(settings, workplace.folder, at, problems);
+    let Workplace { folder, surroundings, sources } = workplace;
+    let settings = load_tables(settings, folder, at, problems);
     let mapping = opened.as_ref().and_then(|opened| {
         let compiled = Mapping::compile(&settings, opened.dialect.capabilities());
         keep(compiled, at, problems)
     });
     let names = opened.as_ref().map_or(&[][..], |opened| opened.dialect.credentials());
     let secrets = if opened.is_some() {
-        let at = format!("{at}.credentials");
-        let Workplace { folder, surroundings, sources: _ } = workplace;
-        Secret::all(names, credentials, &at, folder, surroundings, problems)
+        let at = &format!("{at}.credentials");
+        Secret::all(names, credentials, at, folder, surroundings, problems)
     } else {
         BTreeMap::new()
     };
-    let source = source(keys.source.as_deref(), workplace.sources, at, problems);
+    let source = source(keys.source.as_deref(), sources, at, problems);
     let quota = rate(keys.quota.as_deref().unwrap_or(QUOTA_DEFAULT), at, problems);
     let limits = guards::limits(&guards, &format!("{at}.guards"), problems);
-    let Keys { protected, protected_file, .. } = &keys;
-    let protected =
-        guards::protected(protected, protected_file.as_ref(), workplace.folder, at, problems);
-    let authorities = Authorities::of(keys.ca_file.as_deref(), workplace.folder, at, problems);
+    let (protected, file) = (&keys.protected, keys.protected_file.as_ref());
+    let protected = guards::protected(protected, file, folder, at, problems);
+    let authorities = Authorities::of(keys.ca_file.as_deref(), folder, at, problems);
     let concurrency = concurrency(keys.concurrency, at, problems);
     let request_timeout = duration(&keys.request_timeout, "request_timeout", at, problems);
     let run_deadline = duration(&keys.run_deadline, "run_deadline", at, problems);
@@ -305,6 +300,13 @@ fn load_table(
             problems.push(Problem::new(at, why).hint("keep one of them"));
         }
         Err(why) => problems.push(Problem::new(format!("{at}.file"), why)),
+    }
+}
+
+fn reach(keys: &Keys, at: &str, problems: &mut Vec<Problem>) -> Reach {
+    Reach {
+        loopback: insecure_http(keys.allow_insecure_http.as_deref(), at, problems),
+        private: keys.allow_private,
     }
 }
 

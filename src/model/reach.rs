@@ -41,6 +41,12 @@ impl Reach {
             None => Ok(()),
         }
     }
+
+    /// # Errors
+    /// When requests must not go to this machine.
+    pub fn admits_this_machine(self) -> Result<(), OutOfReach> {
+        self.admits(Ipv4Addr::LOCALHOST.into())
+    }
 }
 
 /// Whether the name itself says that it is this machine (RFC 6761 §6.3).

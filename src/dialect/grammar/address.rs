@@ -1,7 +1,7 @@
 //! Where requests go: a tenant's base address and the addresses below it, and nowhere else.
 
 use crate::model::{OutOfReach, Reach, RemoteId, is_localhost};
-use std::{borrow::Cow, net::Ipv4Addr};
+use std::borrow::Cow;
 use url::{Host, Url};
 
 /// The address below which every request of one tenant goes: https, a host within the tenant's reach,
@@ -91,7 +91,7 @@ fn check_text(text: &str) -> Result<(), &'static str> {
 /// leads is judged whenever a connection is made.
 fn check_host(url: &Url, reach: Reach) -> Result<(), &'static str> {
     let judged = match url.host() {
-        Some(Host::Domain(name)) if is_localhost(name) => reach.admits(Ipv4Addr::LOCALHOST.into()),
+        Some(Host::Domain(name)) if is_localhost(name) => reach.admits_this_machine(),
         Some(Host::Domain(_)) => Ok(()),
         Some(Host::Ipv4(ip)) => reach.admits(ip.into()),
         Some(Host::Ipv6(ip)) => reach.admits(ip.into()),
