@@ -13,7 +13,7 @@ use rosterd::{
         Response, Standing, UserKey, Value, Verdict, Wanted,
     },
     sandbox::{Api, CustomType, Department, Sandbox, SandboxTenant, Tokens},
-    sender::http::{Http, Sent, Timeouts},
+    sender::http::{Hosts, Http, Sent, Timeouts},
 };
 use secrecy::SecretString;
 use serde_json::{Value as Json, json};
@@ -290,7 +290,7 @@ async fn open_sandbox() -> Sandbox {
 
 /// Reads everybody and sends what differs; tells how many changes that took.
 async fn play(tenant: &TenantConfig, night: &Night) -> usize {
-    let http = Http::new(Timeouts::default()).unwrap();
+    let http = Http::new(Timeouts::default(), Hosts::within(tenant.reach)).unwrap();
     let secrets: BTreeMap<String, SecretString> = tenant
         .secrets
         .iter()

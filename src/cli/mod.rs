@@ -125,5 +125,9 @@ fn on_runtime<F>(work: F) -> anyhow::Result<Ended>
 where
     F: Future<Output = anyhow::Result<Ended>>,
 {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(work);
+    // What is under way still is a name that nobody resolves, at most.
+    runtime.shutdown_background();
+    ended
 }

@@ -159,7 +159,7 @@ pub(super) async fn plan_refreshed(
         reports.push(session.finish(now()));
     }
     let ended = show_plan(&reports, plan, colour)?;
-    Ok(signals.number().map_or(ended, Ended::Signal))
+    Ok(signals.end(ended))
 }
 
 fn show_plan(reports: &[CycleReport], plan: &Plan, colour: bool) -> anyhow::Result<Ended> {
@@ -216,7 +216,7 @@ pub(super) async fn run(common: &Common, run: &Run, colour: bool) -> anyhow::Res
         reports.push(cycle.await.context("the run of a source failed")?);
     }
     show_summaries(&reports, run.json, colour);
-    Ok(signals.number().map_or(Ended::Exit(worst(&reports)), Ended::Signal))
+    Ok(signals.end(Ended::Exit(worst(&reports))))
 }
 
 fn show_summaries(reports: &[CycleReport], json: bool, colour: bool) {
@@ -279,7 +279,7 @@ pub(super) async fn apply(common: &Common, apply: &Apply, colour: bool) -> anyho
         reports.push(session.finish(now()));
     }
     show_summaries(&reports, apply.json, colour);
-    Ok(signals.number().map_or(Ended::Exit(worst(&reports)), Ended::Signal))
+    Ok(signals.end(Ended::Exit(worst(&reports))))
 }
 
 fn saved_plan(path: &Path) -> anyhow::Result<SavedPlan> {

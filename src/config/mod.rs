@@ -4,6 +4,7 @@
 //! All problems are told at once, each with its key's path. Past [`load`] nobody tests for empty,
 //! zero or unknown. Secrets are only named here; [`Secret::read`] fetches one when it is needed.
 
+mod authority;
 mod document;
 mod fields;
 mod guards;
@@ -13,6 +14,7 @@ mod state;
 mod table;
 mod tenant;
 
+pub use authority::Authorities;
 pub use schedule::Schedule;
 pub use secret::Secret;
 pub use state::StateRules;

@@ -1,6 +1,6 @@
 //! One tenant's tables.
 
-use super::{Secret, Surroundings, document::sub, fields, guards, table as csv_table};
+use super::{Authorities, Secret, Surroundings, document::sub, fields, guards, table as csv_table};
 use crate::{
     dialect::{self, Dialect, REGISTRY, Settings},
     engine::{
@@ -8,7 +8,7 @@ use crate::{
         guard::Limits,
         mapping::{LookupSettings, Mapping, MappingSettings, RemoteIdSettings, RuleSettings},
     },
-    model::{Capabilities, Fingerprint, Problem, Rate, SourceId, TenantId, UserKey},
+    model::{Capabilities, Fingerprint, Problem, Rate, Reach, SourceId, TenantId, UserKey},
 };
 use config::{Map, Value};
 use jiff::SignedDuration;
@@ -34,6 +34,10 @@ pub struct TenantConfig {
     pub settings: serde_json::Map<String, serde_json::Value>,
     pub mapping: Mapping,
     pub quota: Rate,
+    /// What its requests may reach besides the public internet.
+    pub reach: Reach,
+    /// Those it trusts besides the machine's.
+    pub authorities: Authorities,
     /// Requests in flight at most, 1 to 64.
     pub concurrency: usize,
     /// The target offers a read of one user, and the tenant uses it.
@@ -65,6 +69,8 @@ struct Keys {
     rate_limit_reset: Option<ResetUnit>,
     run_deadline: String,
     allow_insecure_http: Option<String>,
+    allow_private: bool,
+    ca_file: Option<PathBuf>,
 }
 
 impl Default for Keys {
@@ -81,6 +87,8 @@ impl Default for Keys {
             rate_limit_reset: None,
             run_deadline: "6h".to_owned(),
             allow_insecure_http: None,
+            allow_private: false,
+            ca_file: None,
         }
     }
 }
@@ -110,29 +118,28 @@ pub(super) fn check(
     let remote_id = sub(&mut tables, "remote_id", &format!("{at}.remote_id"), problems);
     let map = rules(&mut tables, &format!("{at}.map"), problems);
     let keys = own_keys(tables, at, problems);
-
-    let insecure = insecure_http(keys.allow_insecure_http.as_deref(), at, problems);
-    let opened = open(dialect_tables, insecure, at, problems);
+    let reach = reach(&keys, at, problems);
+    let opened = open(dialect_tables, reach, at, problems);
     let settings = MappingSettings { map, scope: keys.scope.clone(), remote_id };
-    let settings = load_tables(settings, workplace.folder, at, problems);
+    let Workplace { folder, surroundings, sources } = workplace;
+    let settings = load_tables(settings, folder, at, problems);
     let mapping = opened.as_ref().and_then(|opened| {
         let compiled = Mapping::compile(&settings, opened.dialect.capabilities());
         keep(compiled, at, problems)
     });
     let names = opened.as_ref().map_or(&[][..], |opened| opened.dialect.credentials());
     let secrets = if opened.is_some() {
-        let at = format!("{at}.credentials");
-        let Workplace { folder, surroundings, sources: _ } = workplace;
-        Secret::all(names, credentials, &at, folder, surroundings, problems)
+        let at = &format!("{at}.credentials");
+        Secret::all(names, credentials, at, folder, surroundings, problems)
     } else {
         BTreeMap::new()
     };
-    let source = source(keys.source.as_deref(), workplace.sources, at, problems);
+    let source = source(keys.source.as_deref(), sources, at, problems);
     let quota = rate(keys.quota.as_deref().unwrap_or(QUOTA_DEFAULT), at, problems);
     let limits = guards::limits(&guards, &format!("{at}.guards"), problems);
-    let Keys { protected, protected_file, .. } = &keys;
-    let protected =
-        guards::protected(protected, protected_file.as_ref(), workplace.folder, at, problems);
+    let (protected, file) = (&keys.protected, keys.protected_file.as_ref());
+    let protected = guards::protected(protected, file, folder, at, problems);
+    let authorities = Authorities::of(keys.ca_file.as_deref(), folder, at, problems);
     let concurrency = concurrency(keys.concurrency, at, problems);
     let request_timeout = duration(&keys.request_timeout, "request_timeout", at, problems);
     let run_deadline = duration(&keys.run_deadline, "run_deadline", at, problems);
@@ -147,6 +154,8 @@ pub(super) fn check(
         settings: opened.table,
         mapping,
         quota: quota?,
+        reach,
+        authorities: authorities?,
         concurrency: concurrency?,
         limits: limits?,
         protected,
@@ -172,7 +181,7 @@ fn take_dialects(tables: &mut Map<String, Value>) -> Vec<(&'static dialect::Entr
 
 fn open(
     mut found: Vec<(&'static dialect::Entry, Value)>,
-    allow_http_loopback: bool,
+    reach: Reach,
     at: &str,
     problems: &mut Vec<Problem>,
 ) -> Option<Open> {
@@ -191,7 +200,7 @@ fn open(
         problems.push(Problem::new(at, "should be a table"));
         return None;
     };
-    let settings = Settings { table: table.clone(), allow_http_loopback };
+    let settings = Settings { table: table.clone(), reach };
     let dialect = keep((entry.open)(&settings), &at, problems)?;
     Some(Open { name: entry.name, dialect: dialect.into(), table })
 }
@@ -297,6 +306,13 @@ fn load_table(
             problems.push(Problem::new(at, why).hint("keep one of them"));
         }
         Err(why) => problems.push(Problem::new(format!("{at}.file"), why)),
+    }
+}
+
+fn reach(keys: &Keys, at: &str, problems: &mut Vec<Problem>) -> Reach {
+    Reach {
+        loopback: insecure_http(keys.allow_insecure_http.as_deref(), at, problems),
+        private: keys.allow_private,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     config::TenantConfig,
-    sender::{Http, SetupError, Timeouts, Transport},
+    sender::{Hosts, Http, SetupError, Timeouts, Transport},
     store::{Scribe, Store, Writer},
 };
 use std::{fmt, sync::Arc};
@@ -27,7 +27,13 @@ impl Default for Edges {
     /// HTTPS, and a thread that commits in groups.
     fn default() -> Self {
         Self {
-            transport: Arc::new(|_, timeouts| Http::new(timeouts).map(Transport::Http)),
+            transport: Arc::new(|tenant, timeouts| {
+                let hosts = Hosts {
+                    authorities: tenant.authorities.certificates().to_vec(),
+                    ..Hosts::within(tenant.reach)
+                };
+                Http::new(timeouts, hosts).map(Transport::Http)
+            }),
             scribe: Arc::new(|store| Box::new(Writer::spawn(store))),
         }
     }

@@ -59,7 +59,8 @@ pub struct Options {
     pub tenants: BTreeSet<TenantId>,
     /// Only these users; empty: all.
     pub users: BTreeSet<UserKey>,
-    /// Turns true when the process is asked to stop.
+    /// Turns true when the process is asked to stop. That whoever could turn it is gone afterwards
+    /// means to leave at once: no answer is waited for any more.
     pub stop: watch::Receiver<bool>,
 }
 

@@ -14,7 +14,9 @@ mod workiva;
 
 pub use sunset::deprecation_notices;
 
-use crate::model::{Action, Answer, Capabilities, Notice, Problem, RemoteId, Request, Response};
+use crate::model::{
+    Action, Answer, Capabilities, Notice, Problem, Reach, RemoteId, Request, Response,
+};
 use jiff::civil::Date;
 use std::fmt;
 
@@ -51,8 +53,8 @@ pub trait Dialect: fmt::Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub table: serde_json::Map<String, serde_json::Value>,
-    /// `http://` is allowed for loopback addresses (rehearsals, tests).
-    pub allow_http_loopback: bool,
+    /// Where the base address may lead.
+    pub reach: Reach,
 }
 
 /// One line of the registry.

@@ -159,8 +159,30 @@ pub struct RemoteId(String);
 
 impl RemoteId {
     pub const MAX_CHARS: usize = 128;
-    /// Words that APIs give a meaning of their own in the place of a user id.
-    const RESERVED: [&str; 6] = ["me", "self", "current", "users", "bulk", "search"];
+    /// Words that APIs give a meaning of their own in the place of a user id, in any capitals. The
+    /// likes of `$metadata`, `.search` and `..` have a character that no id begins with.
+    const RESERVED: [&str; 20] = [
+        "all",
+        "batch",
+        "bulk",
+        "count",
+        "current",
+        "groups",
+        "invite",
+        "me",
+        "metadata",
+        "myself",
+        "new",
+        "null",
+        "resourcetypes",
+        "schemas",
+        "search",
+        "self",
+        "serviceproviderconfig",
+        "undefined",
+        "users",
+        "whoami",
+    ];
 
     /// # Errors
     /// When the text is not `[A-Za-z0-9][A-Za-z0-9._@+=~-]{0,127}` or is a reserved word.
@@ -288,6 +310,13 @@ mod tests {
         }
         for bad in ["me", "Me", "self", "$metadata", ".search", "a\0b", "é"] {
             assert!(RemoteId::parse(bad).is_err(), "{bad:?}");
+        }
+        for word in RemoteId::RESERVED {
+            for bad in [word.to_owned(), word.to_uppercase(), word[..1].to_uppercase() + &word[1..]]
+            {
+                assert_eq!(RemoteId::parse(&bad), Err(IdProblem::Reserved), "{bad:?}");
+            }
+            assert!(RemoteId::parse(&format!("{word}1")).is_ok(), "{word}");
         }
         assert!(RemoteId::parse(&"a".repeat(129)).is_err());
         assert!(RemoteId::parse("V1ZVd2VyFzU3NiQ1NDA4NjIzNzk2MjD").is_ok());

@@ -12,6 +12,7 @@ mod id;
 mod plan;
 mod problem;
 mod rate;
+mod reach;
 mod record;
 mod value;
 mod verdict;
@@ -27,6 +28,7 @@ pub use plan::{
 };
 pub use problem::{Notice, Problem};
 pub use rate::Rate;
+pub use reach::{OutOfReach, Reach, is_localhost};
 pub use record::{Columns, Completeness, Fields, HeldRow, Record, SourceFacts};
 pub use value::{INTEGER_MAX, Value};
 pub use verdict::{Answer, Excerpt, Outcome, Refusal, Verdict};

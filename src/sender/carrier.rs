@@ -1,6 +1,7 @@
 //! One operation from its first request to its outcome: asks the delivery what is next, and does it.
 
 use super::{
+    grace::answer_in_time,
     http::Sent,
     lane::{Lane, dice},
     record::{Ended, Recorder},
@@ -134,7 +135,8 @@ impl<'a, R: Recorder> Carrier<'a, R> {
         self.requests += 1;
         self.count_request(action);
         let (method, left) = (request.method.as_str(), Instant::now());
-        let sent = self.lane.transport.send(request, secrets).await;
+        let answer = self.lane.transport.send(request, secrets);
+        let sent = answer_in_time(answer, self.lane.stop.clone()).await;
         drop(departure);
         let reply = self.read(remote_id, action, sent);
         let took = left.elapsed();

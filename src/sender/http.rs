@@ -1,13 +1,15 @@
 //! One request and its response over HTTP, and nothing else.
 
-use crate::model::{Body, Method, Request, Response};
+use super::resolver::{Lookup, OfMachine, Refused, Resolver};
+use crate::model::{Body, Method, Reach, Request, Response};
 use reqwest::{
-    Client,
+    Certificate, Client,
     header::{HeaderName, HeaderValue},
     redirect::Policy,
+    tls,
 };
 use secrecy::{ExposeSecret, SecretString};
-use std::{collections::BTreeMap, error::Error as _, time::Duration};
+use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
 
 /// What became of one request.
 #[derive(Debug)]
@@ -18,7 +20,8 @@ pub enum Sent {
     NotSent { why: String },
     /// Part of it left, and no answer came.
     Lost { why: String },
-    /// The target's certificate is not valid: no request can succeed.
+    /// The target's certificate is not valid, or its name leads to where no request may go: none can
+    /// succeed.
     Unreachable { why: String },
 }
 
@@ -43,6 +46,23 @@ impl Default for Timeouts {
     }
 }
 
+/// Whom a tenant's requests may reach, and whom they trust.
+#[derive(Clone, Debug)]
+pub struct Hosts {
+    pub reach: Reach,
+    /// Certificate authorities besides the machine's, each as DER.
+    pub authorities: Vec<Vec<u8>>,
+    pub lookup: Arc<dyn Lookup>,
+}
+
+impl Hosts {
+    /// By the names and with the authorities of this machine.
+    #[must_use]
+    pub fn within(reach: Reach) -> Self {
+        Self { reach, authorities: Vec::new(), lookup: Arc::new(OfMachine) }
+    }
+}
+
 /// Largest body of a response that is looked at, in bytes.
 const BODY_MAX: usize = 1 << 20;
 
@@ -60,10 +80,20 @@ pub struct Http {
 pub struct SetupError(#[source] reqwest::Error);
 
 impl Http {
-    pub fn new(timeouts: Timeouts) -> Result<Self, SetupError> {
+    pub fn new(timeouts: Timeouts, hosts: Hosts) -> Result<Self, SetupError> {
+        let Hosts { reach, authorities, lookup } = hosts;
         // A second call finds the provider in place, which is all that is wanted.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
+        let authorities = authorities.iter().map(|der| Certificate::from_der(der));
+        let authorities = authorities.collect::<Result<Vec<_>, _>>().map_err(SetupError)?;
+        let mut builder = Client::builder();
+        if !authorities.is_empty() {
+            builder = builder.tls_certs_merge(authorities);
+        }
+        let client = builder
+            .tls_version_min(tls::Version::TLS_1_2)
+            .https_only(!reach.loopback)
+            .dns_resolver(Resolver { lookup, reach })
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
@@ -148,6 +178,9 @@ fn classify(error: &reqwest::Error) -> Sent {
         let why = if error.is_timeout() { "no answer in time" } else { "the connection broke" };
         return Sent::Lost { why: why.to_owned() };
     }
+    if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<Refused>()) {
+        return Sent::Unreachable { why: refused.to_string() };
+    }
     if let Some(why) = certificate_problem(error) {
         return Sent::Unreachable { why };
     }
@@ -156,18 +189,19 @@ fn classify(error: &reqwest::Error) -> Sent {
 }
 
 fn certificate_problem(error: &reqwest::Error) -> Option<String> {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return tls_problem(tls);
-        }
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return tls_problem(tls);
-        }
-        cause = error.source();
+    causes(error).find_map(tls_error).and_then(tls_problem)
+}
+
+/// An `io::Error` names as its source what comes after the error that it holds, and may hold another.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(error) => tls_error(error.get_ref()?),
+        None => error.downcast_ref(),
     }
-    None
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |error| (*error).source())
 }
 
 fn tls_problem(error: &rustls::Error) -> Option<String> {

@@ -395,12 +395,12 @@ mod tests {
     use crate::model::{Action, RemoteId};
     use crate::{
         dialect::{REGISTRY, Settings},
-        model::{Rate, UserKey},
-        sender::{Http, Timeouts},
+        model::{Rate, Reach, Request, UserKey},
+        sender::{Hosts, Http, Timeouts, Within, transport::Sending},
     };
     use jiff::Timestamp;
     use secrecy::SecretString;
-    use std::time::Duration;
+    use std::{collections::BTreeMap, time::Duration};
     use tokio::time::sleep;
 
     /// When requests were recorded, in seconds from the start.
@@ -463,14 +463,15 @@ mod tests {
         let table = serde_json::json!({ "base_url": "http://127.0.0.1:9" });
         let table = table.as_object().unwrap().clone();
         let entry = REGISTRY.iter().find(|entry| entry.name == "datadog").unwrap();
-        let opened = (entry.open)(&Settings { table, allow_http_loopback: true });
+        let reach = Reach { loopback: true, ..Reach::default() };
+        let opened = (entry.open)(&Settings { table, reach });
         let start = Instant::now();
         let token = || [("token".to_owned(), SecretString::from("t"))].into();
         Arc::new(Lane::new(
             TenantId::parse("acme").unwrap(),
             opened.unwrap().into(),
             true,
-            Http::new(Timeouts::default()).unwrap(),
+            Http::new(Timeouts::default(), Hosts::within(reach)).unwrap(),
             Pacer::new(Rate::parse(quota).unwrap(), &[], None, start),
             Secrets::load(Box::new(move || Ok(token()))).unwrap(),
             1,
@@ -584,5 +585,55 @@ mod tests {
         let ((delivered, requests, seconds), ()) = tokio::join!(read_all(&lane), stopping);
         assert_eq!(delivered.ended, Some(Ended::Stopped));
         assert_eq!((requests, seconds), (5, 20));
+    }
+
+    /// Never answers, and tells when it has been sent something.
+    #[derive(Debug)]
+    struct Mute(watch::Sender<bool>);
+
+    impl Within for Mute {
+        fn send<'a>(&'a self, _: Request, _: &'a BTreeMap<String, SecretString>) -> Sending<'a> {
+            self.0.send_replace(true);
+            Box::pin(std::future::pending())
+        }
+    }
+
+    /// Has one request on its way and no answer, and is asked to stop, or twice; how it ended, and
+    /// after how many seconds.
+    async fn stopped_with_one_on_its_way(twice: bool) -> (Delivered, u64) {
+        let (stop, stopped) = watch::channel(false);
+        let (sent, mut was_sent) = watch::channel(false);
+        let mut lane = Arc::into_inner(lane("1000/s", stopped)).unwrap();
+        lane.transport = Transport::Within(Arc::new(Mute(sent)));
+        let lane = Arc::new(lane);
+        let times = Arc::new(Times::default());
+        let operations = vec![read_of("E1"), read_of("E2")];
+        let delivering = lane.deliver(operations, &times, Arc::new(|_| ()));
+        let stopping = async {
+            was_sent.wait_for(|sent| *sent).await.unwrap();
+            stop.send_replace(true);
+            let asked = Instant::now();
+            if twice {
+                drop(stop);
+                return (asked, None);
+            }
+            (asked, Some(stop))
+        };
+        let (delivered, (asked, _stop)) = tokio::join!(delivering, stopping);
+        (delivered, asked.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn e03_inv18_an_answer_that_does_not_come_is_given_up_within_a_stops_ninety_seconds() {
+        let (delivered, seconds) = stopped_with_one_on_its_way(false).await;
+        assert_eq!((delivered.ended, delivered.left), (Some(Ended::Stopped), 1));
+        assert_eq!((delivered.tally.reads, seconds), (1, 80));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn e03_asked_twice_nobody_waits_for_an_answer() {
+        let (delivered, seconds) = stopped_with_one_on_its_way(true).await;
+        assert_eq!((delivered.ended, delivered.left), (Some(Ended::Stopped), 1));
+        assert_eq!((delivered.tally.reads, seconds), (1, 0));
     }
 }

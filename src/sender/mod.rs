@@ -6,20 +6,24 @@
 
 mod carrier;
 mod clock;
+mod grace;
 pub mod http;
 pub mod lane;
 pub mod pacer;
 mod queue;
 pub mod record;
+pub mod resolver;
 mod secrets;
 mod slots;
 pub mod transport;
 
 pub(crate) use carrier::RECORD_AGE_MAX;
 pub use clock::Clock;
-pub use http::{Http, SetupError, Timeouts};
+pub use grace::GRACE;
+pub use http::{Hosts, Http, SetupError, Timeouts};
 pub use lane::Lane;
 pub use pacer::Pacer;
 pub use record::{Delivered, End, Ended, Recorder, Tally};
+pub use resolver::{Looking, Lookup, OfMachine};
 pub use secrets::{Loader, Secrets};
 pub use transport::{Transport, Within};

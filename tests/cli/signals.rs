@@ -78,22 +78,79 @@ fn e03_inv18_a_stop_is_quick_and_clean_and_the_next_run_goes_on() {
     }
 }
 
-#[test]
-fn e03_a_second_signal_leaves_a_clean_journal_too() {
-    let mut stage = Stage::adopted(40, vec![slow("acme", Api::Datadog)]);
-    stage.marry_all();
-    let mut running = stage.start(&["run"], &[]);
-    until("it has sent some", || patches(&stage) >= 3);
-    for _ in 0..3 {
-        running.signal("TERM");
-    }
-    running.signal("INT");
-    assert_eq!(running.end().code, 143);
-    assert!(stage.snapshot("acme").open_intents().unwrap().is_empty());
+/// Every PATCH takes effect at once and is never answered.
+fn mute() -> Tenant {
+    Tenant::new("acme", Api::Datadog).always(Fault::Slow(Duration::from_hours(1)))
+}
+
+/// Nobody was answered, and the run has written down of whom that is.
+fn assert_all_in_doubt(stage: &Stage) {
+    let open = stage.snapshot("acme").open_intents().unwrap();
+    let sent = stage.sent("acme").into_iter().collect::<BTreeSet<String>>();
+    let ended = &stage.snapshot("acme").runs(1).unwrap()[0];
+    assert_eq!(open.len(), sent.len());
+    assert!(ended.ended.is_some());
+}
+
+/// After a run that left users in doubt: the next one makes it good, and two more look at them.
+fn assert_made_good(stage: &Stage) {
     stage.no_more_faults();
     assert_eq!(stage.run(&["run"]).code, 0);
     stage.assert_in_step();
+    for _ in 0..2 {
+        stage.sandbox.clear_requests();
+        assert_eq!((stage.run(&["run"]).code, patches(stage)), (0, 0));
+    }
     stage.assert_at_rest();
+}
+
+#[test]
+fn e03_a_second_signal_waits_for_nobody_and_leaves_a_clean_journal_too() {
+    for second in ["TERM", "INT"] {
+        let mut stage = Stage::adopted(40, vec![mute()]);
+        stage.marry_all();
+        let mut running = stage.start(&["--log-level", "info", "run"], &[]);
+        until("it has sent some", || patches(&stage) >= 3);
+        running.signal("TERM");
+        until("it has heard", || running.stderr().contains("stopping"));
+        assert!(!running.is_over());
+        let (asked, sent) = (Instant::now(), patches(&stage));
+        running.signal(second);
+        let ended = running.end();
+        assert_eq!(ended.code, 143, "{}", ended.stderr);
+        assert!(asked.elapsed() < Duration::from_secs(4));
+        assert_eq!(patches(&stage), sent, "it sent after it was asked to stop");
+        assert_all_in_doubt(&stage);
+        assert_made_good(&stage);
+    }
+}
+
+#[test]
+fn e03_inv18_a_stop_waits_for_an_answer_no_longer_than_a_request_may_take() {
+    let mut stage = Stage::adopted(40, vec![mute().key("request_timeout", "1s")]);
+    stage.marry_all();
+    let mut running = stage.start(&["run"], &[]);
+    until("it has sent some", || patches(&stage) >= 3);
+    running.signal("INT");
+    let ended = running.end();
+    assert_eq!(ended.code, 130, "{}", ended.stderr);
+    assert_all_in_doubt(&stage);
+    assert_made_good(&stage);
+}
+
+#[test]
+fn e03_the_end_of_a_terminal_is_a_stop_too_unless_it_is_ignored() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap() & 1 == 1;
+    let mut stage = Stage::adopted(24, vec![slow("acme", Api::Datadog)]);
+    stage.marry_all();
+    let mut running = stage.start(&["run"], &[]);
+    until("it has sent some", || patches(&stage) >= 3);
+    running.signal("HUP");
+    let ended = running.end();
+    assert_eq!(ended.code, if ignored { 0 } else { 129 }, "{}", ended.stderr);
+    assert!(stage.snapshot("acme").open_intents().unwrap().is_empty());
 }
 
 #[test]

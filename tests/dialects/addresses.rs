@@ -215,10 +215,11 @@ fn g08_the_listed_ids_are_refused_or_mean_exactly_themselves() {
     }
 }
 
-/// Any text, what a remote id may be, a UUID, a whole number.
+/// Any text, one of what leads elsewhere, what a remote id may be, a UUID, a whole number.
 fn any_id() -> impl Strategy<Value = String> {
     prop_oneof![
         "\\PC{0,40}",
+        "([.]|%2e|%2F|[/?#;:@\\\\]|\r|\n|\t|\0|a|me|self|[$]metadata|search){0,6}",
         "[A-Za-z0-9._@+=~-]{1,129}",
         "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
         "[0-9]{1,17}",

@@ -4,8 +4,8 @@ use jiff::civil::{Date, date};
 use rosterd::{
     dialect::{Dialect, Entry, Opened, REGISTRY, Settings},
     model::{
-        Action, Answer, AttrPath, Attributes, Body, Capabilities, Edit, Kind, RemoteId, Response,
-        Value,
+        Action, Answer, AttrPath, Attributes, Body, Capabilities, Edit, Kind, Reach, RemoteId,
+        Response, Value,
     },
 };
 use serde_json::{Value as Json, json};
@@ -138,7 +138,8 @@ pub(crate) fn open(dialect: &str, settings: &Json) -> Opened {
 
 pub(crate) fn open_with(dialect: &str, settings: &Json, allow_http_loopback: bool) -> Opened {
     let table = settings.as_object().unwrap().clone();
-    (entry(dialect).open)(&Settings { table, allow_http_loopback })
+    let reach = Reach { loopback: allow_http_loopback, ..Reach::default() };
+    (entry(dialect).open)(&Settings { table, reach })
 }
 
 pub(crate) fn response(status: u16, body: &Json) -> Response {

@@ -1,31 +1,28 @@
 //! Where requests go: a tenant's base address and the addresses below it, and nowhere else.
 
-use crate::model::RemoteId;
+use crate::model::{OutOfReach, Reach, RemoteId, is_localhost};
 use std::borrow::Cow;
 use url::{Host, Url};
 
-/// The address below which every request of one tenant goes: https, a host that is not private, no
-/// user name, query or fragment. A slash at its end means nothing.
+/// The address below which every request of one tenant goes: https, a host within the tenant's reach,
+/// no user name, query or fragment. A slash at its end means nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Base(Url);
 
 impl Base {
-    /// `allow_loopback`: `http` is allowed as well, for a loopback address.
+    /// `http` is allowed as well where the tenant's reach includes this machine, and only there.
     ///
     /// # Errors
     /// A fragment that says what is wrong. It never repeats the text, which may hold a password.
-    pub(crate) fn parse(text: &str, allow_loopback: bool) -> Result<Self, &'static str> {
+    pub(crate) fn parse(text: &str, reach: Reach) -> Result<Self, &'static str> {
         check_text(text)?;
         let mut url = Url::parse(text).map_err(|_| "is not an absolute https address")?;
-        let loopback = allow_loopback && is_loopback(&url);
         match url.scheme() {
             "https" => {}
-            "http" if loopback => {}
+            "http" if reach.loopback && is_loopback(&url) => {}
             _ => return Err("must start with `https://`, since it carries credentials"),
         }
-        if !loopback && is_private(&url) {
-            return Err("names an address of this machine or of a private network");
-        }
+        check_host(&url, reach)?;
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty();
         }
@@ -90,55 +87,33 @@ fn check_text(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => is_localhost(name),
-        Some(Host::Ipv4(ip)) => ip.octets()[0] == 127,
-        Some(Host::Ipv6(ip)) => match ip.segments() {
-            [0, 0, 0, 0, 0, 0, 0, 1] => true,
-            [0, 0, 0, 0, 0, 0xffff, high, _] => high.to_be_bytes()[0] == 127,
-            _ => false,
-        },
-        None => false,
-    }
-}
-
-fn is_private(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => is_localhost(name),
-        Some(Host::Ipv4(ip)) => is_private_v4(ip.octets()),
-        Some(Host::Ipv6(ip)) => is_private_v6(ip.segments()),
-        None => true,
-    }
-}
-
-fn is_localhost(name: &str) -> bool {
-    let name = name.trim_end_matches('.');
-    name == "localhost" || name.ends_with(".localhost")
-}
-
-/// Addresses that no vendor can be reached at (the special-purpose registries of RFC 6890).
-fn is_private_v4([first, second, _, _]: [u8; 4]) -> bool {
-    match first {
-        0 | 10 | 127 | 224.. => true,
-        100 => (64..128).contains(&second),
-        169 => second == 254,
-        172 => (16..32).contains(&second),
-        192 => second == 168,
-        _ => false,
-    }
-}
-
-fn is_private_v6(segments: [u16; 8]) -> bool {
-    match segments {
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => true,
-        // An IPv4 address in the dress of an IPv6 one (RFC 4291 §2.5.5.2).
-        [0, 0, 0, 0, 0, 0xffff, high, low] => {
-            let ([first, second], [third, fourth]) = (high.to_be_bytes(), low.to_be_bytes());
-            is_private_v4([first, second, third, fourth])
+/// Whether requests may go to the host. Of a name only what it says itself is judged here; where it
+/// leads is judged whenever a connection is made.
+fn check_host(url: &Url, reach: Reach) -> Result<(), &'static str> {
+    let judged = match url.host() {
+        Some(Host::Domain(name)) if is_localhost(name) => reach.admits_this_machine(),
+        Some(Host::Domain(_)) => Ok(()),
+        Some(Host::Ipv4(ip)) => reach.admits(ip.into()),
+        Some(Host::Ipv6(ip)) => reach.admits(ip.into()),
+        None => Err(OutOfReach::Nowhere),
+    };
+    judged.map_err(|kind| match kind {
+        OutOfReach::Loopback => "names an address of this machine",
+        OutOfReach::Private => {
+            "names an address of a private network; if the target is there, set `allow_private = \
+             true` for the tenant"
         }
-        // Unique local, link-local, multicast.
-        [first, ..] => matches!(first, 0xfc00..=0xfdff | 0xfe80..=0xfebf | 0xff00..),
+        OutOfReach::Nowhere => "names an address at which no target can be",
+    })
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let public = Reach::default();
+    match url.host() {
+        Some(Host::Domain(name)) => is_localhost(name),
+        Some(Host::Ipv4(ip)) => public.admits(ip.into()) == Err(OutOfReach::Loopback),
+        Some(Host::Ipv6(ip)) => public.admits(ip.into()) == Err(OutOfReach::Loopback),
+        None => false,
     }
 }
 
@@ -168,6 +143,8 @@ fn hex(digit: u8) -> Option<u8> {
 mod tests {
     use super::*;
 
+    const LOOPBACK: Reach = Reach { loopback: true, private: false };
+
     #[test]
     fn a_segment_is_decoded_once() {
         for (encoded, plain) in
@@ -191,12 +168,15 @@ mod tests {
             "[fd00::1]",
             "[::ffff:10.0.0.1]",
         ] {
-            assert!(Base::parse(&format!("https://{host}/x"), true).is_err(), "{host}");
+            assert!(Base::parse(&format!("https://{host}/x"), LOOPBACK).is_err(), "{host}");
         }
         for loopback in ["127.0.0.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]"] {
-            assert!(Base::parse(&format!("https://{loopback}"), false).is_err(), "{loopback}");
-            assert!(Base::parse(&format!("http://{loopback}"), true).is_ok(), "{loopback}");
+            assert!(
+                Base::parse(&format!("https://{loopback}"), Reach::default()).is_err(),
+                "{loopback}"
+            );
+            assert!(Base::parse(&format!("http://{loopback}"), LOOPBACK).is_ok(), "{loopback}");
         }
-        assert!(Base::parse("https://93.184.215.14/x", false).is_ok());
+        assert!(Base::parse("https://93.184.215.14/x", Reach::default()).is_ok());
     }
 }

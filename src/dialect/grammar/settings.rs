@@ -1,28 +1,31 @@
 //! A tenant's settings: read one by one, all problems kept, told together.
 
 use super::Base;
-use crate::{dialect::Settings, model::Problem};
+use crate::{
+    dialect::Settings,
+    model::{Problem, Reach},
+};
 use serde_json::{Map, Value as Json};
 
 /// One table of settings while it is being read.
 pub(crate) struct Table<'a> {
     map: &'a Map<String, Json>,
-    allow_loopback: bool,
+    reach: Reach,
     problems: Vec<Problem>,
 }
 
 impl<'a> Table<'a> {
     /// `keys`: every key that may stand in the table.
     pub(crate) fn of(settings: &'a Settings, keys: &[&str]) -> Self {
-        let Settings { table, allow_http_loopback } = settings;
-        Self { allow_loopback: *allow_http_loopback, ..Self::inner(table, keys) }
+        let Settings { table, reach } = settings;
+        Self { reach: *reach, ..Self::inner(table, keys) }
     }
 
     /// A table within the table.
     pub(crate) fn inner(map: &'a Map<String, Json>, keys: &[&str]) -> Self {
         let unknown = map.keys().filter(|key| !keys.contains(&key.as_str()));
         let problems = unknown.map(|key| unknown_key(key, keys)).collect();
-        Self { map, allow_loopback: false, problems }
+        Self { map, reach: Reach::default(), problems }
     }
 
     pub(crate) fn report(&mut self, problem: Problem) {
@@ -94,7 +97,7 @@ impl<'a> Table<'a> {
 
     pub(crate) fn base_url(&mut self) -> Option<Base> {
         let text = self.required_text("base_url")?;
-        match Base::parse(text, self.allow_loopback) {
+        match Base::parse(text, self.reach) {
             Ok(base) => Some(base),
             Err(problem) => {
                 let hint = "write the address that the API's requests start with, https included";
@@ -118,7 +121,7 @@ impl<'a> Table<'a> {
             (true, false) => {
                 let chosen = self.choice(key, &names)?;
                 let (_, address) = places.iter().find(|&&(name, _)| name == chosen)?;
-                Base::parse(address, false).ok()
+                Base::parse(address, Reach::default()).ok()
             }
             (true, true) => {
                 let message = "stands beside `base_url`, and only one of them can hold";
