@@ -1,5 +1,6 @@
 //! One request and its response over HTTP, and nothing else.
 
+use super::hide;
 use crate::model::{Body, Method, Request, Response};
 use reqwest::{
     Client,
@@ -85,7 +86,7 @@ impl Http {
             Err(why) => return Sent::NotSent { why },
         };
         match self.client.execute(built).await {
-            Ok(response) => Sent::Answered(receive(response).await),
+            Ok(response) => Sent::Answered(hide::without(receive(response).await, secrets)),
             Err(error) => classify(&error),
         }
     }

@@ -6,6 +6,7 @@
 
 mod carrier;
 mod clock;
+mod hide;
 pub mod http;
 pub mod lane;
 pub mod pacer;
