@@ -1,8 +1,8 @@
 //! A folder with a configuration and a roster, practice targets, and the program in it.
 
 use crate::company::{
-    Person, TOKEN_VARIABLE, Tenant, configuration, departments, is_in_step, open_sandbox, requests,
-    roster,
+    Person, TOKEN_VARIABLE, Tenant, assert_untold, configuration, departments, is_in_step,
+    open_sandbox, requests, roster,
 };
 use rosterd::{
     model::TenantId,
@@ -19,7 +19,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-pub(crate) const TOKEN: &str = "tok-3c9d1f0e-do-not-tell";
+pub(crate) use crate::company::TOKEN;
 
 pub(crate) struct Stage {
     pub(crate) people: Vec<Person>,
@@ -166,9 +166,19 @@ impl Stage {
     }
 }
 
-fn end_of(command: &mut Command) -> Ended {
+impl Drop for Stage {
+    fn drop(&mut self) {
+        assert_untold(self.dir.path());
+    }
+}
+
+pub(crate) fn end_of(command: &mut Command) -> Ended {
     let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let text = |bytes: Vec<u8>| {
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(!text.contains(TOKEN) && !text.contains("panicked at"), "{text}");
+        text
+    };
     let code = output.status.code().expect("it was killed");
     Ended { code, stdout: text(output.stdout), stderr: text(output.stderr) }
 }
@@ -192,6 +202,28 @@ impl Running {
     pub(crate) fn signal(&self, name: &str) {
         let script = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    }
+
+    /// The lines of the machine's tables of sockets that are this process's own and listen.
+    pub(crate) fn listens(&self) -> Vec<String> {
+        let sockets: Vec<String> = fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .unwrap()
+            .filter_map(|entry| {
+                fs::read_link(entry.ok()?.path()).ok()?.into_os_string().into_string().ok()
+            })
+            .filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+            .collect();
+        let tables = ["tcp", "tcp6", "udp", "udp6"].map(|table| {
+            fs::read_to_string(format!("/proc/{}/net/{table}", self.child.id())).unwrap_or_default()
+        });
+        let is_ours = |line: &&str| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            // 0A: a TCP socket that listens; 07: a UDP socket that nobody is connected to.
+            let listens = fields.get(3).is_some_and(|state| ["0A", "07"].contains(state));
+            listens && fields.get(9).is_some_and(|inode| sockets.iter().any(|own| own == inode))
+        };
+        let lines = tables.iter().flat_map(|table| table.lines());
+        lines.filter(is_ours).map(str::to_owned).collect()
     }
 
     pub(crate) fn is_over(&mut self) -> bool {
