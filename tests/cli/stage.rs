@@ -200,30 +200,12 @@ impl Running {
 
     /// Sends `TERM` or `INT`.
     pub(crate) fn signal(&self, name: &str) {
-        let script = format!("kill -{name} {}", self.child.id());
+        let script = format!("kill -{name} {}", self.id());
         assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
     }
 
-    /// The lines of the machine's tables of sockets that are this process's own and listen.
-    pub(crate) fn listens(&self) -> Vec<String> {
-        let sockets: Vec<String> = fs::read_dir(format!("/proc/{}/fd", self.child.id()))
-            .unwrap()
-            .filter_map(|entry| {
-                fs::read_link(entry.ok()?.path()).ok()?.into_os_string().into_string().ok()
-            })
-            .filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
-            .collect();
-        let tables = ["tcp", "tcp6", "udp", "udp6"].map(|table| {
-            fs::read_to_string(format!("/proc/{}/net/{table}", self.child.id())).unwrap_or_default()
-        });
-        let is_ours = |line: &&str| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            // 0A: a TCP socket that listens; 07: a UDP socket that nobody is connected to.
-            let listens = fields.get(3).is_some_and(|state| ["0A", "07"].contains(state));
-            listens && fields.get(9).is_some_and(|inode| sockets.iter().any(|own| own == inode))
-        };
-        let lines = tables.iter().flat_map(|table| table.lines());
-        lines.filter(is_ours).map(str::to_owned).collect()
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn is_over(&mut self) -> bool {
