@@ -607,7 +607,7 @@ proptest! {
             format!("token = \"{secret}\""),
             format!("token_env = \"{secret} \""),
             format!("token_credential = \"../{secret}\""),
-            format!("{secret}"),
+            secret.clone(),
             format!("token_file = {secret}"),
             format!("token_env = \"ACME_TOKEN\"\n{secret} = \"{secret}\""),
         ];

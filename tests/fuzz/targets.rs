@@ -72,11 +72,11 @@ pub(crate) fn retry_after(data: &[u8]) {
     let second = i64::from_le_bytes(*seconds).clamp(least, most);
     let now = Timestamp::from_second(second).unwrap();
     let text = String::from_utf8_lossy(text).into_owned();
-    let (values, date) = text.rsplit_once('|').unwrap_or((&text, ""));
+    let (values, clock) = text.rsplit_once('|').unwrap_or((&text, ""));
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let mut headers: Vec<_> =
         values.split('\n').map(|value| header("retry-after", value)).collect();
-    headers.push(header("date", date));
+    headers.push(header("date", clock));
     let asked =
         RetryAfter::of(&Response { status: 429, headers, body: Body::Whole(Vec::new()) }, now);
 
