@@ -258,7 +258,7 @@ fn g13_s12_a_run_and_a_waiting_service_listen_nowhere() {
 
 /// The lines of the machine's tables of sockets that are that process's own and listen.
 fn listens(process: u32) -> Vec<String> {
-    let sockets: Vec<String> = fs::read_dir(format!("/proc/{}/fd", process))
+    let sockets: Vec<String> = fs::read_dir(format!("/proc/{process}/fd"))
         .unwrap()
         .filter_map(|entry| {
             fs::read_link(entry.ok()?.path()).ok()?.into_os_string().into_string().ok()
@@ -266,7 +266,7 @@ fn listens(process: u32) -> Vec<String> {
         .filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
         .collect();
     let tables = ["tcp", "tcp6", "udp", "udp6"].map(|table| {
-        fs::read_to_string(format!("/proc/{}/net/{table}", process)).unwrap_or_default()
+        fs::read_to_string(format!("/proc/{process}/net/{table}")).unwrap_or_default()
     });
     let is_ours = |line: &&str| {
         let fields: Vec<&str> = line.split_whitespace().collect();

@@ -2,7 +2,7 @@
 
 use crate::{
     chance::Chance,
-    company::{TOKEN, TOKEN_VARIABLE, departments},
+    company::{TOKEN_VARIABLE, departments},
     ink::Disk,
     landed,
     oracle::Oracle,
@@ -483,7 +483,7 @@ fn toml(scenario: &Scenario, planted: Option<Planted>) -> String {
 }
 
 fn config(dir: &Path) -> Config {
-    let variables = [(TOKEN_VARIABLE.to_owned(), TOKEN.to_owned())].into();
+    let variables = [(TOKEN_VARIABLE.to_owned(), "practice".to_owned())].into();
     let surroundings = Surroundings { variables, ..Surroundings::default() };
     let config = load(&dir.join("rosterd.toml"), &surroundings);
     config.unwrap_or_else(|error| panic!("{error}"))
