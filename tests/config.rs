@@ -2,12 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use ::config::{File, FileFormat, Value};
+use proptest::prelude::*;
 use rosterd::{
     config::{self, Config, EXAMPLE, Surroundings},
     engine::guard::{Limit, Limits},
     model::{AttrPath, SourceId, TenantId},
     source::CsvSettings,
 };
+use secrecy::ExposeSecret as _;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -546,11 +548,81 @@ fn c11_a_secret_that_others_can_read_is_refused_by_the_name_of_its_file() {
 }
 
 #[test]
-fn a_secret_that_no_header_can_carry_is_told_without_its_text() {
+fn g17_a_secret_that_no_header_can_carry_is_told_without_its_text() {
     for bad in ["", "\n", "c4n4ry\nc4n4ry", "c4n4ry\u{7f}", "c4n4ryü"] {
         let told = told_about_a_file(bad, 0o600);
         assert_eq!(told.len(), 1, "{bad:?}");
         assert!(!told[0].contains("c4n4ry"), "{told:?}");
+    }
+}
+
+fn desk_with_a_file() -> Desk {
+    let text = format!("{SOURCE}{TENANT}{MAP}");
+    Desk::with(&text.replace("token_env = \"ACME_TOKEN\"", "token_file = \"token\""))
+}
+
+#[test]
+fn g24_a_secret_that_was_changed_is_read_anew_without_loading_anything_again() {
+    let desk = desk_with_a_file();
+    desk.write("token", "first\n", 0o600);
+    let config = desk.load(&[]).unwrap();
+    let read = || {
+        let secret = &config.tenants[&tenant()].secrets["token"];
+        secret.read().map(|secret| secret.expose_secret().to_owned())
+    };
+    assert_eq!(read().unwrap(), "first");
+    desk.write("token", "second\n", 0o600);
+    assert_eq!(read().unwrap(), "second");
+    fs::remove_file(desk.path().join("token")).unwrap();
+    assert!(read().is_err());
+}
+
+#[test]
+fn g25_the_permissions_are_those_of_what_a_link_leads_to() {
+    let desk = desk_with_a_file();
+    std::os::unix::fs::symlink("elsewhere", desk.path().join("token")).unwrap();
+    for (mode, problems) in [(0o600, 0), (0o644, 1)] {
+        desk.write("elsewhere", "c4n4ry", mode);
+        assert_eq!(desk.load(&[]).unwrap().secret_problems().len(), problems, "{mode:o}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn p11_no_secret_shows_wherever_it_is_written_and_however_it_is_broken(
+        secret in "[A-Za-z0-9]{12,40}", broken in "(|\n|\u{7f}|ü)", mode in 0_u32..3, line in 0_usize..6
+    ) {
+        let text = format!("{secret}{broken}{secret}");
+        let desk = desk_with_a_file();
+        desk.write("token", &text, [0o600, 0o644, 0o640][mode as usize]);
+        let config = desk.load(&[]).unwrap();
+        let mut told = format!("{config:?}{config:#?}{:?}", config.secret_problems());
+        for problem in config.secret_problems() {
+            told.push_str(&problem.to_string());
+        }
+        let here = format!("{:?}", config.tenants[&tenant()].secrets["token"].read());
+        let wrong = [
+            format!("token = \"{secret}\""),
+            format!("token_env = \"{secret} \""),
+            format!("token_credential = \"../{secret}\""),
+            secret.clone(),
+            format!("token_file = {secret}"),
+            format!("token_env = \"ACME_TOKEN\"\n{secret} = \"{secret}\""),
+        ];
+        let usual = format!("{SOURCE}{TENANT}{MAP}");
+        desk.write("rosterd.toml", &usual.replace("token_env = \"ACME_TOKEN\"", &wrong[line]), 0o644);
+        let variable = [("ACME_TOKEN", text.as_str()), ("ROSTERD__TENANTS__ACME__QUOTA", "9/s")];
+        let there = match desk.load(&variable) {
+            Ok(config) => format!("{config:?}"),
+            // A key is named as it was written, for else nobody would find it.
+            Err(error) if line == 5 => format!("{error:?}").replacen(&format!(".{secret}"), "", 9),
+            Err(error) => format!("{error}{error:?}"),
+        };
+        for told in [told, here, there] {
+            prop_assert!(!told.contains(&secret), "{}", told.replace(&secret, "<here>"));
+        }
     }
 }
 

@@ -516,13 +516,13 @@ fn any_text() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn a13_normalising_twice_is_normalising_once(text in any::<String>()) {
+    fn p04_a13_normalising_twice_is_normalising_once(text in any::<String>()) {
         let once = normalise(&text).into_owned();
         prop_assert_eq!(normalise(&once).into_owned(), once);
     }
 
     #[test]
-    fn an_accepted_values_text_reads_as_the_same_value(kind in any_kind(), text in any_text()) {
+    fn p04_an_accepted_values_text_reads_as_the_same_value(kind in any_kind(), text in any_text()) {
         if let Ok(value) = read(&kind, &text) {
             let again = as_text(&value);
             prop_assert!(normalise(&again) == again.as_str());

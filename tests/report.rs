@@ -527,7 +527,7 @@ fn g11_without_values_no_value_id_or_vendors_word_is_shown() {
 
 proptest! {
     #[test]
-    fn g10_whatever_a_value_holds_it_stays_on_its_line(before in any::<String>(), after in any::<String>()) {
+    fn p10_g10_whatever_a_value_holds_it_stays_on_its_line(before in any::<String>(), after in any::<String>()) {
         let edits = vec![edit("title", Some(text(&before)), text(&after))];
         let plan = plan_of("acme", vec![patch("E1", edits, &[])]);
         let lines = |report: &TenantReport| tenant_plan_text(report, &Style::default()).lines().count();

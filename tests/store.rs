@@ -402,7 +402,7 @@ fn e02_a_log_cut_anywhere_gives_the_state_after_one_of_its_commits() {
 }
 
 #[test]
-fn g01_only_the_owner_may_read_what_is_made() {
+fn g02_only_the_owner_may_read_what_is_made() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path().join("state");
     let mut store = open(&dir);
@@ -416,7 +416,7 @@ fn g01_only_the_owner_may_read_what_is_made() {
 }
 
 #[test]
-fn g01_files_that_others_may_read_are_closed_to_them() {
+fn g02_files_that_others_may_read_are_closed_to_them() {
     let dir = tempfile::tempdir().unwrap();
     drop(store_with_e1(dir.path()));
     for name in ["acme.db", "acme.lock"] {
@@ -565,7 +565,7 @@ fn a_failed_write_leaves_nothing_of_itself_and_stops_every_further_one() {
 }
 
 #[test]
-fn e07_a_user_whose_row_does_not_match_its_hash_is_as_good_as_never_seen() {
+fn e07_f11_a_user_whose_row_does_not_match_its_hash_is_as_good_as_never_seen() {
     let changes = [
         "UPDATE user SET attributes = '{\"title\":\"Boss\"}'",
         "UPDATE user SET remote_id = 'somebody'",
@@ -821,7 +821,7 @@ fn the_serial_grows_with_what_is_known_and_with_nothing_else() {
 }
 
 #[test]
-fn g01_a_tag_names_a_user_within_one_file_only() {
+fn g11_a_tag_names_a_user_within_one_file_only() {
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = open(here.path());
     let tag = store.tag(&key("E1"));

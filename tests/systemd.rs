@@ -66,7 +66,7 @@ fn systemd_analyze(arguments: &[&str]) -> Option<Output> {
 }
 
 #[test]
-fn s01_the_services_expose_hardly_anything() {
+fn g23_s01_the_services_expose_hardly_anything() {
     for service in SERVICES {
         let own: BTreeSet<_> = settings(service).into_iter().collect();
         for line in HARDENING {

@@ -203,3 +203,21 @@ fn at_fault(complaint: &Complaint, edits: &[Edit]) -> Vec<AttrPath> {
     let paths = edits.iter().map(|edit| &edit.path);
     paths.filter(|path| targets.contains(&path.as_str())).cloned().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn g16_the_pointer_of_any_name_means_that_member(name in "[~/01a\\PC]{0,8}") {
+            let operation = replace(&AttrPath::new(&name), &json!(2));
+            let mut stored = json!({ name.as_str(): 1, "other": 1 });
+            let patch: json_patch::Patch = serde_json::from_value(json!([operation])).unwrap();
+            json_patch::patch(&mut stored, &patch).unwrap();
+            prop_assert_eq!(&stored[name.as_str()], &json!(2));
+            prop_assert!(name == "other" || stored["other"] == 1);
+        }
+    }
+}

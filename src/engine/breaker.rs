@@ -314,7 +314,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_wait_is_never_longer_than_eighteen_minutes_nor_shorter_than_24_seconds(
+        fn p07_a_wait_is_never_longer_than_eighteen_minutes_nor_shorter_than_24_seconds(
             pulses in prop::collection::vec(0_u8..4, 0..400), dice in 0.0..=1.0
         ) {
             let (mut breaker, mut now) = (Breaker::default(), instant());

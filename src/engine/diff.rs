@@ -159,14 +159,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_account_never_differs_from_itself(account in any_attributes()) {
+        fn p04_an_account_never_differs_from_itself(account in any_attributes()) {
             let mut known = known(&[]);
             known.attributes.clone_from(&account);
             prop_assert_eq!(diff(&account, &known), Diff::default());
         }
 
         #[test]
-        fn applying_the_edits_to_the_known_account_gives_the_wanted_one(
+        fn p04_applying_the_edits_to_the_known_account_gives_the_wanted_one(
             before in any_attributes(), after in any_attributes()
         ) {
             let mut known = known(&[]);

@@ -535,7 +535,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a40_the_order_of_the_users_makes_no_difference_to_the_plan(
+        fn p09_a40_the_order_of_the_users_makes_no_difference_to_the_plan(
             titles in prop::collection::vec("[a-b]", 1..8), seed in any::<u64>()
         ) {
             let people = |titles: &[String]| -> Vec<Wanted> {

@@ -272,7 +272,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_throttled_tenant_waits_at_least_what_was_asked_and_at_least_a_second(
+        fn p07_a_wait_that_nobody_asked_for_stays_within_its_bounds(
+            n in any::<u32>(), dice in any::<f64>()
+        ) {
+            prop_assert!(transient(n, instant(), Dice::new(dice)) <= Duration::from_secs(30));
+            let wait = throttled(RetryAfter::Absent, n, instant(), Dice::new(dice));
+            prop_assert!((Duration::from_secs(1)..=Duration::from_secs(121)).contains(&wait), "{wait:?}");
+            let wait = throttled(RetryAfter::Invalid, n, instant(), Dice::new(dice));
+            prop_assert!((Duration::from_mins(1)..=Duration::from_secs(121)).contains(&wait), "{wait:?}");
+        }
+
+        #[test]
+        fn p06_a_throttled_tenant_waits_at_least_what_was_asked_and_at_least_a_second(
             value in "\\PC{0,24}", seconds in any::<u64>(), n in 0_u32..60, dice in 0.0..=1.0
         ) {
             for value in [value, seconds.to_string()] {

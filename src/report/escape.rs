@@ -78,14 +78,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_hidden_character_is_left_and_showing_twice_is_showing_once(text in any::<String>()) {
+        fn p10_no_hidden_character_is_left_and_showing_twice_is_showing_once(text in any::<String>()) {
             let shown = visible(&text);
             prop_assert!(!shown.chars().any(is_hidden));
             prop_assert_eq!(visible(&shown), shown);
         }
 
         #[test]
-        fn different_texts_never_look_the_same(
+        fn p10_different_texts_never_look_the_same(
             a in "[\\\\\"u{}1b\u{1b}]{0,6}", b in "[\\\\\"u{}1b\u{1b}]{0,6}"
         ) {
             prop_assert_eq!(a == b, quoted(&a) == quoted(&b));

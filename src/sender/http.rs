@@ -1,6 +1,9 @@
 //! One request and its response over HTTP, and nothing else.
 
-use super::resolver::{Lookup, OfMachine, Refused, Resolver};
+use super::{
+    hide,
+    resolver::{Lookup, OfMachine, Refused, Resolver},
+};
 use crate::model::{Body, Method, Reach, Request, Response};
 use reqwest::{
     Certificate, Client,
@@ -115,7 +118,7 @@ impl Http {
             Err(why) => return Sent::NotSent { why },
         };
         match self.client.execute(built).await {
-            Ok(response) => Sent::Answered(receive(response).await),
+            Ok(response) => Sent::Answered(hide::without(receive(response).await, secrets)),
             Err(error) => classify(&error),
         }
     }

@@ -7,6 +7,7 @@
 mod carrier;
 mod clock;
 mod grace;
+mod hide;
 pub mod http;
 pub mod lane;
 pub mod pacer;

@@ -584,10 +584,18 @@ mod tests {
         assert!(left.len() >= 980, "{}", left.len());
     }
 
+    /// So many cases, or as many as `PROPTEST_CASES` says.
+    fn cases(usual: u32) -> ProptestConfig {
+        match std::env::var_os("PROPTEST_CASES") {
+            Some(_) => ProptestConfig::default(),
+            None => ProptestConfig::with_cases(usual),
+        }
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(cases(64))]
         #[test]
-        fn inv7_holds_at_the_target_whatever_the_way_there_takes(
+        fn p05_inv7_holds_at_the_target_whatever_the_way_there_takes(
             requests in 1_u32..20, seconds in 1_u64..5,
             ways in prop::collection::vec((0_u64..400, 0_u64..400), 60), answer in 5_u64..80
         ) {

@@ -127,7 +127,10 @@ impl Splitter {
             .flexible(true)
             .delimiter(delimiter)
             .from_reader(Feed { row: Vec::new(), given: 0 });
-        Self { reader }
+        let mut splitter = Self { reader };
+        // The library drops a byte order mark from the first row that it reads, which may be any.
+        splitter.split(b"-", &mut ByteRecord::new());
+        splitter
     }
 
     /// `row`: without its line end, not blank. False when it is not exactly one row, for which one
@@ -170,6 +173,9 @@ mod tests {
             assert!(!splitter.split(broken, &mut cells), "{broken:?}");
             splitter = Splitter::new(b',');
         }
+        let marked = "\u{feff}\"a\",b";
+        assert!(splitter.split(marked.as_bytes(), &mut cells));
+        assert_eq!(cells, vec!["\u{feff}\"a\"", "b"]);
         let long = "y".repeat(100_000);
         assert!(splitter.split(long.as_bytes(), &mut cells) && cells.len() == 1);
         assert!(splitter.split(b"c,d", &mut cells) && cells.len() == 2);

@@ -47,7 +47,7 @@ pub(super) struct Opened {
 /// Opens the file for the one writer. The caller holds the lock. `Damaged`, `Newer` and `Foreign`
 /// leave every byte as it was. All of it is checked when the last use did not end as it should.
 pub(super) fn open_writer(files: &Files, tenant: &TenantId) -> Result<Opened, StoreError> {
-    check_version()?;
+    check_version(rusqlite::version_number())?;
     let path = &files.db;
     let failed = |e| StoreError::sql("open the state file", path, e);
     let (is_new, has_log) = (files.is_empty(), files.has_wal());
@@ -116,7 +116,7 @@ pub(super) fn open_reader(
     tenant: &TenantId,
     look: Look,
 ) -> Result<Option<Connection>, StoreError> {
-    check_version()?;
+    check_version(rusqlite::version_number())?;
     let path = &files.db;
     let failed = |e| StoreError::sql("open the state file for reading", path, e);
     let db = match look {
@@ -157,7 +157,7 @@ pub(super) fn open_reader(
 
 /// Opens a file to which nobody writes, and leaves every byte as it is.
 pub(super) fn open_still(path: &Path) -> Result<Connection, StoreError> {
-    check_version()?;
+    check_version(rusqlite::version_number())?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
@@ -166,8 +166,8 @@ pub(super) fn open_still(path: &Path) -> Result<Connection, StoreError> {
     hardened.map_err(|e| StoreError::sql("open the state file for reading", path, e))
 }
 
-fn check_version() -> Result<(), StoreError> {
-    if rusqlite::version_number() < OLDEST_SQLITE {
+fn check_version(number: i32) -> Result<(), StoreError> {
+    if number < OLDEST_SQLITE {
         return Err(StoreError::OldSqlite { found: rusqlite::version().to_owned() });
     }
     Ok(())
@@ -294,4 +294,16 @@ fn immutable_uri(path: &Path) -> String {
         if plain { char::from(*byte).to_string() } else { format!("%{byte:02X}") }
     });
     format!("{scheme}{}?immutable=1", escaped.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e23_a_sqlite_that_may_corrupt_its_log_is_refused_and_ours_is_none() {
+        assert!(matches!(check_version(3_051_002), Err(StoreError::OldSqlite { .. })));
+        assert!(check_version(3_051_003).is_ok());
+        assert!(check_version(rusqlite::version_number()).is_ok());
+    }
 }

@@ -96,7 +96,7 @@ const CANARIES: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn inv16_no_log_tells_a_value_and_nothing_tells_a_token() {
+fn g01_g11_g12_inv16_no_log_tells_a_value_and_nothing_tells_a_token() {
     let mut people = Person::all(8);
     let tenants = Tenant::of_each_api();
     let mut stage = Stage::of(people.clone(), tenants);

@@ -51,7 +51,7 @@ fn e01_a_run_that_is_killed_at_any_moment_is_made_good_by_the_next() {
 }
 
 #[test]
-fn e03_inv18_a_stop_is_quick_and_clean_and_the_next_run_goes_on() {
+fn e03_f09_inv18_a_stop_is_quick_and_clean_and_the_next_run_goes_on() {
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
         let mut stage = Stage::adopted(40, vec![slow("acme", Api::Datadog)]);
         stage.marry_all();

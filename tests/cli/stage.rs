@@ -1,8 +1,8 @@
 //! A folder with a configuration and a roster, practice targets, and the program in it.
 
 use crate::company::{
-    Person, TOKEN_VARIABLE, Tenant, configuration, departments, is_in_step, open_sandbox, requests,
-    roster,
+    Person, TOKEN_VARIABLE, Tenant, assert_untold, configuration, departments, is_in_step,
+    open_sandbox, requests, roster,
 };
 use rosterd::{
     model::TenantId,
@@ -19,7 +19,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-pub(crate) const TOKEN: &str = "tok-3c9d1f0e-do-not-tell";
+pub(crate) use crate::company::TOKEN;
 
 pub(crate) struct Stage {
     pub(crate) people: Vec<Person>,
@@ -166,9 +166,19 @@ impl Stage {
     }
 }
 
-fn end_of(command: &mut Command) -> Ended {
+impl Drop for Stage {
+    fn drop(&mut self) {
+        assert_untold(self.dir.path());
+    }
+}
+
+pub(crate) fn end_of(command: &mut Command) -> Ended {
     let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let text = |bytes: Vec<u8>| {
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(!text.contains(TOKEN) && !text.contains("panicked at"), "{text}");
+        text
+    };
     let code = output.status.code().expect("it was killed");
     Ended { code, stdout: text(output.stdout), stderr: text(output.stderr) }
 }
@@ -190,8 +200,12 @@ impl Running {
 
     /// Sends `TERM` or `INT`.
     pub(crate) fn signal(&self, name: &str) {
-        let script = format!("kill -{name} {}", self.child.id());
+        let script = format!("kill -{name} {}", self.id());
         assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn is_over(&mut self) -> bool {

@@ -131,7 +131,7 @@ async fn a_fault_that_meets_every_patch_of_a_night_is_made_good_by_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fault_that_meets_one_patch_is_made_good_within_the_night_where_that_can_be() {
+async fn d24_d25_a_fault_that_meets_one_patch_is_made_good_within_the_night_where_that_can_be() {
     // One whose answer shows what was done, and one that has to be looked at.
     let apis = [Api::Datadog, Api::Kare];
     let mut world = World::adopted(3, tenants(&apis, Tenant::once)).await;

@@ -1,8 +1,8 @@
 //! One test's world: a roster on disk, a configuration, practice targets, and nights.
 
 use crate::company::{
-    Person, TOKEN_VARIABLE, Tenant, configuration, departments, is_in_step, open_sandbox, requests,
-    roster,
+    Person, TOKEN, TOKEN_VARIABLE, Tenant, assert_untold, configuration, departments, is_in_step,
+    open_sandbox, requests, roster,
 };
 use jiff::{Timestamp, ToSpan};
 use rosterd::{
@@ -29,6 +29,12 @@ pub(crate) struct World {
     /// Hours have passed for us and not for the targets, which then find that we come too early.
     ahead: bool,
     dir: TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        assert_untold(self.dir.path());
+    }
 }
 
 impl World {
@@ -107,7 +113,7 @@ impl World {
     }
 
     pub(crate) fn config(&self) -> Config {
-        let variables = [(TOKEN_VARIABLE.to_owned(), "practice".to_owned())].into();
+        let variables = [(TOKEN_VARIABLE.to_owned(), TOKEN.to_owned())].into();
         let surroundings = Surroundings { variables, ..Surroundings::default() };
         let config = load(&self.dir.path().join("rosterd.toml"), &surroundings);
         config.unwrap_or_else(|error| panic!("{error}"))

@@ -134,26 +134,26 @@ fn holds_for(dialect: &str) {
 }
 
 #[test]
-fn inv6_workivas_requests_are_exact_minimal_and_safe_to_repeat() {
+fn p01_p02_p03_inv6_workivas_requests_are_exact_minimal_and_safe_to_repeat() {
     holds_for("workiva");
 }
 
 #[test]
-fn inv6_biots_requests_are_exact_minimal_and_safe_to_repeat_under_both_readings() {
+fn p01_p03_inv6_biots_requests_are_exact_minimal_and_safe_to_repeat_under_both_readings() {
     holds_for("biot");
 }
 
 #[test]
-fn inv6_scalepads_requests_are_exact_minimal_and_safe_to_repeat() {
+fn p01_p03_inv6_scalepads_requests_are_exact_minimal_and_safe_to_repeat() {
     holds_for("scalepad");
 }
 
 #[test]
-fn inv6_kares_requests_are_exact_minimal_and_safe_to_repeat_under_both_readings() {
+fn p01_p03_inv6_kares_requests_are_exact_minimal_and_safe_to_repeat_under_both_readings() {
     holds_for("kare");
 }
 
 #[test]
-fn inv6_datadogs_requests_are_exact_minimal_and_safe_to_repeat() {
+fn p01_p03_g15_inv6_datadogs_requests_are_exact_minimal_and_safe_to_repeat() {
     holds_for("datadog");
 }

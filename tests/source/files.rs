@@ -8,7 +8,7 @@ use flate2::{Compression, write::GzEncoder};
 use rosterd::{
     engine::index::Index,
     model::{Completeness, Severity},
-    source::{CsvSettings, Demand, codes, read_file},
+    source::{CsvSettings, Demand, OnBadRow, codes, read_file},
 };
 use std::{
     fs,
@@ -80,6 +80,19 @@ fn a02_utf_16_is_refused_unless_it_is_configured() {
         let read = roster(&encoded("utf-16"), &bytes);
         assert_eq!(names(&read), ["Zoë", "Łukasz"]);
         assert!(same_plan(&read, &good(text)));
+    }
+}
+
+#[test]
+fn a01_a_byte_order_mark_within_a_file_is_part_of_its_key_and_holds_the_row() {
+    for row in ["\u{feff}\"2\",bob,y", "\u{feff}2,bob,y", "\u{feff}\"id\",\"name\",\"title\""] {
+        for before in ["", "1,ann,x\n", "\"1\",\"Smith, Ann\",\"\"\n"] {
+            let hold = CsvSettings { on_bad_row: OnBadRow::Hold, ..settings() };
+            let read = roster(&hold, format!("id,name,title\n{before}{row}\n3,cid,z\n"));
+            assert_eq!(read.held.len(), 1, "{before}{row}");
+            assert_eq!(read.records.len(), 1 + usize::from(!before.is_empty()));
+            assert!(is_partial(&read));
+        }
     }
 }
 

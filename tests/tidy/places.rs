@@ -125,7 +125,7 @@ fn sql_stands_only_in_the_store_and_in_the_schema() {
 }
 
 #[test]
-fn s25_no_statement_is_put_together_from_parts() {
+fn g18_s25_no_statement_is_put_together_from_parts() {
     let offences: Vec<Offence> = sources("src").iter().flat_map(sql_from_parts).collect();
     assert_none(&offences, "Write the statement out and bind its values as parameters.");
 }
