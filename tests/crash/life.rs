@@ -284,7 +284,7 @@ impl Life {
         let mut store = Store::open(&self.state(), &acme(), &holder()).unwrap();
         let plans = store.waiting_plans().unwrap();
         let digest = &plans.last().unwrap().digest;
-        let (who, reason, expires) = ("ann", "as agreed", at + 24.hours());
+        let (who, reason, expires) = ("ann", "as agreed", at + 48.hours());
         store.approve(&Approving { digest, who, reason, at, expires }).unwrap();
         self.scene.reach(Point::K20Approved);
         drop(store);
