@@ -332,8 +332,10 @@ impl Life {
         }
         let has_fault = self.scene.failing().is_some() && self.runs <= 2;
         let is_odd = match &tenant.end {
-            TenantEnd::Done | TenantEnd::Guarded | TenantEnd::Paused { .. } => false,
-            TenantEnd::Early(_) => false,
+            TenantEnd::Done
+            | TenantEnd::Guarded
+            | TenantEnd::Paused { .. }
+            | TenantEnd::Early(_) => false,
             TenantEnd::State { .. } => !has_fault,
             _ => true,
         };

@@ -7,9 +7,9 @@ use crate::{
 use rosterd::sandbox::{Api, Fault};
 use std::time::Duration;
 
-/// A company of three with one target, which the state knows.
+/// A company of ten with one target, which the state knows. Every outcome is a commit of its own.
 pub(crate) fn stage() -> Stage {
-    Stage::adopted(3, vec![Tenant::new("acme", Api::Datadog)])
+    Stage::adopted(10, vec![Tenant::new("acme", Api::Datadog).one_by_one()])
 }
 
 /// The runs after one that was cut off: everybody is as wished by the first of them, and after two

@@ -43,6 +43,7 @@ struct Inner {
 }
 
 /// What was going on at the disk.
+#[derive(Clone, Copy)]
 pub(crate) enum Stroke<'a> {
     Plain,
     /// A commit; the log as it was before.
