@@ -153,6 +153,8 @@ impl Cell {
                 self.way.is_sudden()
             }
             Point::K15PauseStored => matches!(self.fate, Fate::Throttled | Fate::Unavailable),
+            // A look tells that it was done, and it is not sent again.
+            Point::K11AnswerHalfRead => self.fate != Fate::Lost,
             Point::K01LockTaken
             | Point::K02StateOpened
             | Point::K05Planned
@@ -160,7 +162,6 @@ impl Cell {
             | Point::K08AfterIntent
             | Point::K09RequestHalfWritten
             | Point::K10RequestWritten
-            | Point::K11AnswerHalfRead
             | Point::K12BeforeOutcome
             | Point::K13WithinOutcome
             | Point::K14AfterOutcome

@@ -42,6 +42,7 @@ const NIGHTS_MAX: usize = 10;
 
 pub(crate) struct Life {
     cell: Cell,
+    twist: Option<Twist>,
     people: Vec<Person>,
     target: Shared,
     config: Arc<Config>,
@@ -61,8 +62,17 @@ pub(crate) struct Told {
     pub(crate) breaches: Vec<String>,
 }
 
-/// Lives a cell. `new_sectors`: see [`Scene::with_new_sectors`].
-pub(crate) fn live(cell: Cell, new_sectors: Option<usize>) -> Told {
+/// What is other than in the matrix.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Twist {
+    /// See [`Scene::with_new_sectors`].
+    NewSectors(usize),
+    /// The disk has lost the intents: what has to be noticed.
+    IntentsLost,
+}
+
+/// Lives a cell.
+pub(crate) fn live(cell: Cell, twist: Option<Twist>) -> Told {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -70,7 +80,7 @@ pub(crate) fn live(cell: Cell, new_sectors: Option<usize>) -> Told {
         .unwrap();
     fastrand::seed(cell.seed());
     runtime.block_on(async {
-        let mut life = Life::new(cell, new_sectors);
+        let mut life = Life::new(cell, twist);
         life.go_through().await;
         let breaches = life.target.lock().unwrap().breaches.clone();
         Told { struck: life.scene.is_struck(), changed: life.scene.changed(), breaches }
@@ -78,7 +88,7 @@ pub(crate) fn live(cell: Cell, new_sectors: Option<usize>) -> Told {
 }
 
 impl Life {
-    fn new(cell: Cell, new_sectors: Option<usize>) -> Self {
+    fn new(cell: Cell, twist: Option<Twist>) -> Self {
         let dir = workshop();
         let tenant = tenant(cell);
         let mut people = Person::all(PEOPLE);
@@ -97,12 +107,12 @@ impl Life {
         let config = Arc::new(config(dir.path()));
         let state = |number: u64| dir.path().join(format!("state-{number}"));
         let scene = Scene::new(cell, "E00002", state(0), state(1));
-        let scene = match new_sectors {
-            Some(count) => scene.with_new_sectors(count),
-            None => scene,
+        let scene = match twist {
+            Some(Twist::NewSectors(count)) => scene.with_new_sectors(count),
+            Some(Twist::IntentsLost) | None => scene,
         };
         let target = Arc::new(Mutex::new(target));
-        Self { cell, people, target, config, scene, runs: 0, deaths: 0, dir }
+        Self { cell, twist, people, target, config, scene, runs: 0, deaths: 0, dir }
     }
 
     fn state(&self) -> PathBuf {
@@ -131,7 +141,7 @@ impl Life {
                 }
                 quiet = if sent == 0 { quiet + 1 } else { 0 };
             }
-            if quiet == 2 {
+            if fair > 1 && quiet > 0 {
                 return self.judge_convergence();
             }
             let struck_now = self.scene.is_struck() && !is_fair && fair == 0;
@@ -236,6 +246,10 @@ impl Life {
         self.config = Arc::new(config(self.dir.path()));
         self.scene.begin_anew();
         self.forget_silence();
+        if self.twist == Some(Twist::IntentsLost) {
+            let db = rusqlite::Connection::open(self.state().join("acme.db")).unwrap();
+            db.execute("DELETE FROM intent", []).unwrap();
+        }
     }
 
     /// That the target wants silence, unless it is written down.

@@ -2,7 +2,7 @@
 
 use crate::{
     cells::{Cell, Fate, Point, Way},
-    life::live,
+    life::{Twist, live},
 };
 use rosterd::sandbox::Api;
 
@@ -47,11 +47,24 @@ fn e02_a_commit_that_was_cut_at_any_sector_has_happened_or_has_not() {
         let cell = cell(api, Way::PowerLoss);
         let (mut count, mut most) = (0, 1);
         while count <= most {
-            let told = live(cell, Some(count));
+            let told = live(cell, Some(Twist::NewSectors(count)));
             assert!(told.struck && told.changed > 0, "{cell}: there is no such moment");
             assert!(told.breaches.is_empty(), "{cell}, {count} new sectors: {:?}", told.breaches);
             (count, most) = (count + 1, told.changed);
         }
         assert!(most > 8, "{cell}: a commit of {most} sectors");
+    }
+}
+
+#[test]
+fn inv2_a_disk_that_loses_intents_is_noticed_here() {
+    let cells = Cell::all().filter(|cell| {
+        let is_done = matches!(cell.fate, Fate::Answered | Fate::Lost | Fate::CutBody);
+        cell.point == Point::K10RequestWritten && cell.way == Way::Kill && is_done
+    });
+    for cell in cells {
+        let told = live(cell, Some(Twist::IntentsLost));
+        let is_noticed = told.breaches.iter().any(|breach| breach.starts_with("INV-2"));
+        assert!(told.struck && is_noticed, "{cell}: {:?}", told.breaches);
     }
 }
