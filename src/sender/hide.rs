@@ -1,6 +1,7 @@
 //! A target may say back what it was sent, and its words are shown to people and kept.
 
 use crate::model::{Body, Response};
+use memchr::memmem::Finder;
 use secrecy::{ExposeSecret, SecretString};
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -19,7 +20,10 @@ pub(super) fn without(response: Response, secrets: &BTreeMap<String, SecretStrin
     });
     let mut wanted: Vec<String> = spelled.filter(|secret| secret.len() >= LENGTH_MIN).collect();
     // One may begin with another, which would leave the rest of it.
-    wanted.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    wanted.sort_by(|one, other| (other.len(), other).cmp(&(one.len(), one)));
+    // Most are written in one way only.
+    wanted.dedup();
+    let wanted: Vec<Finder<'_>> = wanted.iter().map(Finder::new).collect();
     let Response { status, mut headers, body } = response;
     for (_, value) in &mut headers {
         if let Cow::Owned(bytes) = taken_out(value.as_bytes(), &wanted) {
@@ -37,14 +41,14 @@ pub(super) fn without(response: Response, secrets: &BTreeMap<String, SecretStrin
     Response { status, headers, body }
 }
 
-fn taken_out<'a>(bytes: &'a [u8], wanted: &[String]) -> Cow<'a, [u8]> {
+fn taken_out<'a>(bytes: &'a [u8], wanted: &[Finder<'_>]) -> Cow<'a, [u8]> {
     let mut bytes = Cow::Borrowed(bytes);
     for secret in wanted {
         let (mut clean, mut rest) = (Vec::new(), 0);
-        for at in memchr::memmem::find_iter(&bytes, secret.as_bytes()) {
+        for at in secret.find_iter(&bytes) {
             clean.extend_from_slice(&bytes[rest..at]);
             clean.extend_from_slice(HIDDEN.as_bytes());
-            rest = at + secret.len();
+            rest = at + secret.needle().len();
         }
         if rest > 0 {
             clean.extend_from_slice(&bytes[rest..]);
