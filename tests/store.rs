@@ -1028,8 +1028,11 @@ impl Model {
         let anew = |path: &AttrPath| {
             end.edits.iter().any(|edit| edit.path == *path && edit.before.is_none())
         };
-        if *clean == 2 || paths.iter().all(anew) {
+        let left: BTreeSet<AttrPath> = paths.iter().filter(|path| !anew(path)).cloned().collect();
+        if *clean == 2 || left.is_empty() {
             self.suspects.remove(&end.key);
+        } else if left.len() < paths.len() {
+            (*clean, *paths) = (0, left);
         }
     }
 

@@ -27,8 +27,8 @@ Exit codes:
   2  plan --detailed-exitcode: there  65  the source was refused; nothing was sent
      are changes                      74  the state cannot be read or written
   3  a guard held a tenant's plan     78  a mistake in the configuration
-  4  done, but some users failed,    130, 143  stopped cleanly by SIGINT, SIGTERM
-     are held or in quarantine             (the daemon exits 0)
+  4  done, but some users failed,    129, 130, 143  stopped cleanly by SIGHUP,
+     are held or in quarantine       SIGINT, SIGTERM (the daemon exits 0)
   5  stopped early, or a tenant is in quarantine; a later run goes on
 The worst of several tenants counts.";
 

@@ -141,8 +141,7 @@ pub(super) fn check(
     let protected = guards::protected(protected, file, folder, at, problems);
     let authorities = Authorities::of(keys.ca_file.as_deref(), folder, at, problems);
     let concurrency = concurrency(keys.concurrency, at, problems);
-    let request_timeout = duration(&keys.request_timeout, "request_timeout", at, problems);
-    let run_deadline = duration(&keys.run_deadline, "run_deadline", at, problems);
+    let [request_timeout, run_deadline] = times(&keys, at, problems);
     let (opened, mapping) = (opened?, mapping?);
     Some(TenantConfig {
         reads: keys.reads && opened.dialect.capabilities().read,
@@ -307,6 +306,11 @@ fn load_table(
         }
         Err(why) => problems.push(Problem::new(format!("{at}.file"), why)),
     }
+}
+
+fn times(keys: &Keys, at: &str, problems: &mut Vec<Problem>) -> [Option<Duration>; 2] {
+    let times = [("request_timeout", &keys.request_timeout), ("run_deadline", &keys.run_deadline)];
+    times.map(|(name, text)| duration(text, name, at, problems))
 }
 
 fn reach(keys: &Keys, at: &str, problems: &mut Vec<Problem>) -> Reach {

@@ -80,7 +80,7 @@ const OUT_OF_REACH: [&str; 24] = [
 ];
 
 #[tokio::test]
-async fn d28_g07_s8_a_name_that_leads_out_of_reach_is_refused_before_any_connection() {
+async fn d28_g07_s08_a_name_that_leads_out_of_reach_is_refused_before_any_connection() {
     let thief = Thief::on("0.0.0.0:0");
     for ip in OUT_OF_REACH {
         let url = format!("https://{NAME}:{}/x", thief.port());
@@ -187,7 +187,7 @@ const FORMS: [&str; 44] = [
 ];
 
 #[test]
-fn c04_g07_s8_however_a_private_address_is_written_nothing_connects_to_it() {
+fn c04_g07_s08_however_a_private_address_is_written_nothing_connects_to_it() {
     let thief = Thief::on("0.0.0.0:0");
     let names: Vec<String> = (1..=FORMS.len()).map(|number| format!("t{number}")).collect();
     let one = |(name, form): (&String, &&str)| {

@@ -29,7 +29,7 @@ fn ways_to(thief: &Thief) -> [String; 3] {
 }
 
 #[test]
-fn g03_g04_s7_a_redirect_of_a_read_is_not_followed_by_the_program() {
+fn g03_g04_s07_a_redirect_of_a_read_is_not_followed_by_the_program() {
     for status in REDIRECTS {
         let thief = Thief::on("127.0.0.1:0");
         for location in ways_to(&thief) {
@@ -46,7 +46,7 @@ fn g03_g04_s7_a_redirect_of_a_read_is_not_followed_by_the_program() {
 }
 
 #[test]
-fn g03_g04_d29_s7_a_redirect_of_a_patch_is_not_followed_by_the_program() {
+fn g03_g04_d29_s07_a_redirect_of_a_patch_is_not_followed_by_the_program() {
     for status in REDIRECTS {
         let thief = Thief::on("127.0.0.1:0");
         let [location, ..] = ways_to(&thief);
@@ -103,19 +103,19 @@ fn g06_s13_proxies_in_the_environment_are_ignored() {
 }
 
 #[test]
-fn s6_the_token_stands_neither_among_the_arguments_nor_in_the_environment() {
-    let (heard, hears) = mpsc::channel();
+fn s06_the_token_stands_neither_among_the_arguments_nor_in_the_environment() {
+    let (tell, asked) = mpsc::channel();
     let (go_on, goes_on) = mpsc::channel::<()>();
     let goes_on = Mutex::new(goes_on);
     let target = Target::plain(move |request| {
-        heard.send(()).unwrap();
+        tell.send(()).unwrap();
         // Until the test has looked; its end lets go too.
         let _ = goes_on.lock().unwrap().recv();
         not_found(request)
     });
     let stage = Stage::new(&[("acme", rehearsal("acme", &base(&target)))]);
     let mut running = stage.start(&["run"]);
-    hears.recv().unwrap();
+    asked.recv().unwrap();
     for name in ["cmdline", "environ"] {
         let text = std::fs::read(format!("/proc/{}/{name}", running.id())).unwrap();
         let text = String::from_utf8_lossy(&text);
