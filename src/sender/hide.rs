@@ -13,17 +13,12 @@ const LENGTH_MIN: usize = 8;
 /// The response with every one of the secrets taken out, as it was sent or as JSON may write it.
 pub(super) fn without(response: Response, secrets: &BTreeMap<String, SecretString>) -> Response {
     let secrets = secrets.values().map(ExposeSecret::expose_secret);
-    let spelled = secrets.flat_map(|secret| {
-        let escaped = serde_json::Value::from(secret).to_string();
-        let escaped = escaped[1..escaped.len() - 1].to_owned();
-        [secret.to_owned(), escaped.replace('/', "\\/"), escaped]
-    });
-    let mut wanted: Vec<String> = spelled.filter(|secret| secret.len() >= LENGTH_MIN).collect();
+    let mut wanted: Vec<Cow<'_, str>> =
+        secrets.flat_map(spellings).filter(|secret| secret.len() >= LENGTH_MIN).collect();
     // One may begin with another, which would leave the rest of it.
-    wanted.sort_by(|one, other| (other.len(), other).cmp(&(one.len(), one)));
-    // Most are written in one way only.
-    wanted.dedup();
-    let wanted: Vec<Finder<'_>> = wanted.iter().map(Finder::new).collect();
+    wanted.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let wanted: Vec<Finder<'_>> =
+        wanted.iter().map(|secret| Finder::new(secret.as_bytes())).collect();
     let Response { status, mut headers, body } = response;
     for (_, value) in &mut headers {
         if let Cow::Owned(bytes) = taken_out(value.as_bytes(), &wanted) {
@@ -39,6 +34,17 @@ pub(super) fn without(response: Response, secrets: &BTreeMap<String, SecretStrin
         Body::Cut(bytes) => Body::Cut(clean(bytes)),
     };
     Response { status, headers, body }
+}
+
+/// As it is, and as JSON may write it, which for most secrets is the same.
+fn spellings(secret: &str) -> Vec<Cow<'_, str>> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'/');
+    if secret.bytes().all(is_plain) {
+        return vec![Cow::Borrowed(secret)];
+    }
+    let escaped = serde_json::Value::from(secret).to_string();
+    let escaped = escaped[1..escaped.len() - 1].to_owned();
+    vec![Cow::Borrowed(secret), escaped.replace('/', "\\/").into(), escaped.into()]
 }
 
 fn taken_out<'a>(bytes: &'a [u8], wanted: &[Finder<'_>]) -> Cow<'a, [u8]> {

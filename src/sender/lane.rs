@@ -32,7 +32,7 @@ use std::{
     task::Poll,
 };
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -58,7 +58,7 @@ pub struct Lane {
     queue: Queue,
     shared: Mutex<Shared>,
     /// Told whenever the breaker may let somebody through who had to wait.
-    moved: watch::Sender<()>,
+    moved: Notify,
     /// Turns true when the lane has ended early.
     closed: watch::Sender<bool>,
 }
@@ -86,7 +86,7 @@ impl Lane {
         stop: watch::Receiver<bool>,
     ) -> Self {
         let (shared, queue) = (Mutex::new(Shared::default()), Queue::default());
-        let (moved, closed) = (watch::channel(()).0, watch::channel(false).0);
+        let (moved, closed) = (Notify::new(), watch::channel(false).0);
         Self {
             tenant,
             dialect,
@@ -242,16 +242,12 @@ impl Lane {
     pub(super) async fn pass(&self) -> Pass {
         loop {
             // Listened to before the look, so that no answer in between is missed.
-            let mut moved = self.moved.subscribe();
+            let moved = self.moved.notified();
             let leave = self.shared().caution.breaker.ask(Instant::now().into_std());
             match leave {
                 Leave::Now(pass) => return pass,
                 Leave::NotBefore(until) => sleep_until(Instant::from_std(until)).await,
-                Leave::AfterTheProbe => {
-                    if moved.changed().await.is_err() {
-                        std::future::pending::<()>().await;
-                    }
-                }
+                Leave::AfterTheProbe => moved.await,
             }
         }
     }
@@ -310,7 +306,7 @@ impl Lane {
         let now = Instant::now();
         let heed = self.shared().caution.hear(reply, pass, now.into_std(), dice());
         let Heed { silence, opened, hopeless } = heed;
-        self.moved.send_replace(());
+        self.moved.notify_waiters();
         if let Some(why) = hopeless {
             self.end(Ended::Broken { why });
         }
