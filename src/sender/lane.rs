@@ -207,13 +207,26 @@ impl Lane {
             }
             Poll::Ready(None) => recorder.settle(*intent, operation, end).await.map(|()| None),
             Poll::Pending => {
-                let settle = recorder.settle(*intent, operation, end);
-                let (settled, slot) = tokio::join!(settle, slot);
-                settled?;
-                if slot.is_none() {
-                    return Ok(None);
+                let mut settle = pin!(recorder.settle(*intent, operation, end));
+                tokio::select! {
+                    biased;
+                    settled = &mut settle => {
+                        settled?;
+                        if slot.await.is_none() {
+                            return Ok(None);
+                        }
+                        recorder.intend(next, self.clock.now()).await.map(Some)
+                    }
+                    slot = &mut slot => {
+                        if slot.is_none() {
+                            return settle.await.map(|()| None);
+                        }
+                        // Both in one wait for the disk: an intent does not leave outcomes waiting.
+                        let intend = recorder.intend(next, self.clock.now());
+                        let (settled, intent) = tokio::join!(settle, intend);
+                        settled.and(intent.map(Some))
+                    }
                 }
-                recorder.intend(next, self.clock.now()).await.map(Some)
             }
         }
     }

@@ -33,7 +33,10 @@ use crate::{
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -64,6 +67,7 @@ pub struct Pacer {
     pace: Mutex<Pace>,
     log: Mutex<Log>,
     leaving: Mutex<Leaving>,
+    crowd: Crowd,
     /// Told when a request that was under way has been answered.
     answered: Notify,
     gate: Gate,
@@ -86,6 +90,7 @@ impl Pacer {
             begun: now,
             log: Mutex::new(Log { under_way: 0, arrivals, trust: Trust::new() }),
             leaving: Mutex::new(Leaving { dues: VecDeque::new(), last: None }),
+            crowd: Crowd::default(),
             answered: Notify::new(),
             gate: Gate { until: Mutex::new(now), moved: Notify::new() },
         }
@@ -106,10 +111,12 @@ impl Pacer {
                 return;
             }
             let given = due.checked_sub(LEAD).unwrap_or(due);
-            if given <= now {
+            if given > now {
+                self.wait(given).await;
+            } else if self.crowd.is_thin(self.few()) {
                 turn.given_until = due.max(now) + BUNDLE;
             } else {
-                self.wait(given).await;
+                self.crowd.thinned().await;
             }
         }
     }
@@ -132,10 +139,14 @@ impl Pacer {
 
     /// `None` when the gate closed before there was room.
     async fn join_window(&self) -> Option<Departure<'_>> {
+        let mut waiting = None;
         while self.paused_until() <= Instant::now() {
             // Listened to before the look, so that no answer in between is missed.
             let answered = self.answered.notified();
             let full = self.count(Instant::now());
+            if full.is_some() && waiting.is_none() {
+                waiting = Some(self.crowd.join());
+            }
             match full {
                 None => return Some(Departure { pacer: self, left: Instant::now() }),
                 Some(Full::Until(free)) => tokio::select! {
@@ -208,6 +219,12 @@ impl Pacer {
     #[must_use]
     pub fn paused_until(&self) -> Instant {
         self.gate.until()
+    }
+
+    /// As many as leave while a bundle is recorded.
+    fn few(&self) -> usize {
+        let interval = self.quota.interval().as_nanos().max(1);
+        usize::try_from(LEAD.as_nanos() / interval).unwrap_or(usize::MAX)
     }
 
     async fn open(&self) {
@@ -301,6 +318,41 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, Instant> {
         self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those who could leave if only the window had room for one more. While there are many, no further
+/// bundle is given: else slots run ahead of departures, until every worker has one and each takes its
+/// next slot, and a wait for the disk, alone.
+#[derive(Debug, Default)]
+struct Crowd {
+    waiting: AtomicUsize,
+    thinned: Notify,
+}
+
+impl Crowd {
+    fn join(&self) -> InCrowd<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        InCrowd(self)
+    }
+
+    fn is_thin(&self, few: usize) -> bool {
+        self.waiting.load(Ordering::Relaxed) <= few
+    }
+
+    /// Waits until somebody has left it. Only the holder of the turn does, so that the word finds it
+    /// also when it comes first.
+    async fn thinned(&self) {
+        self.thinned.notified().await;
+    }
+}
+
+struct InCrowd<'a>(&'a Crowd);
+
+impl Drop for InCrowd<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.thinned.notify_one();
     }
 }
 
@@ -582,6 +634,26 @@ mod tests {
         };
         assert!(most_in_any_window(&left, 1000) <= 50);
         assert!(left.len() >= 980, "{}", left.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slots_do_not_run_ahead_of_a_window_that_is_full() {
+        let pacer = Arc::new(Pacer::new(rate("10/s"), &[], None, Instant::now()));
+        let given = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        for _ in 0..64 {
+            let (pacer, given) = (pacer.clone(), given.clone());
+            tasks.spawn(async move {
+                pacer.slot().await;
+                given.fetch_add(1, Ordering::Relaxed);
+                let _departure = pacer.depart().await;
+                std::future::pending::<()>().await;
+            });
+        }
+        sleep(Duration::from_secs(20)).await;
+        // None is ever answered: the window stays full of the first ten, and one bundle has a slot.
+        let given = given.load(Ordering::Relaxed);
+        assert!((10..=14).contains(&given), "{given}");
     }
 
     /// So many cases, or as many as `PROPTEST_CASES` says.

@@ -44,11 +44,10 @@ impl Scribe for Writer {
 
 /// Most submissions that share one commit, so that the first of them does not wait for long.
 const GROUP_MAX: usize = 512;
-/// Nothing leaves because of an outcome, so outcomes wait for company: so many times what the last
-/// commit took, which is next to nothing on a disk at rest, and leaves it to others where many
-/// tenants share it.
-const PATIENCE: u32 = 4;
-const PATIENCE_MAX: Duration = Duration::from_millis(50);
+/// Nothing leaves because of an outcome, so outcomes wait for company, be it an intent that cannot: at
+/// a quota, those of a bundle of slots come together. A process that is killed meanwhile has a few
+/// more users to look at.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Commits what is submitted in the order of submission, as much as has come in at a time. Under
 /// load many outcomes share one sync of the disk. The queue is as long as there are submissions
@@ -98,51 +97,68 @@ impl Writer {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "how long a commit takes is known to nobody else")]
+#[expect(clippy::disallowed_methods, reason = "a disk is waited for in real time")]
 fn write_all(mut store: Store, submissions: &Receiver<Submission>, commits: &AtomicU64) -> Store {
-    let mut patience = Duration::ZERO;
+    // Without an outcome so far.
+    let mut open = 0;
     while let Ok(first) = submissions.recv() {
-        let deadline = Instant::now() + patience;
-        let mut can_wait = first.can_wait();
-        let mut entries = first.entries;
-        let mut waiting = vec![first.done];
-        while waiting.len() < GROUP_MAX {
-            let left = if can_wait {
+        let deadline = Instant::now() + PATIENCE;
+        let mut group = Group::of(first, &mut open);
+        while group.waiting.len() < GROUP_MAX {
+            let left = if group.can_wait && open > 0 {
                 deadline.saturating_duration_since(Instant::now())
             } else {
                 Duration::ZERO
             };
             let Some(next) = next_within(submissions, left) else { break };
-            can_wait &= next.can_wait();
-            entries.extend(next.entries);
-            waiting.push(next.done);
+            group.add(next, &mut open);
         }
-        let began = Instant::now();
-        let result = store.commit(&entries);
-        patience = (began.elapsed() * PATIENCE).min(PATIENCE_MAX);
+        let result = store.commit(&group.entries);
         if result.is_ok() {
             commits.fetch_add(1, Ordering::Relaxed);
         }
-        for done in waiting {
+        for done in group.waiting {
             done(result.clone());
         }
     }
     store
 }
 
+/// What is committed in one go.
+struct Group {
+    entries: Vec<Entry>,
+    waiting: Vec<Done>,
+    /// Nobody waits for any of it before something leaves.
+    can_wait: bool,
+}
+
+impl Group {
+    fn of(first: Submission, open: &mut u64) -> Self {
+        let mut group = Self { entries: Vec::new(), waiting: Vec::new(), can_wait: true };
+        group.add(first, open);
+        group
+    }
+
+    /// `open`: how many operations have an intent and no outcome, of which company may come.
+    fn add(&mut self, submission: Submission, open: &mut u64) {
+        for entry in &submission.entries {
+            match entry {
+                Entry::Outcome(_) => *open = open.saturating_sub(1),
+                Entry::Intent(_) => {
+                    *open += 1;
+                    self.can_wait = false;
+                }
+                Entry::Sent { .. } | Entry::Pause { .. } | Entry::Pace { .. } => {
+                    self.can_wait = false;
+                }
+            }
+        }
+        self.entries.extend(submission.entries);
+        self.waiting.push(submission.done);
+    }
+}
+
 fn next_within(submissions: &Receiver<Submission>, time: Duration) -> Option<Submission> {
     let there = submissions.try_recv();
     if time.is_zero() { there.ok() } else { there.or_else(|_| submissions.recv_timeout(time)).ok() }
-}
-
-impl Submission {
-    /// Nobody waits for these before something leaves.
-    fn can_wait(&self) -> bool {
-        self.entries.iter().all(|entry| match entry {
-            Entry::Outcome(_) => true,
-            Entry::Intent(_) | Entry::Sent { .. } | Entry::Pause { .. } | Entry::Pace { .. } => {
-                false
-            }
-        })
-    }
 }
