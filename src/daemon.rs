@@ -14,7 +14,8 @@ use sd_notify::NotifyState;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until},
+    task::JoinSet,
+    time::{Instant, interval, sleep_until},
 };
 
 /// The time of day, from the machine's clock.
@@ -53,28 +54,46 @@ pub struct NotifyError(#[source] std::io::Error);
 /// slept, makes a run late by no more.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
+/// What the process is asked for while it serves.
+#[derive(Clone, Debug)]
+pub struct Wishes {
+    /// Turns true when it shall stop.
+    pub stop: watch::Receiver<bool>,
+    /// Changes when it shall read its configuration anew.
+    pub reload: watch::Receiver<u64>,
+}
+
 /// Runs until the process is asked to stop; a cycle under way is stopped cleanly. Ends as well when a
 /// disk has failed (see [`store::disk_failure`]): only a process that starts anew can tell what it
-/// holds.
+/// holds. `read` is called between two cycles when the configuration is to be read anew; while what
+/// it reads has a mistake, the one before stays.
 ///
 /// # Errors
 /// When systemd, which waits for it, cannot be told that the service is ready.
 pub async fn serve(
-    config: Arc<Config>,
-    mut stop: watch::Receiver<bool>,
+    mut config: Arc<Config>,
+    read: impl Fn() -> anyhow::Result<Arc<Config>>,
+    mut wishes: Wishes,
 ) -> Result<(), NotifyError> {
     let mut timetable = Timetable::new(&config, now());
-    notify(&[NotifyState::Ready, NotifyState::Status("waiting")])?;
+    let mut rest = WAITING;
+    let _watchdog = feed_watchdog();
+    notify(&[NotifyState::Ready, NotifyState::Status(rest)])?;
     tracing::info!("ready");
     while let Some((source, due)) = timetable.next() {
         tracing::info!(%source, %due, "next run");
-        if !wait_until(due, &mut stop).await {
-            break;
+        match wait_until(due, &mut wishes).await {
+            Woken::ToStop => break,
+            Woken::ToRead => {
+                rest = reload(&mut config, &mut timetable, &read)?;
+                continue;
+            }
+            Woken::ToRun => {}
         }
         notify(&[NotifyState::Status("running")])?;
-        run_cycle(&config, &source, stop.clone()).await;
-        notify(&[NotifyState::Status("waiting")])?;
-        if *stop.borrow() || store::disk_failure().is_some() {
+        run_cycle(&config, &source, wishes.stop.clone()).await;
+        notify(&[NotifyState::Status(rest)])?;
+        if *wishes.stop.borrow() || store::disk_failure().is_some() {
             break;
         }
         timetable.done(&config, &source, now());
@@ -84,23 +103,77 @@ pub async fn serve(
     Ok(())
 }
 
+const WAITING: &str = "waiting";
+const STALE: &str = "waiting, by an older configuration: the one on disk has a mistake";
+
+/// Takes the configuration on disk, or keeps the one that is there; how to call the rest after it.
+fn reload(
+    config: &mut Arc<Config>,
+    timetable: &mut Timetable,
+    read: &impl Fn() -> anyhow::Result<Arc<Config>>,
+) -> Result<&'static str, NotifyError> {
+    if let Ok(time) = NotifyState::monotonic_usec_now() {
+        notify(&[NotifyState::Reloading, time])?;
+    }
+    let rest = match read() {
+        Ok(new) => {
+            *timetable = Timetable::new(&new, now());
+            *config = new;
+            tracing::info!("the configuration has been read anew");
+            WAITING
+        }
+        Err(why) => {
+            tracing::error!("the configuration is not taken, and the one before stays: {why:#}");
+            STALE
+        }
+    };
+    notify(&[NotifyState::Ready, NotifyState::Status(rest)])?;
+    Ok(rest)
+}
+
 /// Outside systemd there is nobody to tell, which is no error.
 fn notify(states: &[NotifyState<'_>]) -> Result<(), NotifyError> {
     sd_notify::notify(states).map_err(NotifyError)
 }
 
-/// Waits for the moment by the wall clock; `false` when asked to stop first.
-async fn wait_until(due: Timestamp, stop: &mut watch::Receiver<bool>) -> bool {
+/// Tells systemd that tasks are being run, three times as often as it wants to hear it, until dropped.
+/// Silent where it does not ask.
+fn feed_watchdog() -> JoinSet<()> {
+    let mut feeder = JoinSet::new();
+    if let Some(patience) = sd_notify::watchdog_enabled() {
+        feeder.spawn(async move {
+            let mut ticks = interval(patience / 3);
+            loop {
+                ticks.tick().await;
+                if let Err(error) = notify(&[NotifyState::Watchdog]) {
+                    tracing::warn!(%error, "the watchdog is not fed");
+                }
+            }
+        });
+    }
+    feeder
+}
+
+enum Woken {
+    ToRun,
+    ToRead,
+    ToStop,
+}
+
+/// Waits for the moment by the wall clock, or until there is something else to do.
+async fn wait_until(due: Timestamp, wishes: &mut Wishes) -> Woken {
+    let Wishes { stop, reload } = wishes;
     loop {
         let left = Duration::try_from(due.duration_since(now())).unwrap_or_default();
         if *stop.borrow() {
-            return false;
+            return Woken::ToStop;
         }
         if left.is_zero() {
-            return true;
+            return Woken::ToRun;
         }
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return false,
+            _ = stop.wait_for(|stop| *stop) => return Woken::ToStop,
+            Ok(()) = reload.changed() => return Woken::ToRead,
             () = sleep_until(Instant::now() + left.min(LOOK_EVERY)) => {}
         }
     }
@@ -160,7 +233,9 @@ async fn run_cycle(config: &Arc<Config>, source: &SourceId, stop: watch::Receive
         stop,
     };
     let progress: Arc<dyn Progress> = Arc::new(Silent);
-    let mut session = Session::open(config.clone(), source, options, &holder());
+    // Reading takes its time, and meanwhile this thread runs no other task.
+    let open = || Session::open(config.clone(), source, options, &holder());
+    let mut session = tokio::task::block_in_place(open);
     session.carry_out(&progress).await;
     log_report(&session.finish(now()));
 }

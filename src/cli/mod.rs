@@ -7,6 +7,7 @@ mod demo;
 mod holds;
 mod output;
 mod rehearse;
+mod serve;
 mod signals;
 mod state_verbs;
 mod verbs;
@@ -111,7 +112,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Ended> {
         Verb::Resnapshot(renew) => state_verbs::resnapshot(&common, &renew),
         Verb::Audit { verb } => state_verbs::audit(&common, &verb),
         Verb::State { verb } => state_verbs::state(&common, &verb),
-        Verb::Daemon => on_runtime(verbs::daemon(&common)),
+        Verb::Daemon => on_runtime(serve::daemon(&common)),
         Verb::Sandbox(sandbox) => on_runtime(rehearse::sandbox(&common, &sandbox)),
         Verb::Demo(demo) => on_runtime(demo::demo(&demo, colour)),
         Verb::Config => {

@@ -1,4 +1,5 @@
-//! SIGTERM, SIGINT and SIGHUP: stop taking work, let what is in flight finish, write it down.
+//! SIGTERM, SIGINT and SIGHUP: stop taking work, let what is in flight finish, write it down. To the
+//! daemon SIGHUP means something else: read the configuration anew.
 
 use super::Ended;
 use crate::cycle::Exit;
@@ -14,6 +15,9 @@ use tokio::{
 const HANGUP: u8 = 1;
 const INTERRUPT: u8 = 2;
 const TERMINATE: u8 = 15;
+
+const ASKING_TO_STOP: [(SignalKind, u8); 2] =
+    [(SignalKind::interrupt(), INTERRUPT), (SignalKind::terminate(), TERMINATE)];
 
 /// Told when the process is asked to stop.
 #[derive(Clone, Debug)]
@@ -31,15 +35,30 @@ impl Signals {
     /// Listens from now on. The first signal lets requests in flight be answered; with the second
     /// nobody waits for an answer any more, and whoever has none is in doubt.
     pub(super) fn listen() -> std::io::Result<Self> {
-        let (tell, stop) = watch::channel(false);
-        let tell: Tell = Arc::new(Mutex::new(Some(tell)));
-        let first = Arc::new(AtomicU8::new(0));
-        let mut kinds =
-            vec![(SignalKind::interrupt(), INTERRUPT), (SignalKind::terminate(), TERMINATE)];
+        let mut kinds = ASKING_TO_STOP.to_vec();
         // Under `nohup` the end of a terminal means nothing.
         if !ignores(HANGUP) {
             kinds.push((SignalKind::hangup(), HANGUP));
         }
+        Self::stopped_by(kinds)
+    }
+
+    /// As [`Self::listen`], but SIGHUP does not stop: each that arrives changes what is watched.
+    pub(super) fn listen_and_reload() -> std::io::Result<(Self, watch::Receiver<u64>)> {
+        let (tell, reload) = watch::channel(0);
+        let mut arrivals = signal(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while arrivals.recv().await.is_some() {
+                tell.send_modify(|count| *count += 1);
+            }
+        });
+        Ok((Self::stopped_by(ASKING_TO_STOP.to_vec())?, reload))
+    }
+
+    fn stopped_by(kinds: Vec<(SignalKind, u8)>) -> std::io::Result<Self> {
+        let (tell, stop) = watch::channel(false);
+        let tell: Tell = Arc::new(Mutex::new(Some(tell)));
+        let first = Arc::new(AtomicU8::new(0));
         for (kind, number) in kinds {
             let mut arrivals = signal(kind)?;
             let (tell, first) = (tell.clone(), first.clone());

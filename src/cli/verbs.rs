@@ -14,10 +14,10 @@ use crate::{
     model::{RunId, SourceId, UserKey},
     report::{self, SavedPlan, Style, TenantStatus},
     source::typed_key,
-    store::{self, ReadStore},
+    store::ReadStore,
 };
 use anyhow::{Context, bail};
-use std::{collections::BTreeSet, io::IsTerminal, path::Path, sync::Arc};
+use std::{io::IsTerminal, path::Path, sync::Arc};
 use tokio::sync::watch;
 
 /// Loads the configuration; a flag goes before what it says.
@@ -93,7 +93,7 @@ fn worst(reports: &[CycleReport]) -> Exit {
 }
 
 /// What keeps a run from sending, told before anything else: secrets that cannot be read.
-fn secrets_ready(common: &Common, config: &Config) -> Result<(), Ended> {
+pub(super) fn secrets_ready(common: &Common, config: &Config) -> Result<(), Ended> {
     let problems = config.secret_problems();
     if problems.is_empty() {
         return Ok(());
@@ -360,32 +360,6 @@ pub(super) fn status(common: &Common, status: &Status) -> anyhow::Result<Ended> 
         write_stdout(&report::json_text(&report::status_json(&statuses)));
     } else {
         write_stdout(&report::status_text(&statuses, now()));
-    }
-    Ok(Ended::Exit(Exit::Done))
-}
-
-pub(super) async fn daemon(common: &Common) -> anyhow::Result<Ended> {
-    let config = Arc::new(configuration(common)?);
-    if let Err(ended) = secrets_ready(common, &config) {
-        return Ok(ended);
-    }
-    let unscheduled: BTreeSet<&SourceId> = config
-        .sources
-        .iter()
-        .filter(|(_, source)| source.schedule.is_none())
-        .map(|(id, _)| id)
-        .collect();
-    if unscheduled.len() == config.sources.len() {
-        let why = "no source has a schedule; add `[sources.NAME.schedule]` with `cron` and `zone`";
-        bail!(Mistake::Configuration(why.to_owned()));
-    }
-    for source in unscheduled {
-        tracing::warn!(%source, "the source has no schedule and is left alone");
-    }
-    let signals = Signals::listen()?;
-    daemon::serve(config, signals.stop).await?;
-    if let Some(failure) = store::disk_failure() {
-        return Err(failure.into());
     }
     Ok(Ended::Exit(Exit::Done))
 }

@@ -31,8 +31,13 @@ impl Systemd {
 
     /// The service, which tells it.
     fn start(stage: &Stage) -> Running {
+        Self::start_with(stage, &[])
+    }
+
+    fn start_with(stage: &Stage, variables: &[(&str, &str)]) -> Running {
         let socket = stage.path("notify");
-        stage.start(&["daemon"], &[("NOTIFY_SOCKET", socket.to_str().unwrap())])
+        let told = ("NOTIFY_SOCKET", socket.to_str().unwrap());
+        stage.start(&["daemon"], &[&[told], variables].concat())
     }
 
     fn hears(&mut self, line: &str) -> bool {
@@ -114,6 +119,67 @@ fn e03_the_daemon_stops_cleanly_in_the_middle_of_a_night() {
     assert_eq!(stage.run(&["run"]).code, 0);
     stage.assert_in_step();
     stage.assert_at_rest();
+}
+
+#[test]
+fn c10_a_reload_takes_the_new_configuration_and_one_with_a_mistake_is_not_taken() {
+    let mut stage = Stage::adopted(3, vec![Tenant::new("acme", Api::Datadog)]);
+    stage.configure(YEARLY);
+    assert_eq!(stage.run(&["run"]).code, 0);
+    let mut systemd = Systemd::new(&stage);
+    let mut running = Systemd::start(&stage);
+    until("it waits", || running.stderr().contains("next run"));
+
+    let file = stage.path("rosterd.toml");
+    let right = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, right.replace("[sources.people.schedule]", "[sources.people.schedul]"))
+        .unwrap();
+    running.signal("HUP");
+    let stale = "STATUS=waiting, by an older configuration: the one on disk has a mistake";
+    until("it keeps the old one", || systemd.hears(stale));
+    assert!(running.stderr().contains("schedul"), "{}", running.stderr());
+
+    let other = right.replace("30 2 1 1 *", "30 2 2 1 *");
+    std::fs::write(&file, other).unwrap();
+    running.signal("HUP");
+    until("it takes the new one", || running.stderr().contains("read anew"));
+    until("it waits for another day", || running.stderr().contains("-01-02T01:30"));
+    assert!(systemd.hears("RELOADING=1"));
+    running.signal("TERM");
+    assert_eq!(running.end().code, 0);
+    assert!(systemd.hears("STOPPING=1"));
+}
+
+#[test]
+fn a_reload_in_the_middle_of_a_night_waits_for_its_end() {
+    let slow = Tenant::new("acme", Api::Datadog).always(Fault::Slow(Duration::from_millis(100)));
+    let mut stage = Stage::new(20, vec![slow]);
+    stage.configure(YEARLY);
+    stage.marry_all();
+    let _systemd = Systemd::new(&stage);
+    let mut running = Systemd::start(&stage);
+    until("it sends", || stage.requests() >= 3);
+    running.signal("HUP");
+    until("it reads the configuration", || running.stderr().contains("read anew"));
+    assert!(running.stderr().contains("run ends"), "{}", running.stderr());
+    stage.assert_in_step();
+    running.signal("TERM");
+    assert_eq!(running.end().code, 0);
+}
+
+#[test]
+fn e27_the_watchdog_is_fed_as_long_as_tasks_are_run() {
+    let mut stage = Stage::adopted(1, vec![Tenant::new("acme", Api::Datadog)]);
+    stage.configure(YEARLY);
+    let mut systemd = Systemd::new(&stage);
+    let mut running = Systemd::start_with(&stage, &[("WATCHDOG_USEC", "60000")]);
+    let fed = |systemd: &mut Systemd| {
+        systemd.hears("");
+        systemd.told.iter().filter(|line| *line == "WATCHDOG=1").count()
+    };
+    until("it is fed again and again", || fed(&mut systemd) >= 3);
+    running.signal("TERM");
+    assert_eq!(running.end().code, 0);
 }
 
 #[test]
