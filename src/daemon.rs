@@ -9,7 +9,11 @@ use crate::{
     model::{RunId, SourceId},
     store::{self, Holder, ReadStore},
 };
-use jiff::Timestamp;
+use jiff::{
+    SignedDuration, Timestamp,
+    civil::{Date, date},
+    tz::TimeZone,
+};
 use sd_notify::NotifyState;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{
@@ -23,6 +27,19 @@ use tokio::{
 #[expect(clippy::disallowed_methods, reason = "the edge: everybody below is told the time")]
 pub fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// The machine's clock cannot be right, so that nothing can be told of what is due.
+#[derive(Debug, thiserror::Error)]
+#[error("the machine's clock says {0}, which is before this program was made; set the clock")]
+pub struct ClockError(Timestamp);
+
+/// When this version was made, or a little before.
+const MADE: Date = date(2026, 11, 1);
+
+/// Whether a time of day can be believed: a machine whose clock has lost its battery says 1970.
+pub fn believe(now: Timestamp) -> Result<Timestamp, ClockError> {
+    if now.to_zoned(TimeZone::UTC).date() < MADE { Err(ClockError(now)) } else { Ok(now) }
 }
 
 /// A name for a run that begins now.
@@ -96,7 +113,7 @@ pub async fn serve(
         if *wishes.stop.borrow() || store::disk_failure().is_some() {
             break;
         }
-        timetable.done(&config, &source, now());
+        timetable.done(&config, &source, due, now());
     }
     notify(&[NotifyState::Stopping])?;
     tracing::info!("stopped");
@@ -198,13 +215,22 @@ impl Timetable {
         self.0.iter().min_by_key(|(_, due)| *due).cloned()
     }
 
-    /// Runs that fell due while the source was at work are not made up for.
-    fn done(&mut self, config: &Config, source: &SourceId, now: Timestamp) {
+    /// Runs that fell due while the source was at work are not made up for. `due`: when the one that is
+    /// done was.
+    fn done(&mut self, config: &Config, source: &SourceId, due: Timestamp, now: Timestamp) {
         let schedule = config.sources.get(source).and_then(|source| source.schedule.as_ref());
-        let next = schedule.and_then(|schedule| schedule.after(now));
+        let next = schedule.and_then(|schedule| following(schedule, due, now));
         self.0.retain(|(id, _)| id != source);
         self.0.extend(next.map(|next| (source.clone(), next)));
     }
+}
+
+/// The run after the one that was due then. A clock that was set back since by less than a day does not
+/// make that one due again; one that was set back by more was wrong when it was due.
+fn following(schedule: &Schedule, due: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let set_back = due.duration_since(now);
+    let from = if set_back < SignedDuration::from_hours(24) { due.max(now) } else { now };
+    schedule.after(from)
 }
 
 fn schedules(config: &Config) -> impl Iterator<Item = (&SourceId, &Schedule)> {
@@ -287,5 +313,32 @@ fn log_tenant(report: &CycleReport, tenant: &TenantReport) {
     );
     if tenant.exit() > Exit::Partial {
         tracing::error!(tenant = %tenant.tenant, end = ?tenant.end, "needs a look");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e14_a_clock_from_before_this_program_was_made_is_not_believed() {
+        let says = |text: &str| believe(text.parse().unwrap());
+        let why = says("1970-01-01T00:00:05Z").unwrap_err().to_string();
+        assert!(why.contains("1970-01-01") && why.contains("set the clock"), "{why}");
+        assert!(says("2026-10-31T23:59:59Z").is_err() && says("2026-11-01T00:00:00Z").is_ok());
+        assert!(believe(now()).is_ok());
+    }
+
+    #[test]
+    fn e14_a_clock_that_is_set_back_a_little_does_not_start_a_night_twice() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let schedule = Schedule::parse("30 2 * * *", "UTC").unwrap();
+        let (due, next) = (at("2026-12-01T02:30:00Z"), at("2026-12-02T02:30:00Z"));
+        let after = |now| following(&schedule, due, at(now));
+        assert_eq!(after("2026-12-01T02:31:00Z"), Some(next));
+        assert_eq!(after("2026-12-01T02:20:00Z"), Some(next), "set back by some minutes");
+        assert_eq!(after("2026-12-01T04:00:00Z"), Some(next), "after a long run");
+        // It was years ahead when that run was due.
+        assert_eq!(after("2025-01-01T00:00:00Z"), Some(at("2025-01-01T02:30:00Z")));
     }
 }

@@ -22,6 +22,7 @@ pub(super) async fn daemon(common: &Common) -> anyhow::Result<Ended> {
         return Ok(ended);
     }
     check_schedules(&config)?;
+    daemon::believe(daemon::now())?;
     let (signals, reload) = Signals::listen_and_reload()?;
     let read = || {
         let config = configuration(common)?;

@@ -197,6 +197,7 @@ pub(super) async fn run(common: &Common, run: &Run, colour: bool) -> anyhow::Res
     if let Err(ended) = secrets_ready(common, &config) {
         return Ok(ended);
     }
+    daemon::believe(now())?;
     let signals = Signals::listen()?;
     let progress: Arc<dyn Progress> = Arc::new(Bars::new());
     let id = new_run();
@@ -242,6 +243,7 @@ pub(super) async fn apply(common: &Common, apply: &Apply, colour: bool) -> anyho
         return Ok(ended);
     }
     let saved = apply.plan.as_deref().map(saved_plan).transpose()?;
+    daemon::believe(now())?;
     let signals = Signals::listen()?;
     let progress: Arc<dyn Progress> = Arc::new(Bars::new());
     let id = new_run();

@@ -109,6 +109,7 @@ impl Current<'_> {
             return Some(format!("already used at {at} by run {run}"));
         }
         let changed = [
+            (approval.is_of_the_future(self.now), "the clock was set back since".to_owned()),
             (self.now >= approval.expires, format!("expired at {}", approval.expires)),
             (*lineage != self.bindings.lineage, "it is of another state file".to_owned()),
             (*source != self.bindings.source, "the source changed since".to_owned()),

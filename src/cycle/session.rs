@@ -5,6 +5,7 @@ use super::{
     gather::{Gathered, Guest, gather},
     target,
     tenant::{Desk, blank, of_store},
+    window::set_back,
 };
 use crate::{
     config::{Config, SourceConfig, TenantConfig},
@@ -220,6 +221,10 @@ pub(super) fn open_store(
     let open = || {
         let mut store = Store::open_for(config, &tenant.id, holder)?;
         store.begin_run(&options.run, options.verb, options.now)?;
+        if let Some(by) = set_back(&store, options.now)? {
+            tracing::warn!(tenant = %tenant.id, by_s = by.as_secs(), "the clock was set back");
+            store.clock_was_set_back(by)?;
+        }
         let stranger = target::stranger(tenant, &store)?;
         target::note(tenant, &mut store, options.now)?;
         Ok((store, stranger))

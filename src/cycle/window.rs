@@ -32,6 +32,17 @@ pub(super) fn pacer(
     Ok(Pacer::new(config.quota, &recent, learnt.map(|(share, _)| share), now))
 }
 
+/// By how much the clock was set back since the last run, as far as can be told: it stands before that
+/// run's end.
+pub(super) fn set_back(
+    store: &Store,
+    now: Timestamp,
+) -> Result<Option<SignedDuration>, StoreError> {
+    let previous = store.runs(2)?.into_iter().nth(1);
+    let last_seen = previous.map_or(Timestamp::MIN, |run| run.ended.unwrap_or(run.started));
+    Ok(Some(last_seen.duration_since(now)).filter(SignedDuration::is_positive))
+}
+
 /// A clock that was set back makes it look like something of the future: learnt just now.
 fn is_recent(at: Timestamp, now: Timestamp) -> bool {
     at >= before(now, LEARNT_FOR)

@@ -20,6 +20,9 @@ pub const GIVE_UP_DAYS: i64 = 28;
 /// the one before, and once a year a night is an hour shorter.
 pub const SLACK: SignedDuration = SignedDuration::from_hours(2);
 
+/// The longest time between two tries, and some more.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(2 * DAY_HOURS);
+
 /// The hour of the next try after a failure at `now`; `None`: given up. `since`: the first failure.
 #[must_use]
 pub fn next_try(since: Timestamp, now: Timestamp) -> Option<Timestamp> {
@@ -28,12 +31,14 @@ pub fn next_try(since: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let mut tries =
         hours.filter_map(|hours| since.checked_add(SignedDuration::from_hours(hours)).ok());
     // One that would be due already is this very failure.
-    tries.find(|at| !is_due(*at, now))
+    tries.find(|at| at.duration_since(now) > SLACK)
 }
 
+/// An hour that is further ahead than any failure sets it is one of a clock that was set back since.
 #[must_use]
 pub fn is_due(next_try: Timestamp, now: Timestamp) -> bool {
-    next_try.duration_since(now) <= SLACK
+    let ahead = next_try.duration_since(now);
+    ahead <= SLACK || ahead > AHEAD_MAX
 }
 
 /// Why a user is in quarantine.

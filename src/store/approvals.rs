@@ -9,7 +9,7 @@ use super::{
     disk::Failed,
 };
 use crate::model::{Fingerprint, RunId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// What a plan was made of, besides its own operations, which its digest names: an approval only
@@ -68,9 +68,18 @@ impl Approval {
     /// Nobody has used it, and it counts still.
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {
-        self.used.is_none() && now < self.expires
+        self.used.is_none() && now < self.expires && !self.is_of_the_future(now)
+    }
+
+    /// The clock was set back since somebody approved, so that nobody knows how long ago that was.
+    #[must_use]
+    pub fn is_of_the_future(&self, now: Timestamp) -> bool {
+        self.at.duration_since(now) > CLOCKS_DIFFER
     }
 }
+
+/// A clock that is set right again goes back by less.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
 
 /// Who approves what, why, and for how long.
 #[derive(Clone, Debug)]

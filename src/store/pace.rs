@@ -1,10 +1,11 @@
 //! How much of the quota the target has taught us to use.
 
 use super::{
-    Snapshot, Store, StoreError,
+    Pause, Snapshot, Store, StoreError,
     convert::{instant_from_micros, instant_to_micros},
+    ledger,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 impl Snapshot {
@@ -26,6 +27,17 @@ impl Store {
             return Ok(());
         }
         self.disk().write("remember the pace", |tx| put(tx, share, at))
+    }
+
+    /// The clock was set back by so much: a silence that was asked for ends by as much earlier, as the
+    /// clock tells it.
+    pub fn clock_was_set_back(&mut self, by: SignedDuration) -> Result<(), StoreError> {
+        let Some(Pause { until, why }) = self.pause()? else { return Ok(()) };
+        let until = until.checked_sub(by).unwrap_or(Timestamp::MIN);
+        self.disk().write("set the silence back with the clock", |tx| {
+            tx.execute("DELETE FROM pause", [])?;
+            ledger::pause(tx, until, &why)
+        })
     }
 }
 

@@ -123,7 +123,7 @@ fn e03_the_daemon_stops_cleanly_in_the_middle_of_a_night() {
 
 #[test]
 fn c10_a_reload_takes_the_new_configuration_and_one_with_a_mistake_is_not_taken() {
-    let mut stage = Stage::adopted(3, vec![Tenant::new("acme", Api::Datadog)]);
+    let stage = Stage::adopted(3, vec![Tenant::new("acme", Api::Datadog)]);
     stage.configure(YEARLY);
     assert_eq!(stage.run(&["run"]).code, 0);
     let mut systemd = Systemd::new(&stage);
@@ -169,7 +169,7 @@ fn a_reload_in_the_middle_of_a_night_waits_for_its_end() {
 
 #[test]
 fn e27_the_watchdog_is_fed_as_long_as_tasks_are_run() {
-    let mut stage = Stage::adopted(1, vec![Tenant::new("acme", Api::Datadog)]);
+    let stage = Stage::adopted(1, vec![Tenant::new("acme", Api::Datadog)]);
     stage.configure(YEARLY);
     let mut systemd = Systemd::new(&stage);
     let mut running = Systemd::start_with(&stage, &[("WATCHDOG_USEC", "60000")]);
