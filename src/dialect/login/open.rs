@@ -53,8 +53,7 @@ pub fn open(settings: &Settings, offers: &[Offer]) -> Result<Login, Vec<Problem>
 }
 
 /// The kinds that can be chosen, by what is offered.
-#[must_use]
-pub fn taken(offers: &[Offer]) -> Vec<Kind> {
+fn taken(offers: &[Offer]) -> Vec<Kind> {
     let is_taken = |kind: &Kind| {
         *kind == Kind::ClientCredentials || offers.iter().any(|offer| offer.kind == *kind)
     };
