@@ -3,7 +3,7 @@
 use super::{Secret, Surroundings, fields};
 use crate::{
     dialect::{
-        Settings,
+        Dialect, Settings,
         login::{self, Login, Offer},
     },
     model::{Notice, Problem, Reach},
@@ -42,6 +42,20 @@ pub(super) struct Ground<'a> {
 impl Tables {
     pub(super) fn take(tables: &mut Map<String, Value>) -> Self {
         Self { credentials: tables.remove("credentials"), login: tables.remove("login") }
+    }
+
+    /// The way in to a tenant's target; `None` where that is not known.
+    pub(super) fn to(
+        self,
+        dialect: Option<&dyn Dialect>,
+        reach: Reach,
+        (folder, surroundings): (&Path, &Surroundings),
+        at: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Entrance> {
+        let (carried, offers) = (dialect?.credentials(), dialect?.logins());
+        let ground = Ground { carried, offers: &offers, reach, folder, surroundings };
+        Some(self.check(at, &ground, problems))
     }
 
     /// `at`: the table that both stand in.

@@ -57,6 +57,17 @@ enum Sending {
 }
 
 impl<'a, R: Recorder> Carrier<'a, R> {
+    /// Of an operation whose intent has just been written down.
+    pub(super) fn new(
+        lane: &'a Lane,
+        operation: &'a Operation,
+        recorder: &'a R,
+        intent: u64,
+    ) -> Self {
+        let recorded = Instant::now();
+        Self { lane, operation, recorder, intent, requests: 0, calls: 0, recorded, status: None }
+    }
+
     /// Sends until the delivery has an outcome, which the delivery then says more of.
     pub(super) async fn run(&mut self, delivery: &mut Delivery<'a>) -> Result<Outcome, String> {
         let mut next = Next::Operation;
