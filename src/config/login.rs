@@ -89,7 +89,7 @@ fn kept(
     ground: &Ground<'_>,
     problems: &mut Vec<Problem>,
 ) -> Entrance {
-    let table = table.map(|table| table.try_deserialize()).unwrap_or(Ok(BTreeMap::new()));
+    let table = table.map_or(Ok(BTreeMap::new()), Value::try_deserialize);
     let mut table: BTreeMap<String, String> = table.unwrap_or_else(|_| {
         problems.push(Problem::new(at, "should be a table of texts"));
         BTreeMap::new()
@@ -108,8 +108,8 @@ fn kept(
 fn fetched(value: Value, at: &str, ground: &Ground<'_>, problems: &mut Vec<Problem>) -> Entrance {
     let Ground { carried, offers, reach, folder, surroundings } = ground;
     let mut table = fields::table(value, at, problems);
-    let named = table.get("type").cloned().and_then(|kind| kind.into_string().ok());
-    let kind = named.as_deref().and_then(login::Kind::parse);
+    let kind = table.get("type").cloned().and_then(|kind| kind.into_string().ok());
+    let kind = kind.as_deref().and_then(login::Kind::parse);
     let names = kind.map_or(&[][..], login::Kind::secrets);
     let places = take_secrets(&mut table, names);
     let secrets = Secret::all(names, &[], places, at, folder, surroundings, problems);

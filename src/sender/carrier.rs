@@ -64,8 +64,9 @@ impl<'a, R: Recorder> Carrier<'a, R> {
         recorder: &'a R,
         intent: u64,
     ) -> Self {
-        let recorded = Instant::now();
-        Self { lane, operation, recorder, intent, requests: 0, calls: 0, recorded, status: None }
+        let now = Instant::now();
+        let (requests, calls, status) = (0, 0, None);
+        Self { lane, operation, recorder, intent, requests, calls, recorded: now, status }
     }
 
     /// Sends until the delivery has an outcome, which the delivery then says more of.

@@ -76,9 +76,11 @@ fn d10_check_tells_who_logs_in_where_and_calls_nobody() {
 
 #[test]
 fn g24_a_secret_of_a_login_that_was_changed_is_read_by_the_next_run() {
-    let takes = |request: &str| match request.contains("the-new-one") {
-        true => gives_tokens(request),
-        false => answer("401 Unauthorized", "", r#"{"error":"invalid_client"}"#),
+    let takes = |request: &str| {
+        if request.contains("the-new-one") {
+            return gives_tokens(request);
+        }
+        answer("401 Unauthorized", "", r#"{"error":"invalid_client"}"#)
     };
     let (login, api) = (Target::plain(takes), Target::plain(not_found));
     let stage = logging_in(&api, &url_of(&login));
