@@ -915,13 +915,14 @@ fn the_example_shows_every_key_that_there_is_and_no_other() {
         dialects[3].1
     );
     let logins = ["client_credentials", "biot_service", "biot_user", "kare_credentials"];
-    for (login, dialect) in logins.iter().zip([4, 1, 1, 3]) {
+    let odd_logins = logins.iter().zip([4, 1, 1, 3]).map(|(login, dialect)| {
         let (name, table) = &dialects[dialect];
-        text += &format!(
+        format!(
             "[tenants.by_{login}.{name}]\n{table}\n\
              [tenants.by_{login}.login]\ntype = \"{login}\"\n{odd}\n"
-        );
-    }
+        )
+    });
+    text.extend(odd_logins);
     let odd_dialects = dialects
         .iter()
         .map(|(name, _)| [&format!("[tenants.at_{name}.{name}]\n"), odd, "\n"].concat());
