@@ -9,7 +9,7 @@ use rosterd::{
     },
     model::{Body, Reach, Response},
 };
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -178,7 +178,7 @@ fn d10_tokens_are_found_where_the_documents_have_them() {
     for (kind, body, tokens, lifetime) in cases {
         let status = if kind == Kind::KareCredentials { 201 } else { 200 };
         let Reading::Granted(grant) = read(kind, status, &body) else { panic!("{body}") };
-        let found: Vec<_> = grant.tokens.values().map(|token| token.expose_secret()).collect();
+        let found: Vec<_> = grant.tokens.values().map(SecretString::expose_secret).collect();
         assert_eq!((found, grant.lifetime), (tokens, lifetime), "{body}");
         assert_eq!(grant.refresh.is_some(), kind == Kind::BiotUser);
     }
