@@ -30,4 +30,4 @@ pub use pacer::Pacer;
 pub use record::{Delivered, End, Ended, Recorder, Tally};
 pub use resolver::{Looking, Lookup, OfMachine};
 pub use secrets::{Access, Loader, Secrets};
-pub use transport::{Transport, Within};
+pub use transport::{Sending, Transport, Within};

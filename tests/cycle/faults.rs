@@ -7,11 +7,14 @@ use crate::{
 };
 use jiff::ToSpan;
 use rosterd::{
-    cycle::TenantEnd,
+    config::TenantConfig,
+    cycle::{Edges, Progress, Silent, TenantEnd},
+    model::Request,
     sandbox::{Api, Fault, Faults, RetryAfterForm},
-    sender::Ended,
+    sender::{Ended, Sending, Transport, Within},
 };
-use std::{collections::BTreeMap, time::Duration};
+use secrecy::SecretString;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 const FAULTS: [(&str, Fault); 17] = [
     ("lost_answer", Fault::LostAnswer),
@@ -327,4 +330,42 @@ async fn d19_one_attribute_that_the_target_rejects_without_a_word_is_found_and_t
     world.night().await;
     world.assert_in_step();
     world.rest().await;
+}
+
+/// Fails as a defect of our own would, wherever it is.
+#[derive(Debug)]
+struct Defect;
+
+impl Within for Defect {
+    fn send<'a>(&'a self, _: Request, _: &'a BTreeMap<String, SecretString>) -> Sending<'a> {
+        Box::pin(async { panic!("planted") })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e26_a_panic_of_one_tenant_ends_that_tenant_and_no_other() {
+    let names = ["in_a_request", "in_its_task", "well"];
+    let tenants = names.map(|name| Tenant::new(name, Api::Datadog)).into();
+    let mut world = World::adopted(6, tenants).await;
+    world.marry_all();
+    let usual = Edges::default();
+    let transport = usual.transport.clone();
+    let planted = move |tenant: &TenantConfig, timeouts| match tenant.id.as_str() {
+        "in_a_request" => Ok(Transport::Within(Arc::new(Defect))),
+        "in_its_task" => panic!("planted"),
+        _ => transport(tenant, timeouts),
+    };
+    let edges = Edges { transport: Arc::new(planted), scribe: usual.scribe };
+    let mut session = world.open().through(&edges);
+    let progress: Arc<dyn Progress> = Arc::new(Silent);
+    session.carry_out(&progress).await;
+    let report = session.finish(world.now);
+    assert_eq!(names.map(|name| exit_of(&report, name)), [1, 1, 0], "{report:?}");
+    assert_eq!((world.behind("well").len(), world.behind("in_its_task").len()), (0, 6));
+
+    world.move_to(world.now + 24.hours());
+    // What was on its way when it failed is in doubt, and looked at before anything is sent again.
+    assert_eq!(world.night().await.exit().code(), 0);
+    world.assert_in_step();
+    world.calm().await;
 }
