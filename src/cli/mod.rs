@@ -5,6 +5,7 @@ mod arguments;
 mod ask;
 mod demo;
 mod holds;
+mod log;
 mod output;
 mod rehearse;
 mod serve;
@@ -60,8 +61,10 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };
-    output::set_up_logs(&arguments);
-    match run(arguments) {
+    let logs = log::set_up(&arguments);
+    let ended = run(arguments);
+    logs.finish();
+    match ended {
         Ok(ended) => ExitCode::from(ended.code()),
         Err(error) => ExitCode::from(tell(&error)),
     }

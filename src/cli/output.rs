@@ -1,6 +1,6 @@
 //! Data on stdout, messages on stderr, progress only for a person.
 
-use super::arguments::{Arguments, Color, LogFormat, Verb};
+use super::arguments::Color;
 use crate::{
     cycle::{Phase, Progress},
     model::TenantId,
@@ -9,12 +9,11 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     collections::HashMap,
     fs::OpenOptions,
-    io::{IsTerminal, Write},
+    io::Write,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::{Mutex, PoisonError},
 };
-use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
 /// Prints data. A reader that has gone (`| head`) is no error.
 pub(super) fn write_stdout(text: &str) {
@@ -56,21 +55,6 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
     file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
-}
-
-/// Logs go to stderr: warnings, and for the daemon what it does.
-pub(super) fn set_up_logs(arguments: &Arguments) {
-    let usual = if matches!(arguments.verb, Verb::Daemon) { "rosterd=info,warn" } else { "warn" };
-    let filter = arguments.common.log_level.as_deref().unwrap_or(usual);
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(usual));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_span_events(FmtSpan::NONE);
-    match arguments.common.log_format {
-        LogFormat::Json => logs.json().flatten_event(true).init(),
-        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
-    }
 }
 
 /// A bar for each tenant at work.

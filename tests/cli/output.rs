@@ -5,6 +5,7 @@ use crate::{
     stage::{Ended, Stage, TOKEN, files},
 };
 use rosterd::sandbox::{Api, Fault, Faults, RetryAfterForm};
+use std::{io::Read, process::Stdio};
 
 #[test]
 fn the_environment_lies_over_the_file_and_a_flag_over_both() {
@@ -177,4 +178,19 @@ fn the_demo_ends_well_and_keeps_what_it_is_told_to_keep() {
     }
     // Never into a folder where something else is.
     assert_eq!(stage.run(&["demo", "--dir", "kept"]).code, 1);
+}
+
+#[test]
+fn e25_a_log_that_nobody_reads_holds_up_nothing() {
+    let mut stage = Stage::adopted(200, vec![Tenant::new("acme", Api::Datadog)]);
+    stage.marry_all();
+    let mut command = stage.command(&["run", "--log-level", "debug"]);
+    // A pipe takes 64 KiB.
+    let mut running = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    assert_eq!(running.wait().unwrap().code(), Some(0));
+    let mut log = String::new();
+    running.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.len() > 60_000, "{}", log.len());
+    stage.assert_in_step();
+    stage.assert_at_rest();
 }

@@ -8,7 +8,7 @@ use crate::{
 use rosterd::{
     model::{Body, Request, Response},
     sandbox::{Answered, Exchange, Returned},
-    sender::{Timeouts, Within, http::Sent, Sending},
+    sender::{Sending, Timeouts, Within, http::Sent},
 };
 use rusqlite::{Connection, OpenFlags};
 use secrecy::{ExposeSecret, SecretString};
