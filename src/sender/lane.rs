@@ -8,6 +8,7 @@ use super::{
     record::{Delivered, End, Ended, Recorder, Tally},
     secrets::Access,
     transport::Transport,
+    wait::{at_once, told},
 };
 use crate::{
     dialect::Dialect,
@@ -26,8 +27,8 @@ use crate::{
 use std::{
     collections::BTreeSet,
     fmt,
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
+    future::Future,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
 };
@@ -378,18 +379,6 @@ impl Lane {
         }
         let learnt = (self.pacer.learnt(), self.clock.now());
         recorder.pause(until, "the target asked for fewer requests".to_owned(), learnt).await
-    }
-}
-
-/// What there is of it without waiting.
-async fn at_once<F: Future>(mut wait: Pin<&mut F>) -> Poll<F::Output> {
-    poll_fn(|context| Poll::Ready(wait.as_mut().poll(context))).await
-}
-
-/// Waits until the flag turns true; for ever when nobody is left to turn it.
-async fn told(flag: &mut watch::Receiver<bool>) {
-    if flag.wait_for(|flag| *flag).await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 

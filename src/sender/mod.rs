@@ -6,6 +6,7 @@
 
 mod carrier;
 mod clock;
+mod crowd;
 mod grace;
 mod hide;
 pub mod http;
@@ -19,6 +20,8 @@ mod secrets;
 mod slots;
 mod tokens;
 pub mod transport;
+mod trust;
+mod wait;
 
 pub(crate) use carrier::RECORD_AGE_MAX;
 pub use clock::Clock;

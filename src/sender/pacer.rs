@@ -22,7 +22,11 @@
 //! silence are one. Each also lowers the pace, which grows back while nothing is refused; see
 //! [`Pace`].
 
-use super::slots::{LATE_MAX, Slots};
+use super::{
+    crowd::Crowd,
+    slots::{LATE_MAX, Slots},
+    trust::Trust,
+};
 use crate::{
     engine::{
         allowance::Allowance,
@@ -33,10 +37,7 @@ use crate::{
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -52,11 +53,6 @@ const BUNDLE: Duration = Duration::from_millis(200);
 const TIMER: Duration = Duration::from_millis(10);
 /// Added to the window, for clocks and timers.
 const MARGIN: Duration = Duration::from_millis(3);
-
-/// Answers of which the quickest tells the target's own time. The first ones wait for connections.
-const ANSWERS_LEAST: u32 = 64;
-/// As many as that are never needed, however often the target throttles.
-const ANSWERS_MOST: u32 = 1 << 16;
 
 /// The quota of one tenant. Shared by all that send to it, retries and reads included.
 #[derive(Debug)]
@@ -321,41 +317,6 @@ impl Gate {
     }
 }
 
-/// Those who could leave if only the window had room for one more. While there are many, no further
-/// bundle is given: else slots run ahead of departures, until every worker has one and each takes its
-/// next slot, and a wait for the disk, alone.
-#[derive(Debug, Default)]
-struct Crowd {
-    waiting: AtomicUsize,
-    thinned: Notify,
-}
-
-impl Crowd {
-    fn join(&self) -> InCrowd<'_> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        InCrowd(self)
-    }
-
-    fn is_thin(&self, few: usize) -> bool {
-        self.waiting.load(Ordering::Relaxed) <= few
-    }
-
-    /// Waits until somebody has left it. Only the holder of the turn does, so that the word finds it
-    /// also when it comes first.
-    async fn thinned(&self) {
-        self.thinned.notified().await;
-    }
-}
-
-struct InCrowd<'a>(&'a Crowd);
-
-impl Drop for InCrowd<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.0.thinned.notify_one();
-    }
-}
-
 /// A request that has left and is not answered yet. Dropped when it is, or when nobody waits for the
 /// answer any more.
 #[must_use = "dropped, it counts as answered"]
@@ -378,46 +339,6 @@ struct Log {
     /// When the answered ones arrived at the latest, earliest first.
     arrivals: BinaryHeap<Reverse<Instant>>,
     trust: Trust,
-}
-
-/// What is known of the time that the target itself takes.
-#[derive(Debug)]
-struct Trust {
-    /// Since the target throttled.
-    answers: u32,
-    needed: u32,
-    quickest: Duration,
-    /// By how much answers are slower than that, on average over some of them.
-    spread: Duration,
-}
-
-impl Trust {
-    fn new() -> Self {
-        Self { answers: 0, needed: ANSWERS_LEAST, quickest: Duration::MAX, spread: Duration::ZERO }
-    }
-
-    /// Takes in an answer; how long before it the request arrived at the latest.
-    fn learn(&mut self, took: Duration) -> Duration {
-        self.quickest = self.quickest.min(took);
-        self.answers = self.answers.saturating_add(1);
-        let slower = took.saturating_sub(self.quickest);
-        self.spread = self.spread * 15 / 16 + slower / 16;
-        if self.answers <= self.needed {
-            return Duration::ZERO;
-        }
-        let unseen = f64::from(self.needed) / f64::from(self.answers) / 4.0;
-        self.quickest.saturating_sub(self.quickest.mul_f64(unseen) + self.spread / 4)
-    }
-
-    fn forget(&mut self, is_new: bool) {
-        let again = self.answers < self.needed.saturating_mul(2);
-        let needed = match (is_new, again) {
-            (false, _) => self.needed,
-            (true, true) => self.needed.saturating_mul(2).min(ANSWERS_MOST),
-            (true, false) => ANSWERS_LEAST,
-        };
-        *self = Self { needed, ..Self::new() };
-    }
 }
 
 /// When those leave that have a slot.
@@ -450,9 +371,12 @@ enum Full {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::trust::ANSWERS_LEAST, *};
     use proptest::prelude::*;
-    use std::sync::Arc;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
     use tokio::{task::JoinSet, time::sleep};
 
     /// When `count` requests of `workers` leave, in ms from the start.
