@@ -16,6 +16,7 @@ pub mod record;
 pub mod resolver;
 mod secrets;
 mod slots;
+pub mod stream;
 pub mod transport;
 
 pub(crate) use carrier::RECORD_AGE_MAX;
