@@ -8,6 +8,7 @@ mod authority;
 mod document;
 mod fields;
 mod guards;
+mod login;
 mod schedule;
 mod secret;
 mod state;

@@ -1,17 +1,19 @@
 //! One tenant's tables.
 
-use super::{Authorities, Secret, Surroundings, document::sub, fields, guards, table as csv_table};
+use super::{
+    Authorities, Secret, Surroundings, document::sub, fields, guards, login, table as csv_table,
+};
 use crate::{
-    dialect::{self, Dialect, REGISTRY, Settings},
+    dialect::{self, Dialect, REGISTRY, Settings, login::Login},
     engine::{
         allowance::ResetUnit,
         guard::Limits,
         mapping::{LookupSettings, Mapping, MappingSettings, RemoteIdSettings, RuleSettings},
     },
-    model::{Capabilities, Fingerprint, Problem, Rate, Reach, SourceId, TenantId, UserKey},
+    model::{Capabilities, Fingerprint, Notice, Problem, Rate, Reach, SourceId, TenantId, UserKey},
 };
 use config::{Map, Value};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, civil::Date};
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -51,7 +53,12 @@ pub struct TenantConfig {
     pub rate_limit_reset: Option<ResetUnit>,
     /// Longest time that one run of this tenant may take.
     pub run_deadline: Duration,
+    /// Those that its requests carry, or those of the login.
     pub secrets: BTreeMap<String, Secret>,
+    /// What gives it tokens; `None`: a person was given them.
+    pub login: Option<Login>,
+    /// Last day of a token that a person was given.
+    pub token_expires: Option<Date>,
 }
 
 /// The tenant's own keys, without its tables.
@@ -114,7 +121,7 @@ pub(super) fn check(
     let mut tables = fields::table(value, at, problems);
     let dialect_tables = take_dialects(&mut tables);
     let guards = sub(&mut tables, "guards", &format!("{at}.guards"), problems);
-    let credentials = credentials(&mut tables, &format!("{at}.credentials"), problems);
+    let entrance = login::Tables::take(&mut tables);
     let remote_id = sub(&mut tables, "remote_id", &format!("{at}.remote_id"), problems);
     let map = rules(&mut tables, &format!("{at}.map"), problems);
     let keys = own_keys(tables, at, problems);
@@ -127,13 +134,11 @@ pub(super) fn check(
         let compiled = Mapping::compile(&settings, opened.dialect.capabilities());
         keep(compiled, at, problems)
     });
-    let names = opened.as_ref().map_or(&[][..], |opened| opened.dialect.credentials());
-    let secrets = if opened.is_some() {
-        let at = &format!("{at}.credentials");
-        Secret::all(names, credentials, at, folder, surroundings, problems)
-    } else {
-        BTreeMap::new()
-    };
+    let entrance = opened.as_ref().map(|opened| {
+        let (carried, offers) = (opened.dialect.credentials(), opened.dialect.logins());
+        let ground = login::Ground { carried, offers: &offers, reach, folder, surroundings };
+        entrance.check(at, &ground, problems)
+    });
     let source = source(keys.source.as_deref(), sources, at, problems);
     let quota = rate(keys.quota.as_deref().unwrap_or(QUOTA_DEFAULT), at, problems);
     let limits = guards::limits(&guards, &format!("{at}.guards"), problems);
@@ -143,6 +148,7 @@ pub(super) fn check(
     let concurrency = concurrency(keys.concurrency, at, problems);
     let [request_timeout, run_deadline] = times(&keys, at, problems);
     let (opened, mapping) = (opened?, mapping?);
+    let login::Entrance { secrets, login, token_expires } = entrance?;
     Some(TenantConfig {
         reads: keys.reads && opened.dialect.capabilities().read,
         id,
@@ -162,6 +168,8 @@ pub(super) fn check(
         rate_limit_reset: keys.rate_limit_reset,
         run_deadline: run_deadline?,
         secrets,
+        login,
+        token_expires,
     })
 }
 
@@ -217,7 +225,7 @@ fn target(api: &str, table: &serde_json::Map<String, serde_json::Value>) -> Fing
 
 fn own_keys(tables: Map<String, Value>, at: &str, problems: &mut Vec<Problem>) -> Keys {
     let known = fields::known_keys::<Keys>();
-    let others = ["map", "remote_id", "credentials", "guards"].into_iter();
+    let others = ["map", "remote_id", "credentials", "login", "guards"].into_iter();
     let dialects = REGISTRY.iter().map(|entry| entry.name);
     let all: Vec<&str> = known.iter().copied().chain(others).chain(dialects).collect();
     let (own, unknown): (Map<_, _>, Map<_, _>) =
@@ -245,18 +253,6 @@ fn rule(value: Value, at: &str, problems: &mut Vec<Problem>) -> RuleSettings {
     let lookup = table.remove("lookup");
     let lookup = lookup.map(|lookup| fields::read(lookup, &format!("{at}.lookup"), problems));
     RuleSettings { lookup, ..fields::read(Value::from(table), at, problems) }
-}
-
-fn credentials(
-    tables: &mut Map<String, Value>,
-    at: &str,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<String, String> {
-    let Some(value) = tables.remove("credentials") else { return BTreeMap::new() };
-    value.try_deserialize().unwrap_or_else(|_| {
-        problems.push(Problem::new(at, "should be a table of texts"));
-        BTreeMap::new()
-    })
 }
 
 /// Reads the look-up and id files into their tables.
@@ -392,5 +388,11 @@ fn keep<T>(checked: Result<T, Vec<Problem>>, at: &str, problems: &mut Vec<Proble
 impl TenantConfig {
     pub fn capabilities(&self) -> &Capabilities {
         self.dialect.capabilities()
+    }
+
+    /// What an operator should know on that day.
+    pub fn notices(&self, today: Date) -> Vec<Notice> {
+        let expiry = self.token_expires.and_then(|last_day| login::expiry(last_day, today));
+        self.dialect.notices(today).into_iter().chain(expiry).collect()
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn blank(tenant: &TenantConfig, now: Timestamp) -> TenantReport {
         plan: None,
         digest: String::new(),
         findings: Vec::new(),
-        notices: tenant.dialect.notices(now.to_zoned(TimeZone::UTC).date()).into_iter().collect(),
+        notices: tenant.notices(now.to_zoned(TimeZone::UTC).date()).into_iter().collect(),
         privileges: privileges.map(|(path, _)| path.clone()).collect(),
         results: Results::default(),
         quarantines: Quarantines::default(),

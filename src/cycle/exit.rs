@@ -65,7 +65,9 @@ impl TenantReport {
             TenantEnd::Declined => Exit::Done,
             TenantEnd::Guarded => Exit::Guarded,
             TenantEnd::Early(Ended::NotRecorded { .. }) | TenantEnd::State { .. } => Exit::State,
-            TenantEnd::Early(Ended::Unauthorized | Ended::Broken { .. }) => Exit::Failed,
+            TenantEnd::Early(
+                Ended::Unauthorized | Ended::LoginRefused { .. } | Ended::Broken { .. },
+            ) => Exit::Failed,
             TenantEnd::Early(
                 Ended::Stopped | Ended::Deadline | Ended::Throttled { .. } | Ended::Unwell { .. },
             )

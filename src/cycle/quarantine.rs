@@ -169,6 +169,7 @@ impl Desk {
             Ended::Unauthorized => {
                 Some((TenantCause::Credentials, "the target refuses the credentials".to_owned()))
             }
+            Ended::LoginRefused { why } => Some((TenantCause::Credentials, why.clone())),
             Ended::Broken { why } => Some((TenantCause::Broken, why.clone())),
             Ended::Stopped
             | Ended::Unwell { .. }

@@ -8,7 +8,7 @@ use super::{
     close::close,
     evidence::overtime,
     recorder::{Journal, Wishes},
-    secrets::secrets,
+    secrets::access,
     window::pacer,
 };
 use crate::{
@@ -292,14 +292,14 @@ impl Desk {
         let timeouts = Timeouts { total: config.request_timeout, ..Timeouts::default() };
         let transport = (self.edges.transport)(config, timeouts);
         let transport = transport.map_err(|error| unusable(chain(&error)))?;
-        let secrets = secrets(config).map_err(unusable)?;
+        let access = access(config, &self.edges, clock).map_err(unusable)?;
         let mut lane = Lane::new(
             config.id.clone(),
             config.dialect.clone(),
             config.reads,
             transport,
             pacer,
-            secrets,
+            access,
             config.concurrency,
             clock,
             started + config.run_deadline,
@@ -343,7 +343,8 @@ impl Desk {
         progress.end(&tenant);
         match Arc::into_inner(journal).map(Journal::finish) {
             Some(Ok((mut store, results))) => {
-                if delivered.ended == Some(Ended::Unauthorized)
+                let ended = &delivered.ended;
+                if matches!(ended, Some(Ended::Unauthorized | Ended::LoginRefused { .. }))
                     && let Err(error) = store.set_mark(REFUSED, self.clock.now())
                 {
                     self.report.end = of_store(&error);

@@ -21,7 +21,7 @@ use super::grammar::{
     BEARER, Base, Complaint, Sight, Table, at, catalogue, get, nest, patch, show_all, spell_all,
     success,
 };
-use super::{Dialect, Entry, Opened, Settings};
+use super::{Dialect, Entry, Opened, Settings, login};
 use crate::model::{
     Action, Answer, AttrPath, Attribute, Capabilities, CredentialHeader, Group, INTEGER_MAX, Kind,
     RemoteId, Request, Response, Verdict, Weight,
@@ -87,6 +87,11 @@ impl Dialect for Kare {
 
     fn credentials(&self) -> &'static [&'static str] {
         &["token", "session_token"]
+    }
+
+    fn logins(&self) -> Vec<login::Offer> {
+        let url = self.base.below(&["auth", "v1", "rs", "login", "credentials"]);
+        vec![login::Offer { kind: login::Kind::KareCredentials, url, scope: &[] }]
     }
 
     fn check_id(&self, id: &RemoteId) -> Result<(), String> {

@@ -8,6 +8,7 @@ mod biot;
 mod datadog;
 mod grammar;
 mod kare;
+pub mod login;
 mod scalepad;
 pub mod sunset;
 mod workiva;
@@ -26,6 +27,11 @@ pub trait Dialect: fmt::Debug + Send + Sync {
 
     /// Names of the secrets that its requests carry: `token`, and for some a second one.
     fn credentials(&self) -> &'static [&'static str];
+
+    /// The logins of its own that give them; none, when people hand out its tokens.
+    fn logins(&self) -> Vec<login::Offer> {
+        Vec::new()
+    }
 
     /// The API's own rule for a user id, beyond [`RemoteId`]'s.
     ///

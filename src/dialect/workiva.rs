@@ -16,7 +16,7 @@ use super::grammar::{
     BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, patch, show_all,
     spell_all, success,
 };
-use super::{Dialect, Entry, Opened, Settings};
+use super::{Dialect, Entry, Opened, Settings, login};
 use crate::model::{
     Action, Answer, AttrPath, Attribute, Capabilities, Edit, Kind, Notice, RemoteId, Request,
     Response, Verdict, Weight,
@@ -32,6 +32,9 @@ const REGIONS: [(&str, &str); 3] = [
     ("eu", "https://api.eu.wdesk.com"),
     ("apac", "https://api.apac.wdesk.com"),
 ];
+
+/// What a token needs for a read and for a change.
+const SCOPE: [&str; 2] = ["organization:read", "organization:write"];
 
 /// Last day of the version of 2022-01-01, by the API document.
 const SUNSET: Date = date(2027, 1, 31);
@@ -84,6 +87,11 @@ impl Dialect for Workiva {
 
     fn credentials(&self) -> &'static [&'static str] {
         &["token"]
+    }
+
+    fn logins(&self) -> Vec<login::Offer> {
+        let url = self.base.below(self.version.token_path());
+        vec![login::Offer { kind: login::Kind::ClientCredentials, url, scope: &SCOPE }]
     }
 
     /// The vendor's ids are opaque.
@@ -171,6 +179,14 @@ impl Version {
         match self {
             Self::Of2022 => "2022-01-01",
             Self::Of2026 => "2026-01-01",
+        }
+    }
+
+    /// Where tokens are given out: the description has moved it, and names the old place as well.
+    fn token_path(self) -> &'static [&'static str] {
+        match self {
+            Self::Of2022 => &["iam", "v1", "oauth2", "token"],
+            Self::Of2026 => &["oauth2", "token"],
         }
     }
 

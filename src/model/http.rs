@@ -7,6 +7,7 @@ use url::Url;
 pub enum Method {
     Get,
     Patch,
+    Post,
 }
 
 impl Method {
@@ -15,6 +16,7 @@ impl Method {
         match self {
             Self::Get => "GET",
             Self::Patch => "PATCH",
+            Self::Post => "POST",
         }
     }
 }

@@ -256,6 +256,12 @@ fn early(ended: &Ended) -> Ending {
             "renew the tenant's secret; the next run goes on, and within the hour it tries the \
              credentials with one request first",
         ),
+        Ended::LoginRefused { why } => (
+            "login_refused",
+            format!("stopped: {why}"),
+            "check the tenant's `login`, its secret and what the vendor has it allowed; an account \
+             that is locked is let open by the vendor, and logging in again would lock it anew",
+        ),
         Ended::Broken { why } => (
             "broken",
             format!("stopped: {why}"),

@@ -4,11 +4,13 @@ use super::{
     grace::answer_in_time,
     http::Sent,
     lane::{Lane, dice},
+    pacer::Departure,
     record::{Ended, Recorder},
 };
 use crate::{
     engine::{
         allowance::Allowance,
+        breaker::Pass,
         delivery::{Delivery, Next, Step, StopCause},
         reply::Reply,
         retry::{self, RetryAfter},
@@ -35,6 +37,10 @@ pub(super) struct Carrier<'a, R> {
     /// Names the operation in the journal.
     pub(super) intent: u64,
     pub(super) requests: u32,
+    /// Calls of the login that left in its name.
+    pub(super) calls: u32,
+    /// When what leaves next was written down.
+    pub(super) recorded: Instant,
     /// Of the last answer.
     pub(super) status: Option<u16>,
 }
@@ -55,7 +61,9 @@ impl<'a, R: Recorder> Carrier<'a, R> {
     pub(super) async fn run(&mut self, delivery: &mut Delivery<'a>) -> Result<Outcome, String> {
         let mut next = Next::Operation;
         loop {
-            let secrets = self.lane.secrets.current();
+            let Some(secrets) = self.tokens().await? else {
+                return Ok(delivery.abandon(ENDED_FIRST));
+            };
             let action = match next {
                 Next::Operation => delivery.action(),
                 Next::Look => &Action::Read,
@@ -84,7 +92,7 @@ impl<'a, R: Recorder> Carrier<'a, R> {
                     }
                     next
                 }
-                Step::Renew(next) if self.lane.secrets.renew(&secrets) => next,
+                Step::Renew(next) if self.lane.access.renew(&secrets) => next,
                 Step::Renew(_) => {
                     self.lane.end(Ended::Unauthorized);
                     return Ok(delivery.abandon("the credentials are refused"));
@@ -107,31 +115,7 @@ impl<'a, R: Recorder> Carrier<'a, R> {
             Ok(request) => request,
             Err(why) => return Ok(Sending::Unspoken { why }),
         };
-        if self.requests > 0 {
-            self.recorder.again(self.intent, self.lane.clock.now()).await?;
-        }
-        if self.lane.has_ended() {
-            return Ok(Sending::Ended);
-        }
-        let mut recorded = Instant::now();
-        let Some(pass) = self.lane.or_end(self.lane.pass()).await else {
-            return Ok(Sending::Ended);
-        };
-        let departure = loop {
-            let Some(departure) = self.lane.or_end(self.lane.pacer.depart()).await else {
-                return Ok(Sending::Ended);
-            };
-            if recorded.elapsed() <= RECORD_AGE_MAX {
-                break departure;
-            }
-            // Held up by a pause: the next run counts the quota by what is recorded.
-            self.recorder.again(self.intent, self.lane.clock.now()).await?;
-            recorded = Instant::now();
-            // The disk may have taken so long that there is a pause again.
-            if self.lane.pacer.paused_until() <= recorded {
-                break departure;
-            }
-        };
+        let Some((pass, departure)) = self.depart().await? else { return Ok(Sending::Ended) };
         self.requests += 1;
         self.count_request(action);
         let (method, left) = (request.method.as_str(), Instant::now());
@@ -143,6 +127,37 @@ impl<'a, R: Recorder> Carrier<'a, R> {
         self.log(method, &reply, took);
         self.lane.heed(&reply, pass, self.recorder).await?;
         Ok(Sending::Replied(reply))
+    }
+
+    /// Has the next request written down, and waits until it may leave; `None` when the lane ends
+    /// first.
+    pub(super) async fn depart(&mut self) -> Result<Option<(Pass, Departure<'a>)>, String> {
+        let lane = self.lane;
+        if self.requests + self.calls > 0 || self.recorded.elapsed() > RECORD_AGE_MAX {
+            self.record_again().await?;
+        }
+        if lane.has_ended() {
+            return Ok(None);
+        }
+        let Some(pass) = lane.or_end(lane.pass()).await else { return Ok(None) };
+        loop {
+            let Some(departure) = lane.or_end(lane.pacer.depart()).await else { return Ok(None) };
+            if self.recorded.elapsed() <= RECORD_AGE_MAX {
+                return Ok(Some((pass, departure)));
+            }
+            // Held up by a pause: the next run counts the quota by what is recorded.
+            self.record_again().await?;
+            // The disk may have taken so long that there is a pause again.
+            if lane.pacer.paused_until() <= self.recorded {
+                return Ok(Some((pass, departure)));
+            }
+        }
+    }
+
+    async fn record_again(&mut self) -> Result<(), String> {
+        self.recorder.again(self.intent, self.lane.clock.now()).await?;
+        self.recorded = Instant::now();
+        Ok(())
     }
 
     /// The operation is named by its number: the user is nobody's business but the report's.

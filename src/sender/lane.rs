@@ -6,7 +6,7 @@ use super::{
     pacer::Pacer,
     queue::{Begun, Queue},
     record::{Delivered, End, Ended, Recorder, Tally},
-    secrets::Secrets,
+    secrets::Access,
     transport::Transport,
 };
 use crate::{
@@ -45,7 +45,7 @@ pub struct Lane {
     pub reads: bool,
     pub transport: Transport,
     pub pacer: Pacer,
-    pub secrets: Secrets,
+    pub access: Access,
     /// Requests in flight at most.
     pub concurrency: usize,
     pub clock: Clock,
@@ -79,7 +79,7 @@ impl Lane {
         reads: bool,
         transport: impl Into<Transport>,
         pacer: Pacer,
-        secrets: Secrets,
+        access: impl Into<Access>,
         concurrency: usize,
         clock: Clock,
         deadline: Instant,
@@ -93,7 +93,7 @@ impl Lane {
             reads,
             transport: transport.into(),
             pacer,
-            secrets,
+            access: access.into(),
             concurrency,
             clock,
             deadline,
@@ -167,8 +167,16 @@ impl Lane {
     /// Carries one operation to its end. Has a slot already.
     async fn carry<R: Recorder>(&self, begun: &Begun, recorder: &R) -> Result<End, String> {
         let Begun { operation, intent } = begun;
-        let mut carrier =
-            Carrier { lane: self, operation, recorder, intent: *intent, requests: 0, status: None };
+        let mut carrier = Carrier {
+            lane: self,
+            operation,
+            recorder,
+            intent: *intent,
+            requests: 0,
+            calls: 0,
+            recorded: Instant::now(),
+            status: None,
+        };
         let groups = &self.dialect.capabilities().groups;
         let mut delivery = Delivery::new(operation, self.reads, groups);
         let outcome = carrier.run(&mut delivery).await?;
@@ -250,6 +258,12 @@ impl Lane {
                 Leave::AfterTheProbe => moved.await,
             }
         }
+    }
+
+    /// Takes back what [`Self::pass`] gave for a request that says nothing of the target.
+    pub(super) fn give_back(&self, pass: Pass) {
+        self.shared().caution.breaker.give_back(pass);
+        self.moved.notify_waiters();
     }
 
     /// Waits for the future, or until the lane has to end; `None` then.
@@ -389,6 +403,7 @@ impl fmt::Debug for Lane {
 mod tests {
     use super::*;
     use crate::model::{Action, RemoteId};
+    use crate::sender::Secrets;
     use crate::{
         dialect::{REGISTRY, Settings},
         model::{Rate, Reach, Request, UserKey},

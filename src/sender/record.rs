@@ -89,6 +89,10 @@ pub enum Ended {
         why: String,
     },
     Unauthorized,
+    /// The target's login gives no tokens, and would give none if it were asked again.
+    LoginRefused {
+        why: String,
+    },
     Broken {
         why: String,
     },

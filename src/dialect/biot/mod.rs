@@ -23,7 +23,7 @@ use super::grammar::{
     BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, is_uuid, nest, patch,
     show_all, spell_all, success,
 };
-use super::{Dialect, Entry, Opened, Settings};
+use super::{Dialect, Entry, Opened, Settings, login};
 use crate::model::{
     Action, Answer, AttrPath, Attribute, Capabilities, Group, Kind, RemoteId, Request, Response,
     Weight,
@@ -125,6 +125,18 @@ impl Dialect for Biot {
 
     fn credentials(&self) -> &'static [&'static str] {
         &["token"]
+    }
+
+    fn logins(&self) -> Vec<login::Offer> {
+        let offer = |kind, segments: &[&str]| login::Offer {
+            kind,
+            url: self.base.below(segments),
+            scope: &[],
+        };
+        vec![
+            offer(login::Kind::BiotService, &["ums", "v2", "services", "accessToken"]),
+            offer(login::Kind::BiotUser, &["ums", "v2", "users", "login"]),
+        ]
     }
 
     fn check_id(&self, id: &RemoteId) -> Result<(), String> {
