@@ -6,9 +6,11 @@
 
 mod authority;
 mod document;
+mod feed;
 mod fields;
 mod guards;
 mod login;
+mod paging;
 mod schedule;
 mod secret;
 mod state;
@@ -16,6 +18,8 @@ mod table;
 mod tenant;
 
 pub use authority::Authorities;
+pub use feed::{FeedAccess, FeedConfig, Total};
+pub use paging::{PageSize, Paging, Spot};
 pub use schedule::Schedule;
 pub use secret::Secret;
 pub use state::StateRules;

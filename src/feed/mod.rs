@@ -1,0 +1,11 @@
+//! x
+mod answer;
+mod body;
+mod fetch;
+mod flaw;
+mod keys;
+mod limits;
+mod links;
+mod pages;
+mod read;
+mod spots;
