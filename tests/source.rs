@@ -9,6 +9,8 @@ mod damage;
 mod files;
 #[path = "source/headers.rs"]
 mod headers;
+#[path = "source/json.rs"]
+mod json;
 #[path = "source/properties.rs"]
 mod properties;
 #[path = "source/rows.rs"]

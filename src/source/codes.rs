@@ -1,4 +1,4 @@
-//! The kinds of finding of a CSV read. A code never changes its meaning.
+//! The kinds of finding of a read. A code never changes its meaning.
 
 use crate::model::Code;
 
@@ -94,3 +94,16 @@ pub const REFERENCE_CYCLE: Code = Code("RD-1051");
 
 /// Nobody has the key that was asked for.
 pub const UNKNOWN_USER: Code = Code("RD-1060");
+
+/// It is not JSON, or JSON of which readers make different things.
+pub const NOT_JSON: Code = Code("RD-1070");
+/// There is no list where `records` leads.
+pub const NO_RECORDS: Code = Code("RD-1071");
+/// An element is no object.
+pub const NOT_AN_OBJECT: Code = Code("RD-1072");
+/// A list or an object where a text is due, or the other way round.
+pub const NOT_A_TEXT: Code = Code("RD-1073");
+/// A value holds the separator by which the values of a list are joined.
+pub const HOLDS_SEPARATOR: Code = Code("RD-1074");
+/// Our own copy of the source cannot be written.
+pub const NO_SPOOL: Code = Code("RD-1075");
