@@ -1,15 +1,16 @@
 //! An HTTP feed of JSON: `[sources.X.feed]`.
 
 use super::{
-    Authorities, Paging, Secret, Spot, Surroundings,
+    Authorities, Paging, Secret, Surroundings,
     fields::{self, part},
     login,
-    paging::{PageSize, PagingTable},
+    paging::{PageSize, PagingTable, one_place},
     tenant,
 };
 use crate::{
     dialect::{self, login::Login},
     model::{Problem, Rate, Reach},
+    source::json,
 };
 use config::{Map, Value};
 use serde::Deserialize;
@@ -45,7 +46,7 @@ pub struct FeedConfig {
 /// Where a feed says how many elements it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Total {
-    Body(Spot),
+    Body(json::Path),
     /// In lower case.
     Header(String),
 }
@@ -234,8 +235,7 @@ fn plain_headers(
     let mut headers = Vec::new();
     for (name, value) in fields::table(table, at, problems) {
         let key = format!("{at}.{}", part(&name));
-        let mut problem =
-            |why: &str, hint: &str| problems.push(Problem::new(&key, why).hint(hint));
+        let mut problem = |why: &str, hint: &str| problems.push(Problem::new(&key, why).hint(hint));
         let name = name.to_ascii_lowercase();
         let Ok(value) = value.into_string() else {
             problem("should be a text", "");
@@ -278,7 +278,7 @@ fn total(keys: &Keys, at: &str, problems: &mut Vec<Problem>) -> Option<Option<To
         }
         (Some(text), None) => {
             let problem = |why| problems.push(Problem::new(format!("{at}.total"), why));
-            Spot::parse(text).map_err(problem).ok().map(|spot| Some(Total::Body(spot)))
+            one_place(text).map_err(problem).ok().map(|path| Some(Total::Body(path)))
         }
         (None, Some(name)) if is_token(name) => {
             Some(Some(Total::Header(name.to_ascii_lowercase())))

@@ -19,7 +19,7 @@ mod tenant;
 
 pub use authority::Authorities;
 pub use feed::{FeedAccess, FeedConfig, Total};
-pub use paging::{PageSize, Paging, Spot};
+pub use paging::{PageSize, Paging};
 pub use schedule::Schedule;
 pub use secret::Secret;
 pub use state::StateRules;

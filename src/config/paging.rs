@@ -1,6 +1,9 @@
 //! How a feed is cut into pages: `[sources.X.feed.paging]`.
 
-use crate::model::Problem;
+use crate::{
+    model::Problem,
+    source::json::{Path, PathError},
+};
 use serde::Deserialize;
 
 /// The way from one page of a feed to the next.
@@ -11,9 +14,9 @@ pub enum Paging {
     /// A `Link` header with `rel="next"` (RFC 8288).
     Link,
     /// An address in the body.
-    Next { at: Spot },
+    Next { at: Path },
     /// A word in the body that the next request repeats.
-    Cursor { at: Spot, parameter: String },
+    Cursor { at: Path, parameter: String },
     /// The number of the page.
     Page { parameter: String, first: u64, short_page_ends: bool },
     /// How many elements came before.
@@ -25,50 +28,6 @@ pub enum Paging {
 pub struct PageSize {
     pub parameter: String,
     pub elements: u64,
-}
-
-/// Where one value stands in a body: `$.meta.next`, `$['@odata.nextLink']`. Members of objects only.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spot(Vec<String>);
-
-impl Spot {
-    /// Reads the part of RFC 9535 that leads to one member: names after dots, or quoted in brackets.
-    ///
-    /// # Errors
-    /// A fragment that says what is wrong.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let mut rest = text.strip_prefix('$').ok_or("must begin with `$`")?;
-        let mut names = Vec::new();
-        while !rest.is_empty() {
-            let (name, after) = if let Some(rest) = rest.strip_prefix('.') {
-                let end = rest.find(['.', '[']).unwrap_or(rest.len());
-                rest.split_at(end)
-            } else {
-                quoted(rest).ok_or("should be names after dots, such as `$.meta.next`")?
-            };
-            let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-            if name.is_empty() || (rest.starts_with('.') && !name.chars().all(plain)) {
-                return Err("has a name that must stand in brackets: `$['odd name']`");
-            }
-            names.push(name.to_owned());
-            rest = after;
-        }
-        if names.is_empty() { Err("names no member") } else { Ok(Self(names)) }
-    }
-
-    /// The names, the outermost first; at least one.
-    #[must_use]
-    pub fn names(&self) -> &[String] {
-        &self.0
-    }
-}
-
-/// `['name']rest`, with either quotation mark and none within.
-fn quoted(text: &str) -> Option<(&str, &str)> {
-    let text = text.strip_prefix('[')?;
-    let mark = text.chars().next().filter(|mark| ['\'', '"'].contains(mark))?;
-    let (name, rest) = text[1..].split_once(mark)?;
-    Some((name, rest.strip_prefix(']')?))
 }
 
 /// `[sources.X.feed.paging]` as it is written.
@@ -166,11 +125,11 @@ impl PagingTable {
         match style {
             Style::Link => Some(Paging::Link),
             Style::Next => {
-                let at = spot(self.next.as_deref(), "next", "$.links.next", problems)?;
+                let at = place(self.next.as_deref(), "next", "$.links.next", problems)?;
                 Some(Paging::Next { at })
             }
             Style::Cursor => {
-                let at = spot(self.cursor.as_deref(), "cursor", "$.meta.cursor", problems);
+                let at = place(self.cursor.as_deref(), "cursor", "$.meta.cursor", problems);
                 let parameter = self.parameter("cursor", problems);
                 Some(Paging::Cursor { at: at?, parameter: parameter? })
             }
@@ -217,19 +176,25 @@ impl PagingTable {
     }
 }
 
-/// A spot that has to be there.
-fn spot(
+/// A place that has to be named.
+fn place(
     text: Option<&str>,
     key: &str,
     example: &str,
     problems: &mut Vec<Problem>,
-) -> Option<Spot> {
+) -> Option<Path> {
     let Some(text) = text else {
         let hint = format!("say where it stands in the body, such as \"{example}\"");
         problems.push(Problem::new(key, "is missing").hint(hint));
         return None;
     };
-    Spot::parse(text).map_err(|why| problems.push(Problem::new(key, why))).ok()
+    one_place(text).map_err(|why| problems.push(Problem::new(key, why))).ok()
+}
+
+/// A path to one value beside the records: `$.meta.next`, `$['@odata.nextLink']`.
+pub(super) fn one_place(text: &str) -> Result<Path, String> {
+    let path = Path::parse(text).map_err(|error: PathError| error.to_string())?;
+    if path.is_by_names() { Ok(path) } else { Err("should be names only".to_owned()) }
 }
 
 #[cfg(test)]
@@ -237,13 +202,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spot_is_names_after_dots_or_in_brackets() {
-        let names = |text| Spot::parse(text).map(|spot| spot.0.join("|"));
-        assert_eq!(names("$.meta.next"), Ok("meta|next".to_owned()));
-        assert_eq!(names("$['@odata.nextLink']"), Ok("@odata.nextLink".to_owned()));
-        assert_eq!(names(r#"$.a["b c"].d"#), Ok("a|b c|d".to_owned()));
-        for wrong in ["", "meta", "$", "$.", "$..a", "$.a b", "$[0]", "$['a'", "$[a]", "$.a[*]"] {
-            assert!(Spot::parse(wrong).is_err(), "{wrong}");
+    fn what_leads_on_is_found_by_names_alone() {
+        for right in ["$.meta.next", "meta.next", "$['@odata.nextLink']"] {
+            assert!(one_place(right).is_ok(), "{right}");
+        }
+        for wrong in ["", "$", "$.a[*]", "$.a[0]", "$.a[?@.b==1]", "$.."] {
+            assert!(one_place(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -78,7 +78,11 @@ fn target(head: &Response, url: &Url) -> String {
 }
 
 /// What is no page, with its title where it is one of HTML.
-pub(super) fn not_json(page: u32, kind: String, beginning: &[u8], secrets: &[(String, SecretString)],
+pub(super) fn not_json(
+    page: u32,
+    kind: String,
+    beginning: &[u8],
+    secrets: &[(String, SecretString)],
 ) -> Flaw {
     let text = String::from_utf8_lossy(beginning);
     let title = title(&text).map(|title| untold(&title, secrets)).unwrap_or_default();

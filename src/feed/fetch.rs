@@ -184,9 +184,7 @@ impl Server<'_> {
                 let bytes = self.beginning(&head, &mut *body, end).await;
                 Tried::Refused(not_json(number, kind, &bytes, &keys))
             }
-            Answered::Throttled => {
-                Tried::Throttled(RetryAfter::of(&head, self.clock.now()))
-            }
+            Answered::Throttled => Tried::Throttled(RetryAfter::of(&head, self.clock.now())),
             Answered::Unauthorized => Tried::Unauthorized,
             Answered::Failing { own_fault } => Tried::Failed {
                 why: format!("status {status}"),
@@ -325,7 +323,8 @@ impl Page {
 
 /// It is sent back as it is.
 fn is_sound(text: &str) -> bool {
-    (1..=1024).contains(&text.len()) && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+    (1..=1024).contains(&text.len())
+        && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }
 
 fn lost(why: &str) -> Tried {

@@ -63,6 +63,8 @@ pub enum Flaw {
 
     #[error("it took longer than {} minutes", limit.as_secs() / 60)]
     TooSlow { limit: Duration },
+    #[error("another process is reading it")]
+    Busy,
     #[error("the run was stopped before it was read")]
     Stopped,
     #[error("HTTPS cannot be set up on this machine: {why}")]
@@ -106,14 +108,13 @@ pub const LIMIT: Code = Code("RD-1206");
 pub const MACHINE: Code = Code("RD-1207");
 
 impl Flaw {
-    /// The flaw as people are told of it. `origin`: scheme, host and port of the feed.
-    #[must_use]
-    pub fn finding(&self, origin: &str) -> Finding {
+    /// The flaw as people are told of it. `feed`: what it is called there.
+    pub(super) fn finding(&self, feed: &str) -> Finding {
         let (code, hint) = self.kind();
         Finding {
             severity: Severity::Refused,
             code,
-            place: Place { file: Some(format!("feed {origin}")), ..Place::default() },
+            place: Place { file: Some(feed.to_owned()), ..Place::default() },
             message: self.to_string(),
             hint: hint.to_owned(),
             key: None,
@@ -157,7 +158,8 @@ impl Flaw {
                 (LIMIT, "no roster does; look at the server")
             }
             Self::TooSlow { .. } => (LIMIT, "raise `quota`, or ask for larger pages"),
-            Self::Stopped => (MACHINE, ""),
+            Self::Busy => (MACHINE, "wait until it has ended"),
+            Self::Stopped => (MACHINE, "nothing of the feed was used"),
             Self::Setup { .. } | Self::Disk { .. } => (MACHINE, "nothing of the feed was used"),
         }
     }

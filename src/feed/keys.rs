@@ -40,13 +40,14 @@ impl Keys {
             return Ok(Held { headers: Vec::new(), tokens: Arc::default() });
         };
         let tokens = match &access.login {
-            Some(login) => login.tokens(&mut Paced::by(pacer)).await.map_err(|none| of_login(&none))?,
+            Some(login) => {
+                login.tokens(&mut Paced::by(pacer)).await.map_err(|none| of_login(&none))?
+            }
             None => Arc::new(read(&access.config)?),
         };
         let FeedAccess { header, prefix, secrets: _, login: _ } = &access.config;
-        let value = |token: &SecretString| {
-            SecretString::from(format!("{prefix}{}", token.expose_secret()))
-        };
+        let value =
+            |token: &SecretString| SecretString::from(format!("{prefix}{}", token.expose_secret()));
         let headers = tokens.get("token").map(|token| (header.clone(), value(token)));
         Ok(Held { headers: headers.into_iter().collect(), tokens })
     }
@@ -77,7 +78,8 @@ fn of_login(none: &NoTokens) -> Flaw {
 /// Anew each time, so that a token that was put in place of another is found.
 fn read(access: &FeedAccess) -> Result<BTreeMap<String, SecretString>, Flaw> {
     let read = |(name, secret): (&String, &crate::config::Secret)| {
-        let unusable = |problem: crate::model::Problem| Flaw::NoCredentials { why: problem.to_string() };
+        let unusable =
+            |problem: crate::model::Problem| Flaw::NoCredentials { why: problem.to_string() };
         Ok((name.clone(), secret.read().map_err(unusable)?))
     };
     access.secrets.iter().map(read).collect()

@@ -1,6 +1,7 @@
 //! How large a feed may be, and how long reading it may take.
 
 use super::body::PAGE_BYTES_MAX;
+use crate::sender::Timeouts;
 use std::time::Duration;
 
 /// Bounds of one read. Settings change none of them; a test does.
@@ -33,5 +34,13 @@ impl Default for Limits {
             page: Duration::from_mins(2),
             read: Duration::from_hours(2),
         }
+    }
+}
+
+impl Limits {
+    /// For the HTTP library, which then ends what nobody waits for any more.
+    pub(super) fn timeouts(&self) -> Timeouts {
+        let spare = Duration::from_secs(5);
+        Timeouts { idle: self.head + spare, total: self.page + spare, ..Timeouts::default() }
     }
 }

@@ -4,9 +4,11 @@
 use super::{
     flaw::{Flaw, Moved},
     links,
-    spots::Found,
 };
-use crate::config::{PageSize, Paging};
+use crate::{
+    config::{PageSize, Paging},
+    source::json::Node,
+};
 use std::collections::HashSet;
 use url::Url;
 
@@ -33,8 +35,8 @@ pub(super) struct Walk<'a> {
 pub(super) struct Signs<'a> {
     /// The values of its `Link` headers.
     pub(super) links: Vec<&'a str>,
-    /// What stands where the settings look for the next address or the cursor.
-    pub(super) way: Found,
+    /// What stands where the settings look for the next address or the cursor, if anything does.
+    pub(super) way: Option<&'a Node>,
     pub(super) total: Option<u64>,
     pub(super) elements: u64,
 }
@@ -90,8 +92,8 @@ impl<'a> Walk<'a> {
         let next = match self.paging {
             Paging::Whole => None,
             Paging::Link => self.linked(here, signs)?,
-            Paging::Next { .. } => self.named(here, &signs.way)?,
-            Paging::Cursor { parameter, .. } => self.cursor(parameter, &signs.way)?,
+            Paging::Next { .. } => self.named(here, signs.way)?,
+            Paging::Cursor { parameter, .. } => self.cursor(parameter, signs.way)?,
             Paging::Page { parameter, first, short_page_ends } => self
                 .goes_on(signs, *short_page_ends)
                 .then(|| self.numbered(parameter, first + u64::from(self.page))),
@@ -139,24 +141,29 @@ impl<'a> Walk<'a> {
         found.map(|text| self.within(here, &text)).transpose()
     }
 
-    fn named(&self, here: &Url, way: &Found) -> Result<Option<Url>, Flaw> {
+    fn named(&self, here: &Url, way: Option<&Node>) -> Result<Option<Url>, Flaw> {
         match way {
-            Found::Missing | Found::Null => Ok(None),
-            Found::Text(text) if text.is_empty() => Ok(None),
-            Found::Text(text) => self.within(here, text).map(Some),
-            Found::Number(_) | Found::Other => Err(self.no_way("neither a text nor null")),
+            None | Some(Node::Null) => Ok(None),
+            Some(Node::Text(text)) if text.is_empty() => Ok(None),
+            Some(Node::Text(text)) => self.within(here, text).map(Some),
+            Some(Node::Flag(_) | Node::Number(_) | Node::List(_) | Node::Object(_)) => {
+                Err(self.no_way("neither a text nor null"))
+            }
         }
     }
 
-    fn cursor(&self, parameter: &str, way: &Found) -> Result<Option<Url>, Flaw> {
+    fn cursor(&self, parameter: &str, way: Option<&Node>) -> Result<Option<Url>, Flaw> {
         let cursor = match way {
-            Found::Missing | Found::Null => return Ok(None),
-            Found::Text(text) if text.is_empty() => return Ok(None),
-            Found::Text(text) => text.clone(),
-            Found::Number(number) => number.to_string(),
-            Found::Other => return Err(self.no_way("neither a text, a number nor null")),
+            None | Some(Node::Null) => return Ok(None),
+            Some(Node::Text(text) | Node::Number(text)) => text,
+            Some(Node::Flag(_) | Node::List(_) | Node::Object(_)) => {
+                return Err(self.no_way("neither a text, a number nor null"));
+            }
         };
-        let next = self.address(&[(parameter, cursor)]);
+        if cursor.is_empty() {
+            return Ok(None);
+        }
+        let next = self.address(&[(parameter, cursor.clone())]);
         if next.as_str().len() > ADDRESS_MAX {
             return Err(self.no_way("longer than an address may be"));
         }

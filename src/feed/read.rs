@@ -5,25 +5,55 @@ use super::{
     fetch::{Got, Page, Server, Validators},
     flaw::{Flaw, Moved},
     pages::{Signs, Turn, Walk},
-    spots::{self, Found},
 };
 use crate::{
-    config::{FeedConfig, Paging, Spot, Total},
+    config::{FeedConfig, Paging, Total},
     model::Fingerprint,
+    source::{
+        Refused,
+        json::{Node, Path},
+    },
 };
 use std::collections::HashSet;
 
 /// What takes the elements in.
 pub(super) trait Sink {
-    /// Takes the elements of one page; tells their keys, `None` where one cannot be read.
+    /// Takes the elements of one page.
     ///
     /// # Errors
-    /// Why the page cannot be used, without a value of it.
-    fn page(&mut self, number: u32, bytes: &[u8]) -> Result<Vec<Option<Fingerprint>>, Flaw>;
+    /// Why the page, and with it the feed, is not believed.
+    fn page(&mut self, number: u32, bytes: &[u8]) -> Result<Taken, Refused>;
+}
+
+/// What one page has.
+pub(super) struct Taken {
+    /// Of its elements, in their order; `None` where there is none that can be read.
+    pub(super) keys: Vec<Option<Fingerprint>>,
+    /// What stands beside them.
+    pub(super) beside: Node,
+}
+
+/// Why nothing came of a read.
+#[derive(Debug)]
+pub(super) enum Failed {
+    Flaw(Flaw),
+    /// The sink does not believe a page, or cannot keep it.
+    Refused(Refused),
+}
+
+impl From<Flaw> for Failed {
+    fn from(flaw: Flaw) -> Self {
+        Self::Flaw(flaw)
+    }
+}
+
+impl From<Refused> for Failed {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
 }
 
 /// What came of a read.
-#[derive(Debug)]
 pub(super) enum Read<S> {
     /// The feed is as it was when the validators were given.
     Unchanged,
@@ -32,7 +62,6 @@ pub(super) enum Read<S> {
         /// Of the first page.
         validators: Validators,
         pages: u32,
-        elements: u64,
     },
 }
 
@@ -48,8 +77,8 @@ pub(super) async fn read<S: Sink>(
     server: &mut Server<'_>,
     feed: &FeedConfig,
     since: &Validators,
-    mut sink: impl FnMut() -> Result<S, Flaw>,
-) -> Result<Read<S>, Flaw> {
+    mut sink: impl FnMut() -> Result<S, Refused>,
+) -> Result<Read<S>, Failed> {
     let why = match once(server, feed, since, sink()?).await? {
         Way::Ended(read) => return Ok(read),
         Way::Moved(why) => why,
@@ -57,7 +86,7 @@ pub(super) async fn read<S: Sink>(
     tracing::info!(%why, "the feed was changed while it was read, and is read again");
     match once(server, feed, &Validators::default(), sink()?).await? {
         Way::Ended(read) => Ok(read),
-        Way::Moved(why) => Err(Flaw::Moving { why }),
+        Way::Moved(why) => Err(Flaw::Moving { why }.into()),
     }
 }
 
@@ -66,9 +95,9 @@ async fn once<S: Sink>(
     feed: &FeedConfig,
     since: &Validators,
     mut sink: S,
-) -> Result<Way<S>, Flaw> {
+) -> Result<Way<S>, Failed> {
     let (mut walk, mut here) = Walk::begin(&feed.paging, feed.page_size.as_ref(), &feed.url);
-    let (mut users, mut elements) = (Users::of(feed), 0);
+    let mut users = Users::of(feed);
     let (mut first, nothing) = (None, Validators::default());
     loop {
         let number = walk.page();
@@ -77,15 +106,17 @@ async fn once<S: Sink>(
             Got::Page(page) => page,
             Got::Unchanged => return Ok(Way::Ended(Read::Unchanged)),
             Got::Gone if number > 1 => return Ok(Way::Moved(Moved::Gone { page: number })),
-            Got::Gone => return Err(Flaw::Status { page: number, status: 410 }),
+            Got::Gone => return Err(Flaw::Status { page: number, status: 410 }.into()),
         };
         let bytes = content(feed, number, &page)?;
-        let keys = if bytes.is_empty() { Vec::new() } else { sink.page(number, bytes)? };
-        if let Some(moved) = users.meet(number, &keys, bytes)? {
+        let Taken { keys, beside } = match bytes {
+            Some(bytes) => sink.page(number, bytes)?,
+            None => Taken { keys: Vec::new(), beside: Node::Null },
+        };
+        if let Some(moved) = users.meet(number, &keys, bytes.unwrap_or_default())? {
             return Ok(Way::Moved(moved));
         }
-        elements += keys.len() as u64;
-        let signs = signs(feed, number, &page, bytes, keys.len())?;
+        let signs = signs(feed, number, &page, &beside, keys.len() as u64)?;
         let turn = walk.after(&here, &signs)?;
         first.get_or_insert(page.validators);
         match turn {
@@ -93,7 +124,7 @@ async fn once<S: Sink>(
             Turn::Moved(moved) => return Ok(Way::Moved(moved)),
             Turn::End => {
                 let validators = first.unwrap_or_default();
-                let read = Read::Whole { sink, validators, pages: number, elements };
+                let read = Read::Whole { sink, validators, pages: number };
                 return Ok(Way::Ended(read));
             }
         }
@@ -102,14 +133,12 @@ async fn once<S: Sink>(
 
 /// The page's bytes. Where pages are counted, "no content" is how some servers say that there was a
 /// last one.
-fn content<'p>(feed: &FeedConfig, number: u32, page: &'p Page) -> Result<&'p [u8], Flaw> {
+fn content<'p>(feed: &FeedConfig, number: u32, page: &'p Page) -> Result<Option<&'p [u8]>, Flaw> {
     let counted = matches!(feed.paging, Paging::Page { .. } | Paging::Offset { .. });
     match &page.bytes {
-        Some(bytes) if bytes.is_empty() => {
-            Err(Flaw::Page { page: number, why: "it is empty".to_owned() })
-        }
-        Some(bytes) => Ok(bytes),
-        None if counted && number > 1 => Ok(&[]),
+        // RFC 8259 §8.1 lets a reader pass over it.
+        Some(bytes) => Ok(Some(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))),
+        None if counted && number > 1 => Ok(None),
         None => Err(Flaw::Status { page: number, status: 204 }),
     }
 }
@@ -118,57 +147,41 @@ fn signs<'p>(
     feed: &FeedConfig,
     number: u32,
     page: &'p Page,
-    bytes: &[u8],
-    elements: usize,
+    beside: &'p Node,
+    elements: u64,
 ) -> Result<Signs<'p>, Flaw> {
     let way = match &feed.paging {
-        Paging::Next { at } | Paging::Cursor { at, .. } => Some(at),
+        Paging::Next { at } | Paging::Cursor { at, .. } => at.find(beside),
         Paging::Whole | Paging::Link | Paging::Page { .. } | Paging::Offset { .. } => None,
     };
-    let counted = match &feed.total {
-        Some(Total::Body(at)) => Some(at),
-        Some(Total::Header(_)) | None => None,
-    };
-    let wanted: Vec<&Spot> = way.into_iter().chain(counted).collect();
-    let mut found = if wanted.is_empty() || bytes.is_empty() {
-        Vec::new().into_iter()
-    } else {
-        let found = spots::find(bytes, &wanted);
-        found.map_err(|_| unreadable(number))?.into_iter()
-    };
-    let way = way.and_then(|_| found.next()).unwrap_or_default();
-    let total = total(feed, number, page, found.next())?;
     let links = page.links.iter().map(String::as_str).collect();
-    Ok(Signs { links, way, total, elements: elements as u64 })
-}
-
-fn unreadable(page: u32) -> Flaw {
-    Flaw::Page { page, why: "it is not JSON".to_owned() }
+    let total = total(feed, number, page, beside)?;
+    Ok(Signs { links, way, total, elements })
 }
 
 /// How many elements the feed says it has. Some say so on the first page only.
-fn total(
-    feed: &FeedConfig,
-    number: u32,
-    page: &Page,
-    found: Option<Found>,
-) -> Result<Option<u64>, Flaw> {
-    let told = match (&feed.total, found) {
-        (None, _) => return Ok(None),
-        (Some(Total::Header(name)), _) => {
-            let values = page.headers.iter().filter(|(header, _)| header == name);
-            let mut values = values.map(|(_, value)| value.trim().parse::<u64>());
-            values.next().map(|value| value.map_err(drop))
+fn total(feed: &FeedConfig, number: u32, page: &Page, beside: &Node) -> Result<Option<u64>, Flaw> {
+    let told = match &feed.total {
+        None => return Ok(None),
+        Some(Total::Header(name)) => {
+            let mut values = page.headers.iter().filter(|(header, _)| header == name);
+            values.next().map(|(_, value)| value.trim().parse().ok())
         }
-        (Some(Total::Body(_)), Some(Found::Number(total))) => Some(Ok(total)),
-        (Some(Total::Body(_)), Some(Found::Text(text))) => Some(text.parse().map_err(drop)),
-        (Some(Total::Body(_)), Some(Found::Other)) => Some(Err(())),
-        (Some(Total::Body(_)), Some(Found::Missing | Found::Null) | None) => None,
+        Some(Total::Body(at)) => in_body(at, beside),
     };
     match told {
-        Some(Ok(total)) => Ok(Some(total)),
+        Some(Some(total)) => Ok(Some(total)),
         None if number > 1 => Ok(None),
-        Some(Err(())) | None => Err(Flaw::NoTotal { page: number }),
+        Some(None) | None => Err(Flaw::NoTotal { page: number }),
+    }
+}
+
+/// The inner `None`: what stands there is no number.
+fn in_body(at: &Path, beside: &Node) -> Option<Option<u64>> {
+    match at.find(beside)? {
+        Node::Null => None,
+        Node::Number(text) | Node::Text(text) => Some(text.parse().ok()),
+        Node::Flag(_) | Node::List(_) | Node::Object(_) => Some(None),
     }
 }
 

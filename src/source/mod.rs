@@ -72,6 +72,6 @@ pub use input::Input;
 pub use keys::{key_fingerprint, typed_key};
 pub use roster::{Arrival, Batch, FreshRows, Roster};
 pub use settings::{CsvSettings, Demand, OnBadRow};
-pub use sheet::{Copy, Sheet};
+pub use sheet::{Copy, Sheet, settings_of};
 pub use trail::{Origin, Trail};
 pub use whole::FileMark;

@@ -60,7 +60,8 @@ impl Trail {
     }
 
     /// Nothing was noted of any row.
-    pub(super) fn is_plain(&self) -> bool {
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
         self.notes.is_empty()
     }
 

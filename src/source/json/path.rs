@@ -68,6 +68,12 @@ impl Path {
         self.steps.iter().any(|step| matches!(step, Step::Each))
     }
 
+    /// It leads to one member by the names of objects alone, and to no more than that.
+    #[must_use]
+    pub fn is_by_names(&self) -> bool {
+        !self.steps.is_empty() && self.steps.iter().all(|step| matches!(step, Step::Name(_)))
+    }
+
     /// Several elements may match, of which the first is meant where one is wanted.
     pub(super) fn is_filtered(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Matching(_)))

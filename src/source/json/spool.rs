@@ -64,6 +64,7 @@ impl Spool {
     /// When it cannot be written, or there are too many.
     pub fn add(&mut self, element: &Node, origin: Origin) -> Result<(), Refused> {
         self.count()?;
+        self.cells.iter_mut().for_each(String::clear);
         if !matches!(element, Node::Object(_)) {
             let message = format!("{} stands where an object is due", element.kind());
             let hint = "see whether `records` leads to the list of people";
@@ -88,6 +89,12 @@ impl Spool {
         let notes = notes.into_iter().map(|(column, problem)| self.unusable(column, problem));
         let notes = notes.collect();
         self.sheet.row(self.cells.iter().map(String::as_str), origin, notes)
+    }
+
+    /// The key of the row that was written last, as it stands in its cell.
+    #[must_use]
+    pub fn last_key(&self) -> Option<&str> {
+        self.key.and_then(|at| self.cells.get(at)).map(String::as_str)
     }
 
     /// Something that can be no element stands there.
