@@ -5,6 +5,8 @@
 
 #[path = "source/damage.rs"]
 mod damage;
+#[path = "source/feed.rs"]
+mod feed;
 #[path = "source/files.rs"]
 mod files;
 #[path = "source/headers.rs"]

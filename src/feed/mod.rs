@@ -22,7 +22,7 @@
 mod answer;
 mod body;
 mod fetch;
-mod flaw;
+pub mod flaw;
 mod keys;
 mod limits;
 mod links;
