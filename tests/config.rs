@@ -709,6 +709,139 @@ fn neither_the_configuration_nor_its_surroundings_show_a_secret_when_printed_for
     assert!(!format!("{config:?} {surroundings:?}").contains("c4n4ry"));
 }
 
+// ---- logins ------------------------------------------------------------------------------------
+
+/// A tenant that logs in: its own API's table, and the login's.
+fn with_login(api: &str, login: &str) -> String {
+    format!(
+        "{SOURCE}\n{api}\n[tenants.acme.login]\n{login}\n\
+         [tenants.acme.remote_id]\ncolumn = \"id\"\n"
+    )
+}
+
+const DATADOG: &str = "[tenants.acme.datadog]\nsite = \"datadoghq.eu\"";
+const CLIENT: &str = "type = \"client_credentials\"\nclient_id = \"c\"\n\
+    client_secret_env = \"CLIENT_SECRET\"\n";
+
+#[test]
+fn d10_workiva_gives_out_tokens_where_its_region_and_version_have_them() {
+    for (region, version, url) in [
+        ("eu", "2026-01-01", "https://api.eu.wdesk.com/oauth2/token"),
+        ("us", "2022-01-01", "https://api.app.wdesk.com/iam/v1/oauth2/token"),
+    ] {
+        let api = format!(
+            "[tenants.acme.workiva]\nregion = \"{region}\"\napi_version = \"{version}\"\n\
+             organization_id = \"{}\"\n",
+            uuid()
+        );
+        let map = "[tenants.acme.map]\ngivenName = { column = \"name\" }\n";
+        let config = load(&(with_login(&api, CLIENT) + map)).unwrap();
+        let tenant = &config.tenants[&tenant()];
+        let login = tenant.login.as_ref().unwrap();
+        assert_eq!((login.url().as_str(), login.account()), (url, "c"));
+        assert_eq!(tenant.secrets.keys().collect::<Vec<_>>(), ["client_secret"]);
+    }
+}
+
+#[test]
+fn d10_everything_that_is_wrong_with_a_login_is_told_at_once() {
+    let told = |api: &str, login: &str| problems(&(with_login(api, login) + MAP));
+    let login = "type = \"client_credentials\"\nclient_id = \"\"\nscope = [\"a b\"]\n\
+        client_secret = \"c4n4ry\"\nclient_auth = \"bsic\"\naudiance = \"x\"\n";
+    let found = told(DATADOG, login);
+    let starts = [
+        "`tenants.acme.login.audiance`: is not a setting of this API; did you mean `audience`?",
+        "`tenants.acme.login.client_auth`: is not one of its values; did you mean `basic`?",
+        "`tenants.acme.login.client_id`: must be a text in one line",
+        "`tenants.acme.login.client_secret`: a secret does not belong in the configuration",
+        "`tenants.acme.login.scope`: must be a list of texts",
+        "`tenants.acme.login.token_url`: is missing",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (found, start) in found.iter().zip(starts) {
+        assert!(found.starts_with(start), "{found}");
+        assert!(!found.contains("c4n4ry"), "{found}");
+    }
+    for (kind, hint) in [("oauth", "choose from"), ("client_credential", "did you mean")] {
+        let found = told(DATADOG, &format!("type = \"{kind}\""));
+        assert!(found[0].contains(hint), "{found:?}");
+    }
+    let found = told(DATADOG, "type = \"biot_service\"\nid = \"1\"");
+    assert!(found.iter().any(|told| told.contains("login.type`: is not one of")), "{found:?}");
+    let biot = "[tenants.acme.biot]\nbase_url = \"https://biot.example.com\"";
+    let found = told(biot, "type = \"biot_service\"\nid = \"1\"");
+    let starts =
+        ["`tenants.acme.login.id`: must be a UUID", "`tenants.acme.login.secret_key`: is missing"];
+    assert!(
+        starts.iter().all(|start| found.iter().any(|told| told.starts_with(start))),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn d10_a_tenant_has_credentials_or_a_login_and_the_login_gives_all_that_its_requests_carry() {
+    let both = with_login(DATADOG, &format!("{CLIENT}token_url = \"https://a.example.com\""))
+        + "[tenants.acme.credentials]\ntoken_env = \"ACME_TOKEN\"\n";
+    let told = problems(&(both + MAP));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("`tenants.acme.login`: stands beside `credentials`"), "{told:?}");
+    let neither = format!("{SOURCE}{TENANT}{MAP}").replace("token_env = \"ACME_TOKEN\"", "");
+    assert!(problems(&neither)[0].contains("credentials.token`: is missing"));
+    let kare = "[tenants.acme.kare]\nbase_url = \"https://kare.example.com/main\"";
+    let login = format!("{CLIENT}token_url = \"https://a.example.com\"");
+    let told = problems(&with_login(kare, &login));
+    assert!(told.iter().any(|told| told.contains("gives no `session_token`")), "{told:?}");
+}
+
+#[test]
+fn g03_a_token_address_is_https_and_public_like_any_other_that_secrets_go_to() {
+    let with = |url: &str| with_login(DATADOG, &format!("{CLIENT}token_url = \"{url}\"\n")) + MAP;
+    for url in [
+        "http://login.example.com/token",
+        "https://user:c4n4ry@login.example.com/token",
+        "https://login.example.com/token#c4n4ry",
+        "https://10.0.0.1/token",
+        "https://127.0.0.1/token",
+        "https://169.254.169.254/token",
+        "https:///token",
+        "login.example.com",
+    ] {
+        let told = problems(&with(url));
+        assert_eq!(told.len(), 1, "{url}: {told:?}");
+        assert!(told[0].starts_with("`tenants.acme.login.token_url`: "), "{told:?}");
+        assert!(!told[0].contains("c4n4ry"), "{told:?}");
+    }
+    for url in ["https://login.example.com/t/oauth2/token/", "https://login.example.com/t?v=1"] {
+        let config = load(&with(url)).unwrap();
+        let login = config.tenants[&tenant()].login.as_ref().unwrap();
+        assert_eq!(login.url().as_str(), url);
+    }
+}
+
+#[test]
+fn d10_the_end_of_a_token_is_told_two_weeks_ahead() {
+    let text = format!("{SOURCE}{TENANT}{MAP}");
+    let text = |day: &str| {
+        text.replace("\"ACME_TOKEN\"", &format!("\"ACME_TOKEN\"\ntoken_expires = \"{day}\""))
+    };
+    let config = load(&text("2027-01-31")).unwrap();
+    let told = |today: &str| {
+        let notices = config.tenants[&tenant()].notices(today.parse().unwrap());
+        notices.into_iter().map(|notice| notice.message).collect::<Vec<_>>().join(", ")
+    };
+    for (today, expected) in [
+        ("2027-01-16", ""),
+        ("2027-01-17", "the token expires in 14 days, on 2027-01-31"),
+        ("2027-01-30", "the token expires tomorrow, on 2027-01-31"),
+        ("2027-01-31", "the token expires today"),
+        ("2027-02-01", "the token has expired: its last day was 2027-01-31"),
+    ] {
+        assert_eq!(told(today), expected, "{today}");
+    }
+    let told = problems(&text("31.01.2027"));
+    assert!(told[0].starts_with("`tenants.acme.credentials.token_expires`: should be"), "{told:?}");
+}
+
 // ---- the example -------------------------------------------------------------------------------
 
 /// The example with every commented-out setting in use.
@@ -781,6 +914,14 @@ fn the_example_shows_every_key_that_there_is_and_no_other() {
          [tenants.open.kare]\n{}\n[tenants.open.credentials]\n{odd}\n",
         dialects[3].1
     );
+    let logins = ["client_credentials", "biot_service", "biot_user", "kare_credentials"];
+    for (login, dialect) in logins.iter().zip([4, 1, 1, 3]) {
+        let (name, table) = &dialects[dialect];
+        text += &format!(
+            "[tenants.by_{login}.{name}]\n{table}\n\
+             [tenants.by_{login}.login]\ntype = \"{login}\"\n{odd}\n"
+        );
+    }
     let odd_dialects = dialects
         .iter()
         .map(|(name, _)| [&format!("[tenants.at_{name}.{name}]\n"), odd, "\n"].concat());
@@ -809,6 +950,9 @@ fn the_example_shows_every_key_that_there_is_and_no_other() {
         let key = format!("tenants.at_{name}.{name}.§");
         assert_eq!(keys_at(&full, &["tenants", "*", name]), known_in(&told, &key), "{key}");
     }
+    let login = |name| known_in(&told, &format!("tenants.by_{name}.login.§"));
+    let logins: BTreeSet<_> = logins.iter().flat_map(login).collect();
+    assert_eq!(keys_at(&full, &["tenants", "*", "login"]), logins);
     let custom: BTreeSet<_> = ["x", "y"]
         .iter()
         .flat_map(|name| known_in(&told, &format!("tenants.at_biot.biot.custom.{name}.§")))

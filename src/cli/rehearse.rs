@@ -11,10 +11,11 @@ use crate::{
     config::{Config, TenantConfig},
     cycle::{self, Exit, Options},
     daemon::{new_run, now},
+    dialect::login::Kind,
     model::{AttrPath, Rate, Wanted, Weight},
     sandbox::{
-        Api, CustomType, Department, Fault, Faults, RetryAfterForm, Sandbox, SandboxTenant, Tokens,
-        account_of,
+        Api, CustomType, Department, Fault, Faults, PracticeLogin, RetryAfterForm, Sandbox,
+        SandboxTenant, Tokens, account_of,
     },
 };
 use anyhow::{Context, anyhow};
@@ -66,6 +67,11 @@ fn overlay(config: &Config, sandbox: &Sandbox) -> String {
         }
         lines.push(format!("{prefix}__{api}__BASE_URL={}", sandbox.base_url(id.as_str())));
         lines.push(format!("{prefix}__ALLOW_INSECURE_HTTP=loopback"));
+        // Else a rehearsal would log in where it is meant.
+        if tenant.login.as_ref().is_some_and(|login| login.kind() == Kind::ClientCredentials) {
+            let url = format!("{}/oauth2/token", sandbox.base_url(id.as_str()));
+            lines.push(format!("{prefix}__LOGIN__TOKEN_URL={url}"));
+        }
     }
     lines.join("\n") + "\n"
 }
@@ -112,6 +118,7 @@ pub(super) fn practice_tenant(tenant: &TenantConfig) -> anyhow::Result<SandboxTe
     let scope = text("organization_id").or_else(|| text("client_id"));
     practice.scope_id = scope.unwrap_or(practice.scope_id);
     practice.quota = Some(tenant.quota);
+    practice.login = tenant.login.is_some().then(PracticeLogin::default);
     let custom = tenant.settings.get("custom").and_then(Value::as_object);
     for (name, settings) in custom.into_iter().flatten() {
         practice.custom_attributes.insert(name.clone(), custom_type(name, settings)?);

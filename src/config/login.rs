@@ -71,6 +71,8 @@ impl Tables {
     }
 }
 
+const EXPIRES: &str = "token_expires";
+
 fn kept(
     table: Option<Value>,
     at: &str,
@@ -82,14 +84,14 @@ fn kept(
         problems.push(Problem::new(at, "should be a table of texts"));
         BTreeMap::new()
     });
-    let expires = table.remove("token_expires");
+    let expires = table.remove(EXPIRES);
     let token_expires = expires.and_then(|text| {
         let why = "should be the token's last day, such as \"2027-01-31\"";
-        let problem = |_| problems.push(Problem::new(format!("{at}.token_expires"), why));
+        let problem = |_| problems.push(Problem::new(format!("{at}.{EXPIRES}"), why));
         text.parse().map_err(problem).ok()
     });
     let Ground { carried, folder, surroundings, .. } = ground;
-    let secrets = Secret::all(carried, table, at, folder, surroundings, problems);
+    let secrets = Secret::all(carried, &[EXPIRES], table, at, folder, surroundings, problems);
     Entrance { secrets, login: None, token_expires }
 }
 
@@ -100,7 +102,7 @@ fn fetched(value: Value, at: &str, ground: &Ground<'_>, problems: &mut Vec<Probl
     let kind = named.as_deref().and_then(login::Kind::parse);
     let names = kind.map_or(&[][..], login::Kind::secrets);
     let places = take_secrets(&mut table, names);
-    let secrets = Secret::all(names, places, at, folder, surroundings, problems);
+    let secrets = Secret::all(names, &[], places, at, folder, surroundings, problems);
     let table = Value::from(table).try_deserialize().unwrap_or_default();
     let opened = login::open(&Settings { table, reach: *reach }, offers);
     let report = |found: Vec<Problem>| {

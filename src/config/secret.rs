@@ -39,9 +39,10 @@ const BYTES_MAX: u64 = 64 * 1024;
 
 impl Secret {
     /// Takes the tenant's `credentials` table apart: for each name exactly one of `NAME_file`,
-    /// `NAME_env` and `NAME_credential`.
+    /// `NAME_env` and `NAME_credential`. `beside`: other keys that may stand there.
     pub(super) fn all(
         names: &[&str],
+        beside: &[&str],
         mut table: BTreeMap<String, String>,
         at: &str,
         folder: &Path,
@@ -84,7 +85,8 @@ impl Secret {
                 problems.push(Problem::new(format!("{at}.{key}"), why).hint(hint));
                 continue;
             }
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let known: Vec<&str> =
+                known.iter().map(String::as_str).chain(beside.iter().copied()).collect();
             problems.push(super::fields::unknown_key(key, &known).under(at));
         }
         secrets

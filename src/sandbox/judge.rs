@@ -47,12 +47,12 @@ impl Judge {
     }
 
     /// A request begins.
-    pub(super) fn head(&mut self, request: &Incoming, user: Option<&str>) {
+    pub(super) fn head(&mut self, request: &Incoming, user: Option<&str>, is_login: bool) {
         self.requests += 1;
         if request.header("user-agent").is_none_or(str::is_empty) {
             self.note(request, "without a User-Agent");
         }
-        if !request.is_read_or_patch() {
+        if !request.is_read_or_patch() && !is_login {
             self.note(request, "only GET and PATCH are ever needed");
         }
         let Some(user) = user else { return };

@@ -12,6 +12,7 @@ mod datadog;
 mod faults;
 mod judge;
 mod kare;
+mod login;
 mod practice;
 mod quota;
 mod scalepad;
@@ -25,6 +26,7 @@ mod workiva;
 
 pub use biot::CustomType;
 pub use faults::{Fault, Faults, RetryAfterForm};
+pub use login::PracticeLogin;
 pub use quota::QuotaStyle;
 pub use seed::account_of;
 pub use server::Sandbox;
@@ -48,6 +50,8 @@ pub struct SandboxTenant {
     pub quota: Option<Rate>,
     pub quota_style: QuotaStyle,
     pub tokens: Tokens,
+    /// Who gets tokens; then no others are taken, whatever `tokens` says.
+    pub login: Option<PracticeLogin>,
     pub faults: Faults,
     /// How long every answer takes; the effect is immediate.
     pub latency: Duration,
@@ -70,6 +74,7 @@ impl SandboxTenant {
             quota: None,
             quota_style: QuotaStyle::Sliding,
             tokens: Tokens::Any,
+            login: None,
             faults: Faults::none(),
             latency: Duration::ZERO,
             nested: Nested::Replace,
@@ -141,6 +146,8 @@ pub enum Tokens {
     /// Exactly these, by lower-case header name: `authorization` (the token without `Bearer `)
     /// and for KARE also `x-session-token`.
     Exact(BTreeMap<String, String>),
+    /// Those of any of these.
+    Given(Vec<BTreeMap<String, String>>),
 }
 
 impl Tokens {
@@ -148,6 +155,10 @@ impl Tokens {
         match self {
             Self::Any => !token.is_empty(),
             Self::Exact(tokens) => tokens.get(header).is_some_and(|known| known == token),
+            Self::Given(given) => {
+                !token.is_empty()
+                    && given.iter().any(|tokens| tokens.get(header).is_some_and(|t| t == token))
+            }
         }
     }
 }
@@ -157,6 +168,7 @@ impl fmt::Debug for Tokens {
         match self {
             Self::Any => f.write_str("Any"),
             Self::Exact(tokens) => write!(f, "Exact({} tokens)", tokens.len()),
+            Self::Given(given) => write!(f, "Given({})", given.len()),
         }
     }
 }

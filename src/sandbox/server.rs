@@ -108,6 +108,16 @@ impl Sandbox {
         self.hall.stage(tenant).release(wall_clock());
     }
 
+    /// No token that a login gave out so far is taken any more.
+    pub fn revoke_tokens(&self, tenant: &str) {
+        self.hall.stage(tenant).revoke();
+    }
+
+    /// Who may log in from now on, with nothing held against anybody.
+    pub fn set_login(&self, tenant: &str, login: super::PracticeLogin) {
+        self.hall.stage(tenant).set_login(login);
+    }
+
     /// From the next request on.
     pub fn set_faults(&self, tenant: &str, faults: Faults) {
         self.hall.stage(tenant).set_faults(faults);

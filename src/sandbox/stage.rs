@@ -1,10 +1,11 @@
 //! One tenant in action: decides what a request meets, and applies it.
 
 use super::{
-    Fault, Faults, RetryAfterForm, SandboxTenant, Seen,
+    Fault, Faults, PracticeLogin, RetryAfterForm, SandboxTenant, Seen,
     answer::Answer,
     faults::FaultPlan,
     judge::Judge,
+    login::{Admission, Doorkeeper, Endpoint},
     practice::{Edited, Incoming, Outline, PracticeApi, Refusal, Scene},
     quota::Window,
     strict_json,
@@ -23,6 +24,7 @@ pub(super) struct Stage {
     window: Window,
     faults: FaultPlan,
     withheld: Vec<Incoming>,
+    door: Doorkeeper,
 }
 
 /// The instant of a request, on every clock that matters.
@@ -58,6 +60,7 @@ impl Stage {
             window: Window::new(tenant.quota, tenant.quota_style),
             faults: FaultPlan::new(std::mem::take(&mut tenant.faults)),
             withheld: Vec::new(),
+            door: Doorkeeper::default(),
             tenant,
         };
         for (id, account) in std::mem::take(&mut stage.tenant.accounts) {
@@ -88,7 +91,8 @@ impl Stage {
     /// A request's head is there; names the user that it is about.
     pub(super) fn arrive(&mut self, request: &Incoming) -> Option<String> {
         let user = self.api.user_in(&self.tenant, request).ok();
-        self.judge.head(request, user.as_deref());
+        let is_login = self.login_call(request).is_some();
+        self.judge.head(request, user.as_deref(), is_login);
         user
     }
 
@@ -111,6 +115,10 @@ impl Stage {
     pub(super) fn receive(&mut self, request: &Incoming, moment: Moment) -> Turn {
         let known = self.seen.len();
         self.record(request, moment);
+        if self.tenant.login.is_some() && self.login_call(request).is_none() {
+            self.tenant.tokens = self.door.tokens(moment.now);
+            self.door.used(request);
+        }
         let user = self.seen[known].user_id.as_deref();
         self.judge.pace(request, user, moment.now);
         let fault = self.faults.next(&request.method);
@@ -145,8 +153,35 @@ impl Stage {
         }
     }
 
+    /// No token that was given out so far is taken any more.
+    pub(super) fn revoke(&mut self) {
+        self.door.revoke();
+    }
+
+    pub(super) fn set_login(&mut self, login: PracticeLogin) {
+        self.tenant.login = Some(login);
+        self.door = Doorkeeper::default();
+    }
+
+    fn login_call(&self, request: &Incoming) -> Option<Endpoint> {
+        self.tenant.login.as_ref().and_then(|_| Endpoint::of(self.tenant.api, request))
+    }
+
+    fn log_in(&mut self, request: &Incoming, moment: Moment) -> Option<Turn> {
+        let (endpoint, login) = (self.login_call(request)?, self.tenant.login.as_ref()?);
+        let admission = self.door.admit(endpoint, login, request, moment);
+        let Admission { answer, violations } = admission;
+        for violation in violations {
+            self.judge.note(request, &violation);
+        }
+        Some(self.turn(Some(answer)))
+    }
+
     /// The request as any server without faults takes it.
     fn perform(&mut self, request: &Incoming, moment: Moment) -> Turn {
+        if let Some(turn) = self.log_in(request, moment) {
+            return turn;
+        }
         let attempt = self.attempt(request);
         self.judge.attempt(request, &attempt);
         let answer = match attempt {

@@ -136,6 +136,9 @@ impl Http {
         };
         let mut builder = self.client.request(method, url);
         for (name, value) in headers {
+            let value = HeaderValue::try_from(value);
+            let mut value = value.map_err(|_| "the request cannot be built".to_owned())?;
+            value.set_sensitive(name == "authorization");
             builder = builder.header(name, value);
         }
         for header in credentials {

@@ -2,7 +2,10 @@
 
 use rosterd::{
     model::Rate,
-    sandbox::{Api, CustomType, Department, Fault, Faults, Sandbox, SandboxTenant, account_of},
+    sandbox::{
+        Api, CustomType, Department, Fault, Faults, PracticeLogin, Sandbox, SandboxTenant,
+        account_of,
+    },
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _, fs, net::SocketAddr, path::Path};
@@ -13,6 +16,20 @@ pub(crate) const ORGANIZATION: &str = "6513270e-269e-4d37-b2a7-4de452e6b438";
 /// but in a request, it is a leak.
 pub(crate) const TOKEN_VARIABLE: &str = "PRACTICE_TOKEN";
 pub(crate) const TOKEN: &str = "canary-3c9d1f0e-do-not-tell";
+
+/// Who logs in, wherever somebody does.
+pub(crate) const ACCOUNT: &str = "6513270e-269e-4d37-b2a7-000000000017";
+
+/// A login for that account with the token as its secret, which gives tokens that are leaks too.
+pub(crate) fn practice_login() -> PracticeLogin {
+    PracticeLogin {
+        account: Some(ACCOUNT.to_owned()),
+        secret: TOKEN.to_owned(),
+        application: TOKEN.to_owned(),
+        stem: TOKEN.to_owned(),
+        ..PracticeLogin::default()
+    }
+}
 
 /// No file below the folder holds the token. For the end of a test; one that has failed already is
 /// left at that.
@@ -199,6 +216,8 @@ pub(crate) struct Tenant {
     api_version: &'static str,
     practice_quota: Option<&'static str>,
     pub(crate) faults: Faults,
+    /// It logs in, and as what.
+    login: Option<(PracticeLogin, &'static str)>,
 }
 
 impl Tenant {
@@ -220,6 +239,7 @@ impl Tenant {
             api_version: "2026-01-01",
             practice_quota: None,
             faults: Faults::none(),
+            login: None,
         }
         .guards(LAX)
     }
@@ -291,6 +311,48 @@ impl Tenant {
         self.faults(Faults::script([(1, fault)]).only_patches())
     }
 
+    /// It fetches its tokens by the login of its API, or by that kind of them.
+    pub(crate) fn logs_in(self, login: PracticeLogin) -> Self {
+        let kind = match self.api {
+            Api::Biot => "biot_service",
+            Api::Kare => "kare_credentials",
+            Api::Workiva | Api::Scalepad | Api::Datadog => "client_credentials",
+        };
+        self.logs_in_as(kind, login)
+    }
+
+    pub(crate) fn logs_in_as(mut self, kind: &'static str, login: PracticeLogin) -> Self {
+        self.login = Some((login, kind));
+        self
+    }
+
+    /// The table that says how it is let in.
+    fn entrance(&self, base_url: &str) -> String {
+        let Self { name, api, login, .. } = self;
+        let session = if *api == Api::Kare { "session_token_env = \"PRACTICE_TOKEN\"" } else { "" };
+        let Some((_, kind)) = login else {
+            return format!(
+                "[tenants.{name}.credentials]\ntoken_env = \"{TOKEN_VARIABLE}\"\n{session}\n"
+            );
+        };
+        let who = |key: &str, with: &str| {
+            format!("{key} = \"{ACCOUNT}\"\n{with}_env = \"{TOKEN_VARIABLE}\"\n")
+        };
+        let keys = match (*kind, api) {
+            ("biot_service", _) => who("id", "secret_key"),
+            ("biot_user", _) => who("username", "password"),
+            ("kare_credentials", _) => {
+                who("email", "password") + &format!("token_env = \"{TOKEN_VARIABLE}\"\n")
+            }
+            (_, Api::Workiva) => who("client_id", "client_secret"),
+            _ => {
+                let url = format!("token_url = \"{base_url}/oauth2/token\"\n");
+                who("client_id", "client_secret") + &url
+            }
+        };
+        format!("[tenants.{name}.login]\ntype = \"{kind}\"\n{keys}\n")
+    }
+
     pub(crate) fn toml(&self, base_url: &str) -> String {
         let Self { name, api, keys, tables, rewritten, api_version, .. } = self;
         let keys: Vec<String> =
@@ -305,12 +367,11 @@ impl Tenant {
         };
         let (settings, map) = (settings.replace("VERSION", api_version), map.replace("NAME", name));
         let map = rewritten.iter().fold(map, |map, (from, to)| map.replacen(from, to, 1));
-        let session = if *api == Api::Kare { "session_token_env = \"PRACTICE_TOKEN\"" } else { "" };
+        let entrance = self.entrance(base_url);
         format!(
             "[tenants.{name}]\n{keys}\n\
              [tenants.{name}.{api}]\nbase_url = \"{base_url}\"\n{settings}\n\
-             [tenants.{name}.credentials]\ntoken_env = \"{TOKEN_VARIABLE}\"\n{session}\n\
-             [tenants.{name}.remote_id]\ncolumn = \"{id_column}\"\n\
+             {entrance}[tenants.{name}.remote_id]\ncolumn = \"{id_column}\"\n\
              [tenants.{name}.map]\n{map}\n{tables}\n"
         )
     }
@@ -319,6 +380,7 @@ impl Tenant {
         let mut practice = SandboxTenant::new(&self.name, self.api);
         ORGANIZATION.clone_into(&mut practice.scope_id);
         practice.faults = self.faults.clone();
+        practice.login = self.login.as_ref().map(|(login, _)| login.clone());
         let quota = self.practice_quota.unwrap_or(self.keys["quota"].trim_matches('"'));
         practice.quota = Some(Rate::parse(quota).unwrap());
         practice.custom_attributes = [("jobTitle".to_owned(), CustomType::Label)].into();

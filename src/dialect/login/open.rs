@@ -14,8 +14,8 @@ use crate::{
 use serde_json::Value as Json;
 use url::Url;
 
-const CLIENT_KEYS: [&str; 7] =
-    ["type", "client_id", "token_url", "scope", "audience", "resource", "client_auth"];
+const CLIENT_KEYS: [&str; 6] =
+    ["client_id", "token_url", "scope", "audience", "resource", "client_auth"];
 
 /// Checks the table, of which the secrets are taken out already. `offers`: the logins that whoever
 /// is logged in to has of its own; client credentials are taken everywhere.
@@ -35,17 +35,17 @@ pub fn open(settings: &Settings, offers: &[Offer]) -> Result<Login, Vec<Problem>
     match kind {
         Kind::ClientCredentials => client(settings, offer),
         Kind::BiotService => {
-            let mut table = Table::of(settings, &["type", "id"]);
+            let mut table = table_of(settings, kind, &["id"]);
             let id = table.required_uuid("id").map(str::to_owned);
             offered(table, offer, id.map(|id| Scheme::BiotService { id }))
         }
         Kind::BiotUser => {
-            let mut table = Table::of(settings, &["type", "username"]);
+            let mut table = table_of(settings, kind, &["username"]);
             let username = named_text(&mut table, "username");
             offered(table, offer, username.map(|username| Scheme::BiotUser { username }))
         }
         Kind::KareCredentials => {
-            let mut table = Table::of(settings, &["type", "email"]);
+            let mut table = table_of(settings, kind, &["email"]);
             let email = named_text(&mut table, "email");
             offered(table, offer, email.map(|email| Scheme::Kare { email }))
         }
@@ -53,12 +53,23 @@ pub fn open(settings: &Settings, offers: &[Offer]) -> Result<Login, Vec<Problem>
 }
 
 /// The kinds that can be chosen, by what is offered.
-#[must_use]
-pub fn taken(offers: &[Offer]) -> Vec<Kind> {
+fn taken(offers: &[Offer]) -> Vec<Kind> {
     let is_taken = |kind: &Kind| {
         *kind == Kind::ClientCredentials || offers.iter().any(|offer| offer.kind == *kind)
     };
     Kind::ALL.into_iter().filter(is_taken).collect()
+}
+
+/// The table with these keys, and with those of the secrets.
+fn table_of<'a>(settings: &'a Settings, kind: Kind, keys: &[&str]) -> Table<'a> {
+    let places = kind
+        .secrets()
+        .iter()
+        .flat_map(|name| ["file", "env", "credential"].map(|place| format!("{name}_{place}")));
+    let places: Vec<String> = places.collect();
+    let places = places.iter().map(String::as_str);
+    let known: Vec<&str> = ["type"].into_iter().chain(keys.iter().copied()).chain(places).collect();
+    Table::of(settings, &known)
 }
 
 fn offered(
@@ -72,7 +83,7 @@ fn offered(
 }
 
 fn client(settings: &Settings, offer: Option<&Offer>) -> Result<Login, Vec<Problem>> {
-    let mut table = Table::of(settings, &CLIENT_KEYS);
+    let mut table = table_of(settings, Kind::ClientCredentials, &CLIENT_KEYS);
     let id = named_text(&mut table, "client_id");
     let url = token_url(&mut table, settings.reach, offer);
     let default = offer.map_or(&[][..], |offer| offer.scope);

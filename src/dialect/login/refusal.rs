@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// Longest token, in bytes; what is longer no server takes in a header.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
+/// Longest code that is repeated: all documented ones are shorter.
+const CODE_CHARS_MAX: usize = 32;
+
 /// The tokens of an answer, by name and place; or what is wrong with it.
 pub(super) fn tokens(
     body: &Json,
@@ -72,10 +75,13 @@ pub(super) fn locked(complaint: &Complaint) -> String {
     told("the account of the login is locked:", complaint)
 }
 
-/// The status, and the vendor's code, which is safe to log.
+/// The status, and the vendor's code where it is a word: what a login says back may be what it was
+/// sent.
 fn told(what: &str, complaint: &Complaint) -> String {
-    match complaint.code() {
-        "" => format!("{what} {}", complaint.status()),
-        code => format!("{what} {} {code}", complaint.status()),
+    let (status, code) = (complaint.status(), complaint.code());
+    let is_word = |c: char| c.is_ascii_alphabetic() || c == '_';
+    if code.is_empty() || code.len() > CODE_CHARS_MAX || !code.chars().all(is_word) {
+        return format!("{what} {status}");
     }
+    format!("{what} {status} {code}")
 }

@@ -10,29 +10,24 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 
 type Secrets = BTreeMap<String, SecretString>;
 
-/// The name under which the header of HTTP Basic goes to the sender.
-const BASIC: &str = "basic";
-
-/// The request, and the secrets that its headers name. All that it carries are among these, so that
-/// none is found in an answer.
-pub(super) fn request(call: Call, secrets: &Secrets) -> Result<(Request, Secrets), String> {
-    let Call { url, mut credentials, basic, fields } = call;
-    let mut secrets = secrets.clone();
-    if let Some((user, name)) = basic {
-        let value = basic_value(&user, secret(&secrets, name)?);
-        secrets.insert(BASIC.to_owned(), value);
-        let (header, prefix) = ("authorization", "Basic ");
-        credentials.push(CredentialHeader { header, prefix, credential: BASIC });
-    }
+/// The request with everything in it. The sender is told of no secret, for it would take them out of
+/// the answer: a login may well give out a token that it was called with.
+pub(super) fn request(call: Call, secrets: &Secrets) -> Result<Request, String> {
+    let Call { url, credentials, basic, fields } = call;
     let (kind, body) = match fields {
-        Fields::Form(fields) => ("application/x-www-form-urlencoded", form(&fields, &secrets)?),
-        Fields::Json(fields) => ("application/json", json(&fields, &secrets)?),
+        Fields::Form(fields) => ("application/x-www-form-urlencoded", form(&fields, secrets)?),
+        Fields::Json(fields) => ("application/json", json(&fields, secrets)?),
     };
-    let headers =
+    let mut headers =
         vec![("accept", "application/json".to_owned()), ("content-type", kind.to_owned())];
-    let request =
-        Request { method: Method::Post, url, headers, credentials, body: Some(body.into_bytes()) };
-    Ok((request, secrets))
+    for CredentialHeader { header, prefix, credential } in credentials {
+        headers.push((header, format!("{prefix}{}", secret(secrets, credential)?)));
+    }
+    if let Some((user, name)) = basic {
+        headers.push(("authorization", basic_value(&user, secret(secrets, name)?)));
+    }
+    let (method, credentials, body) = (Method::Post, Vec::new(), Some(body.into_bytes()));
+    Ok(Request { method, url, headers, credentials, body })
 }
 
 fn form(fields: &[(&str, Part)], secrets: &Secrets) -> Result<String, String> {
@@ -64,14 +59,15 @@ fn secret<'a>(secrets: &'a Secrets, name: &str) -> Result<&'a str, String> {
 }
 
 /// RFC 6749 §2.3.1: both are encoded like the values of a form before they are put together.
-fn basic_value(user: &str, password: &str) -> SecretString {
+fn basic_value(user: &str, password: &str) -> String {
     let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-    SecretString::from(base64(format!("{}:{}", encode(user), encode(password)).as_bytes()))
+    format!("Basic {}", base64(format!("{}:{}", encode(user), encode(password)).as_bytes()))
 }
 
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 /// RFC 4648 §4.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+pub(crate) fn base64(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
@@ -82,6 +78,11 @@ fn base64(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// RFC 4648 §5, without padding.
+pub(crate) fn base64url(bytes: &[u8]) -> String {
+    base64(bytes).trim_end_matches('=').replace('+', "-").replace('/', "_")
 }
 
 #[cfg(test)]
@@ -106,12 +107,11 @@ mod tests {
 
     #[test]
     fn d10_a_client_and_its_secret_are_encoded_before_they_are_put_together() {
-        // RFC 6749 §2.3.1 with the example's client, and one with what a form escapes.
-        let value = |user, password| basic_value(user, password).expose_secret().to_owned();
         assert_eq!(
-            value("s6BhdRkqt3", "7Fjfp0ZBr1KtDRbnfVdmIw"),
-            "czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3"
+            basic_value("s6BhdRkqt3", "7Fjfp0ZBr1KtDRbnfVdmIw"),
+            "Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3",
         );
-        assert_eq!(value("a b", "c:d%"), base64(b"a+b:c%3Ad%25"));
+        let escaped = base64(b"a+b:c%3Ad%25");
+        assert_eq!(basic_value("a b", "c:d%"), format!("Basic {escaped}"));
     }
 }

@@ -15,6 +15,7 @@
 mod fill;
 mod gate;
 
+pub(crate) use fill::{base64, base64url};
 pub use gate::{Gate, Paced};
 
 use super::{clock::Clock, http::Sent, lane::dice, secrets::Secrets, transport::Transport};
@@ -210,7 +211,7 @@ impl Login {
 
     async fn send(&self, call: Call, secrets: &BTreeMap<String, SecretString>) -> Sent {
         match fill::request(call, secrets) {
-            Ok((request, secrets)) => self.transport.send(request, &secrets).await,
+            Ok(request) => self.transport.send(request, &BTreeMap::new()).await,
             Err(why) => Sent::NotSent { why },
         }
     }
