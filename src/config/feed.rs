@@ -10,7 +10,7 @@ use super::{
 use crate::{
     dialect::{self, login::Login},
     model::{Problem, Rate, Reach},
-    source::json,
+    source::json::{self, JsonSettings},
 };
 use config::{Map, Value};
 use serde::Deserialize;
@@ -65,7 +65,7 @@ pub struct FeedAccess {
 /// The feed's own keys, without its tables.
 #[derive(Deserialize)]
 #[serde(default)]
-pub(super) struct Keys {
+struct Keys {
     url: String,
     quota: String,
     total: Option<String>,
@@ -98,24 +98,52 @@ impl Default for Keys {
 }
 
 /// The tables of a feed besides its keys.
-pub(super) struct Tables {
+struct Tables {
     paging: Option<Value>,
     headers: Option<Value>,
     entrance: login::Tables,
 }
 
-/// Names of the tables, for those that look for keys that nobody knows.
-pub(super) const TABLES: [&str; 4] = ["paging", "headers", "credentials", "login"];
-
 impl Tables {
-    pub(super) fn take(table: &mut Map<String, Value>) -> Self {
+    const NAMES: [&str; 4] = ["paging", "headers", "credentials", "login"];
+
+    fn take(table: &mut Map<String, Value>) -> Self {
         let (paging, headers) = (table.remove("paging"), table.remove("headers"));
         Self { paging, headers, entrance: login::Tables::take(table) }
     }
 }
 
-/// Checks a feed; `at` is the path of its table.
-pub(super) fn check(
+/// A feed, and what its elements mean.
+pub(super) struct Checked {
+    /// `None`: something is wrong with it, which was told.
+    pub(super) feed: Option<FeedConfig>,
+    /// The rest of the table, as if it were about a file.
+    pub(super) json: JsonSettings,
+}
+
+/// Reads `[sources.X.feed]`; `at` is its path.
+pub(super) fn read(
+    value: Value,
+    at: &str,
+    (folder, surroundings): (&Path, &Surroundings),
+    problems: &mut Vec<Problem>,
+) -> Checked {
+    let mut table = fields::table(value, at, problems);
+    let tables = Tables::take(&mut table);
+    let (own, others) = (fields::known_keys::<Keys>(), fields::known_keys::<JsonSettings>());
+    let others = others.iter().copied().filter(|key| *key != "path");
+    let known: Vec<&str> = own.iter().copied().chain(others).chain(Tables::NAMES).collect();
+    let (mut table, unknown): (Map<_, _>, Map<_, _>) =
+        table.into_iter().partition(|(key, _)| known.contains(&key.as_str()));
+    problems.extend(unknown.keys().map(|key| fields::unknown_key(key, &known).under(at)));
+    let keys: Map<_, _> =
+        own.iter().filter_map(|key| Some(((*key).to_owned(), table.remove(*key)?))).collect();
+    let keys: Keys = fields::read(Value::from(keys), at, problems);
+    let json = fields::read(Value::from(table), at, problems);
+    Checked { feed: check(&keys, tables, at, (folder, surroundings), problems), json }
+}
+
+fn check(
     keys: &Keys,
     tables: Tables,
     at: &str,
@@ -134,10 +162,6 @@ pub(super) fn check(
     let quota = tenant::rate(&keys.quota, at, problems);
     let total = total(keys, at, problems);
     let access = access(keys, entrance, reach, at, (folder, surroundings), problems);
-    if keys.conditional && !paged {
-        let hint = "leave it out: the validators of a single page stand for the whole feed anyway";
-        problems.push(Problem::new(format!("{at}.conditional"), "says nothing new").hint(hint));
-    }
     let (paging, page_size) = paging?;
     Some(FeedConfig {
         url: url?,
@@ -148,6 +172,7 @@ pub(super) fn check(
         paging,
         page_size,
         total: total?,
+        // A single page stands for all there is.
         conditional: keys.conditional || !paged,
         keys_may_repeat: keys.keys_may_repeat,
         access: access?,
