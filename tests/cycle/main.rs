@@ -11,6 +11,7 @@ mod guards;
 mod held;
 mod quarantine;
 mod quiet;
+mod sources;
 mod targets;
 mod throttle;
 mod world;
