@@ -17,6 +17,7 @@ use super::{
     roster::Roster,
     settings::{CsvSettings, Demand},
     sheet::{Copy, Sheet, UNUSABLE},
+    tale::{Remark, Strangers, Tale},
     trail::{Origin, Trail},
     whole::FileMark,
 };
@@ -25,7 +26,7 @@ use crate::{
     model::{Completeness, Finding, HeldRow, Place, Problem, Record, Severity, UNKNOWN_CELL},
 };
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// The `[sources.X.join.NAME]` table, but for what says where it is read from.
@@ -90,47 +91,6 @@ pub struct Merged {
     pub changes: Option<Date>,
     /// Of the files that were read: the main one, then the partners.
     pub marks: Vec<FileMark>,
-}
-
-/// What is to be told of every read of the same files.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Tale {
-    /// The file of the main source.
-    shown: String,
-    /// Rows that wait for their first day, and the first of these days.
-    pub waiting: u64,
-    first: Option<Date>,
-    strangers: Vec<Strangers>,
-}
-
-/// Rows of a partner that belong to nobody.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Strangers {
-    partner: String,
-    shown: String,
-    rows: u64,
-}
-
-impl Tale {
-    #[must_use]
-    pub fn findings(&self) -> Vec<Finding> {
-        let Self { shown, waiting, first, strangers } = self;
-        let strangers = strangers.iter().map(Strangers::finding);
-        strangers.chain(first.map(|day| waits(*waiting, day, shown))).collect()
-    }
-}
-
-impl Strangers {
-    fn finding(&self) -> Finding {
-        let Self { partner, shown, rows } = self;
-        let place = Place { file: Some(shown.clone()), ..Place::default() };
-        let message = match rows {
-            1 => format!("1 row of `{partner}` belongs to nobody in the roster"),
-            rows => format!("{rows} rows of `{partner}` belong to nobody in the roster"),
-        };
-        let hint = "nothing comes of them";
-        finding(Severity::Warning, codes::PARTNER_STRANGERS, place, message, hint)
-    }
 }
 
 /// Makes one copy. `demand`: the columns that are asked of all sources together.
@@ -469,10 +429,11 @@ impl<'a> Writer<'a> {
         (origin, self.trail.and_then(|trail| trail.note_of(row)).cloned())
     }
 
-    fn finish(self, findings: Vec<Finding>, rows: u64) -> Result<Merged, Refused> {
+    fn finish(self, mut findings: Vec<Finding>, rows: u64) -> Result<Merged, Refused> {
         let Self { sheet, shelves, waiting, first, next, shown, .. } = self;
         let strangers = shelves.iter().filter_map(Shelf::strangers).collect();
-        let tale = Tale { shown: shown.to_owned(), waiting, first, strangers };
+        let remarks = Remark::of(&mut findings);
+        let tale = Tale { shown: shown.to_owned(), waiting, first, strangers, remarks };
         let copy = sheet.finish(&[])?;
         Ok(Merged { copy, findings, tale, rows, changes: next, marks: Vec::new() })
     }
@@ -483,16 +444,6 @@ fn bad_day(column: &str, why: &str, key: &crate::model::UserKey) -> Finding {
     let hint = "mend the day in the HR system, or set `format`";
     let held = finding(Severity::Held, codes::BAD_DAY, place, why, hint);
     Finding { key: Some(key.clone()), ..held }
-}
-
-/// B18.
-fn waits(rows: u64, first: Date, shown: &str) -> Finding {
-    let place = Place { file: Some(shown.to_owned()), ..Place::default() };
-    let message = match rows {
-        1 => format!("1 row waits for its first day, {first}"),
-        rows => format!("{rows} rows wait for their first day, the first of them for {first}"),
-    };
-    finding(Severity::Warning, codes::WAITING, place, message, "")
 }
 
 /// A source that is joined to another.
