@@ -972,6 +972,7 @@ fn the_examples_defaults_are_the_defaults() {
     let CsvSettings {
         path: _,
         key: _,
+        keys_repeat: _,
         delimiter,
         encoding,
         aliases: _,

@@ -13,6 +13,7 @@ mod login;
 mod paging;
 mod schedule;
 mod secret;
+mod source;
 mod state;
 mod table;
 mod tenant;
@@ -27,7 +28,7 @@ pub use tenant::TenantConfig;
 
 use crate::{
     model::{Problem, SourceId, TenantId},
-    source::{CsvSettings, Demand},
+    source::{CsvSettings, Demand, DropRules, Effective, Format, Partner, STANDING},
 };
 use config::{Environment, File, FileFormat};
 use std::{
@@ -51,9 +52,17 @@ pub struct Config {
 }
 
 /// One source.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SourceConfig {
+    /// The rules for rows, whatever the format; and the file, where it is always the same.
     pub csv: CsvSettings,
+    pub format: Format,
+    /// The folder that files are dropped into.
+    pub drop: Option<DropRules>,
+    /// From when and until when a row counts.
+    pub effective: Option<Effective>,
+    /// Sources that are joined to it, by key.
+    pub partners: Vec<Partner>,
     pub leavers: Option<LeaverRule>,
     pub schedule: Option<Schedule>,
 }
@@ -186,6 +195,9 @@ impl Config {
         }
         if let Some(leavers) = self.sources.get(source).and_then(|source| source.leavers.as_ref()) {
             demand.required.insert(leavers.column.clone());
+        }
+        if self.sources.get(source).is_some_and(|source| source.effective.is_some()) {
+            demand.required.insert(STANDING.to_owned());
         }
         demand
     }

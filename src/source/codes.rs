@@ -107,3 +107,24 @@ pub const NOT_A_TEXT: Code = Code("RD-1073");
 pub const HOLDS_SEPARATOR: Code = Code("RD-1074");
 /// Our own copy of the source cannot be written.
 pub const NO_SPOOL: Code = Code("RD-1075");
+
+/// No file in the drop folder is whole.
+pub const NOT_READY: Code = Code("RD-1080");
+/// The drop folder has no file, or cannot be looked through.
+pub const NO_DROP: Code = Code("RD-1081");
+/// The newest file is older than the one that was used last.
+pub const OLDER_THAN_USED: Code = Code("RD-1082");
+/// The file is not what its companion says.
+pub const UNLIKE_COMPANION: Code = Code("RD-1083");
+/// A file that was used could not be moved to the archive.
+pub const NOT_ARCHIVED: Code = Code("RD-1084");
+
+/// A cell is no day, or the last day is before the first.
+pub const BAD_DAY: Code = Code("RD-1090");
+/// Rows wait for their first day.
+pub const WAITING: Code = Code("RD-1091");
+
+/// A joined source is not complete.
+pub const PARTNER_PARTIAL: Code = Code("RD-1095");
+/// A joined source has rows of nobody.
+pub const PARTNER_STRANGERS: Code = Code("RD-1096");

@@ -69,7 +69,9 @@ impl Draft {
         Ok((Self { file, folder, name: Some(name) }, written))
     }
 
-    pub(super) fn file(&self) -> &File {
+    /// The open file, to write to.
+    #[must_use]
+    pub fn file(&self) -> &File {
         &self.file
     }
 
@@ -102,6 +104,16 @@ impl Drop for Draft {
 }
 
 impl Kept {
+    /// A file that was kept before.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(path: PathBuf) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::open(&path, flags, Mode::empty())?.into();
+        Ok(Self { path, file })
+    }
+
     /// The open file.
     #[must_use]
     pub fn file(&self) -> &File {

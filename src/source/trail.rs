@@ -65,12 +65,25 @@ impl Trail {
         self.notes.is_empty()
     }
 
-    /// The place of a row, counted from 0.
-    pub(super) fn place(&self, row: u64) -> Place {
+    pub(super) fn list(&self) -> &str {
+        &self.list
+    }
+
+    /// Where a row came from, counted from 0.
+    pub(super) fn origin(&self, row: u64) -> Option<Origin> {
         let at = self.runs.partition_point(|(first, _)| *first <= row);
-        let found = at.checked_sub(1).and_then(|at| self.runs.get(at));
+        let (first, start) = self.runs.get(at.checked_sub(1)?)?;
+        Some(start.after(row - first))
+    }
+
+    pub(super) fn note_of(&self, row: u64) -> Option<&Finding> {
+        self.notes.get(&row)
+    }
+
+    /// The place of a row.
+    pub(super) fn place(&self, row: u64) -> Place {
         let file = Some(self.file.clone()).filter(|file| !file.is_empty());
-        match found.map(|(first, start)| start.after(row - first)) {
+        match self.origin(row) {
             None => Place { file, ..Place::default() },
             Some(Origin::Line(line)) => Place { file, ..at_line(line) },
             Some(Origin::Element { page, number }) => {
@@ -158,6 +171,22 @@ fn named_lines(message: &str) -> Option<Vec<u64>> {
         .map(|part| part.parse().ok())
         .collect();
     lines
+}
+
+impl Trail {
+    /// The numbers of the rows at these lines of the copy: their lines in the original, or those of
+    /// their elements, from 1.
+    ///
+    /// # Errors
+    /// When the copy cannot be read again.
+    pub fn numbers(&self, copy: &Path, lines: &BTreeSet<u64>) -> io::Result<BTreeMap<u64, u64>> {
+        let number = |row: u64| match self.origin(row)? {
+            Origin::Line(line) => Some(line),
+            Origin::Element { page: _, number } => Some(number + 1),
+        };
+        let rows = rows_at(copy, lines)?.into_iter();
+        Ok(rows.filter_map(|(line, row)| Some((line, number(row?)?))).collect())
+    }
 }
 
 impl Origin {

@@ -12,6 +12,7 @@ mod held;
 mod logins;
 mod quarantine;
 mod quiet;
+mod sources;
 mod targets;
 mod throttle;
 mod tokens;

@@ -32,4 +32,4 @@ pub use node::Node;
 pub use path::{Path, PathError, Reach};
 pub use reader::{JsonError, Records, parse};
 pub use settings::{JsonForm, JsonLinesSettings, JsonSettings};
-pub use spool::{Spool, spool};
+pub use spool::{Spool, spool, spool_file};

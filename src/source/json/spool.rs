@@ -9,16 +9,23 @@ use super::{
 use crate::{
     model::{Finding, Place},
     source::{
+        again::changed,
         codes,
+        csv::open,
         draft::Draft,
         findings::{Refused, finding, refusal},
-        input,
+        input::{self, Hashed},
+        roster::Watch,
         settings::CsvSettings,
         sheet::{Copy, Sheet, UNUSABLE, severity},
         trail::Origin,
+        whole::FileMark,
     },
 };
-use std::io::{BufRead, BufReader, Read};
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::Path,
+};
 
 /// Our own copy of a source of JSON, while it is written: one row an element, in their order. The
 /// same elements give the same bytes.
@@ -144,6 +151,36 @@ impl Spool {
         let place = Place { column, ..Place::default() };
         finding(severity(self.rules.on_bad_row), code, place, message, hint)
     }
+}
+
+/// Copies the file at that path, which is told of as `shown`; and says which bytes it had.
+///
+/// # Errors
+/// When the file cannot be opened or was written to meanwhile, and all reasons of [`spool`].
+pub fn spool_file(
+    path: &Path,
+    shown: &str,
+    form: &JsonForm,
+    rules: &CsvSettings,
+    draft: Draft,
+) -> Result<(Copy, FileMark), Refused> {
+    let copied = open(path).and_then(|(file, before)| {
+        let input = file.try_clone().map_err(|error| input::failure(&error))?;
+        let watch = Watch { file, path: path.to_owned(), before };
+        // Not beyond the size that it had: a file that grows would never end.
+        let mut hashed = Hashed::new(input.take(watch.before.len()));
+        let copy = spool(&mut hashed, form, rules, shown.to_owned(), draft);
+        if watch.changed() {
+            return Err(changed());
+        }
+        Ok((copy?, hashed.mark()))
+    });
+    copied.map_err(|mut refused| {
+        for finding in &mut refused.findings {
+            finding.place.file = Some(shown.to_owned());
+        }
+        refused
+    })
 }
 
 /// Copies a file of JSON, or of lines of JSON, be it packed with gzip. `list`: see [`Spool::create`].
