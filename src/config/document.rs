@@ -27,7 +27,7 @@ pub(super) fn check(
     let mut root = table(document, "", &mut problems);
     let state: StateTable = sub(&mut root, "state", "state", &mut problems);
     let rules = state.rules(folder, &mut problems);
-    let sources = sources(&mut root, folder, &mut problems);
+    let sources = sources(&mut root, (folder, surroundings), &mut problems);
     let workplace = Workplace { folder, surroundings, sources: &sources.1 };
     let mut tenants = tenants(&mut root, &workplace, &mut problems);
     for tenant in tenants.values_mut() {
@@ -53,7 +53,7 @@ pub(super) fn check(
 /// The sources that are right, and the names of all.
 fn sources(
     root: &mut Map<String, Value>,
-    folder: &Path,
+    place: (&Path, &Surroundings),
     problems: &mut Vec<Problem>,
 ) -> (BTreeMap<SourceId, SourceConfig>, BTreeSet<String>) {
     let tables = sub_tables(root, "sources", "sources", problems);
@@ -67,7 +67,7 @@ fn sources(
         let at = format!("sources.{name}");
         let id = SourceId::parse(&name)
             .map_err(|problem| problems.push(Problem::new(at.clone(), problem.to_string())));
-        let source = source(value, &at, folder, problems);
+        let source = source(value, &at, place, problems);
         if let Ok(id) = id {
             sources.insert(id, source);
         }

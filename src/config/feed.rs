@@ -22,7 +22,7 @@ use url::Url;
 
 /// One feed without a problem: where it is and how it is read. What its elements mean, the source's
 /// other settings say.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FeedConfig {
     /// Of the first page, without what the paging adds.
     pub url: Url,
@@ -60,6 +60,14 @@ pub struct FeedAccess {
     /// The token's place, or those of the secrets of the login.
     pub secrets: BTreeMap<String, Secret>,
     pub login: Option<Login>,
+}
+
+impl FeedConfig {
+    /// What reports call it: where it is, without what its address may tell.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        format!("feed {}", self.url.origin().ascii_serialization())
+    }
 }
 
 /// The feed's own keys, without its tables.

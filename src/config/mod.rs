@@ -57,6 +57,8 @@ pub struct SourceConfig {
     /// The rules for rows, whatever the format; and the file, where it is always the same.
     pub csv: CsvSettings,
     pub format: Format,
+    /// Where it is fetched from, where it is no file.
+    pub feed: Option<FeedConfig>,
     /// The folder that files are dropped into.
     pub drop: Option<DropRules>,
     /// From when and until when a row counts.
@@ -205,7 +207,10 @@ impl Config {
     /// Whether every secret can be read, and what is wrong with those that cannot.
     #[must_use]
     pub fn secret_problems(&self) -> Vec<Problem> {
+        let feeds =
+            self.sources.values().filter_map(|source| source.feed.as_ref()?.access.as_ref());
         let secrets = self.tenants.values().flat_map(|tenant| tenant.secrets.values());
+        let secrets = secrets.chain(feeds.flat_map(|access| access.secrets.values()));
         secrets.filter_map(|secret| secret.read().err()).collect()
     }
 }

@@ -1,8 +1,9 @@
 //! One source's table: where its rows come from, and who of them counts.
 
 use super::{
-    LeaverRule, Schedule, SourceConfig,
+    FeedConfig, LeaverRule, Schedule, SourceConfig, Surroundings,
     document::{sub, sub_tables},
+    feed,
     fields::{self, table},
 };
 use crate::{
@@ -35,12 +36,12 @@ struct ScheduleTable {
 }
 
 /// The tables that say what a source's file is: one of them.
-const FORMATS: [&str; 3] = ["csv", "json", "jsonl"];
+const FORMATS: [&str; 4] = ["csv", "json", "jsonl", "feed"];
 
 pub(super) fn source(
     value: Value,
     at: &str,
-    folder: &Path,
+    (folder, surroundings): (&Path, &Surroundings),
     problems: &mut Vec<Problem>,
 ) -> SourceConfig {
     let mut table = table(value, at, problems);
@@ -49,13 +50,14 @@ pub(super) fn source(
         let settings: DropSettings = read_whole(value, &at, problems)?;
         kept(settings.check(folder), &at, problems)
     });
-    let (format, csv) = format(&mut table, at, folder, drop.is_some(), problems);
+    let place = (folder, surroundings);
+    let Shape { format, csv, feed } = shape(&mut table, at, place, drop.is_some(), problems);
     let effective = table.remove("effective").and_then(|value| {
         let at = format!("{at}.effective");
         let settings: EffectiveSettings = read_whole(value, &at, problems)?;
         kept(settings.check(), &at, problems)
     });
-    let partners = partners(&mut table, at, folder, &csv, problems);
+    let partners = partners(&mut table, at, place, &csv, problems);
     let leavers = table.remove("leavers").and_then(|value| {
         let at = format!("{at}.leavers");
         let table = read_whole(value, &at, problems)?;
@@ -69,17 +71,24 @@ pub(super) fn source(
         let known = [&FORMATS[..], &["drop", "effective", "join", "leavers", "schedule"]].concat();
         problems.push(fields::unknown_key(key, &known).under(at));
     }
-    SourceConfig { csv, format, drop, effective, partners, leavers, schedule }
+    SourceConfig { csv, format, feed, drop, effective, partners, leavers, schedule }
 }
 
-/// What the file is and the rules for its rows.
-fn format(
+/// What is read, and the rules for its rows.
+struct Shape {
+    format: Format,
+    csv: CsvSettings,
+    /// Where it is fetched from; `None`: it is a file.
+    feed: Option<FeedConfig>,
+}
+
+fn shape(
     from: &mut Map<String, Value>,
     at: &str,
-    folder: &Path,
+    (folder, surroundings): (&Path, &Surroundings),
     drops: bool,
     problems: &mut Vec<Problem>,
-) -> (Format, CsvSettings) {
+) -> Shape {
     let said: Vec<&str> = FORMATS.into_iter().filter(|name| from.contains_key(*name)).collect();
     if said.len() > 1 {
         let hint = format!("keep one of {}; more sources are joined by `join`", FORMATS.join(", "));
@@ -87,6 +96,7 @@ fn format(
     }
     let name = said.first().copied().unwrap_or("csv");
     let at = format!("{at}.{name}");
+    let mut feed = None;
     let mut found = Vec::new();
     let checked = match name {
         "json" => {
@@ -96,6 +106,12 @@ fn format(
         "jsonl" => {
             let settings: JsonLinesSettings = sub(from, name, &at, problems);
             settings.check().map(|(form, rules)| (Format::Json(form), rules))
+        }
+        "feed" => {
+            let value = from.remove(name).unwrap_or_default();
+            let checked = feed::read(value, &at, (folder, surroundings), problems);
+            feed = checked.feed;
+            checked.json.check().map(|(form, rules)| (Format::Json(form), rules))
         }
         _ => {
             let settings: CsvSettings = sub(from, name, &at, problems);
@@ -109,7 +125,9 @@ fn format(
         (Format::Csv, CsvSettings::default())
     });
     let has_path = !rules.path.as_os_str().is_empty();
-    if usable && has_path == drops {
+    if name == "feed" && drops {
+        found.push(Problem::new("", "stands beside `drop`").hint("keep one of the two"));
+    } else if name != "feed" && usable && has_path == drops {
         found.push(match drops {
             true => Problem::new("path", "names a file, though `drop` says where files come from")
                 .hint("keep one of the two"),
@@ -121,13 +139,16 @@ fn format(
     if has_path {
         rules.path = folder.join(&rules.path);
     }
-    (format, rules)
+    if let Some(feed) = &feed {
+        rules.path = feed.shown().into();
+    }
+    Shape { format, csv: rules, feed }
 }
 
 fn partners(
     from: &mut Map<String, Value>,
     at: &str,
-    folder: &Path,
+    place: (&Path, &Surroundings),
     main: &CsvSettings,
     problems: &mut Vec<Problem>,
 ) -> Vec<Partner> {
@@ -137,7 +158,12 @@ fn partners(
     for (name, value) in sub_tables(from, "join", &at, problems) {
         let at = format!("{at}.{}", fields::part(&name));
         let mut table = table(value, &at, problems);
-        let (format, rules) = format(&mut table, &at, folder, false, problems);
+        if table.remove("feed").is_some() {
+            let why = "only a file can be joined";
+            let hint = "make the feed the source itself, and join the file to it";
+            problems.push(Problem::new(format!("{at}.feed"), why).hint(hint));
+        }
+        let Shape { format, csv: rules, feed: _ } = shape(&mut table, &at, place, false, problems);
         let settings: JoinSettings = fields::read(Value::from(table), &at, problems);
         for problem in settings.check() {
             problems.push(problem.under(&at));

@@ -13,6 +13,7 @@ mod edges;
 mod evidence;
 mod exit;
 mod fan;
+mod feed;
 mod gather;
 mod import;
 mod intake;

@@ -6,12 +6,13 @@
 //! makes a copy without a name, of which nothing is left.
 
 use super::{
-    Options,
+    Options, feed,
     intake::Intake,
     shelf::{Card, Shelf},
 };
 use crate::{
-    config::{Config, SourceConfig},
+    config::{Config, FeedConfig, SourceConfig},
+    feed::Fetched,
     model::{Completeness, Finding, HeldRow, Place, SourceFacts, SourceId},
     source::{
         self, Copy, CsvSettings, Demand, Draft, Dropped, FileMark, Format, JoinPart, Merged, Part,
@@ -59,26 +60,35 @@ pub(super) fn prepare(
         None => None,
     };
     let mut prepared = Prepared::plain(settings, dropped);
+    let fetched = feed::fetch(config, source, settings, options)?;
     let merges = settings.effective.is_some() || !settings.partners.is_empty();
     if settings.format == Format::Csv && !merges {
         return Ok(prepared);
     }
+    let fetched = match fetched {
+        Some(Fetched { copy, hold, .. }) if !merges => {
+            return Ok(prepared.of(copy, &settings.csv, hold));
+        }
+        Some(Fetched { copy, hold, unchanged: _ }) => {
+            prepared.settings.csv.path.clone_from(&copy.kept.path);
+            prepared._kept.push(Box::new(hold));
+            Some(copy)
+        }
+        None => None,
+    };
     let demand = config.demand(source);
-    let work = Work { settings, demand: &demand, shelf: &shelf, path: &prepared.settings.csv.path };
+    let path = prepared.settings.csv.path.as_path();
+    let fetched = fetched.as_ref();
+    let work = Work { settings, demand: &demand, shelf: &shelf, path, fetched };
     let today = settings.effective.as_ref().map(|rules| rules.today(options.now));
-    let shown = prepared.shown();
+    let shown = settings.feed.as_ref().map_or_else(|| prepared.shown(), FeedConfig::shown);
     let copied = work.copied(&shown, today, options)?;
     let Copied { copy, tale, rows, findings, hold } = copied;
-    prepared.settings.csv = copy.settings(&settings.csv);
     prepared.findings.extend(findings);
     prepared.findings.extend(tale.findings());
     prepared.waiting = tale.waiting;
     prepared.rows = rows;
-    let Copy { kept, trail, columns: _ } = copy;
-    prepared.trail = Some(trail);
-    prepared._kept.push(Box::new(kept));
-    prepared._kept.push(Box::new(hold));
-    Ok(prepared)
+    Ok(prepared.of(copy, &settings.csv, hold))
 }
 
 /// Our own copy, new or as it was.
@@ -98,6 +108,8 @@ struct Work<'a> {
     shelf: &'a Shelf,
     /// Of the main source.
     path: &'a Path,
+    /// The main source, where it was fetched.
+    fetched: Option<&'a Copy>,
 }
 
 impl Work<'_> {
@@ -156,7 +168,10 @@ impl Work<'_> {
             let (copy, mark) = source::json::spool_file(path, shown, form, &settings.csv, draft)?;
             return Ok((copy, vec![mark], Merging::default()));
         }
-        let (main, main_mark) = self.part(path, shown, &settings.format, &settings.csv)?;
+        let (main, main_mark) = match self.fetched {
+            Some(copy) => (fetched_part(copy, shown, &settings.csv)?, None),
+            None => self.part(path, shown, &settings.format, &settings.csv)?,
+        };
         let mut parts = Vec::new();
         for partner in &settings.partners {
             let path = &partner.rules.path;
@@ -207,6 +222,13 @@ impl Work<'_> {
     }
 }
 
+fn fetched_part(copy: &Copy, shown: &str, rules: &CsvSettings) -> Result<Part, Refused> {
+    let Copy { kept, trail, columns } = copy;
+    let kept = kept.share().map_err(|error| no_room(&error))?;
+    let copy = Copy { kept, trail: trail.clone(), columns: columns.clone() };
+    Ok(Part { settings: copy.settings(rules), shown: shown.to_owned(), copy: Some(copy) })
+}
+
 /// What merging tells.
 #[derive(Default)]
 struct Merging {
@@ -228,6 +250,16 @@ fn refuse(code: crate::model::Code, message: String, hint: &str, file: Option<St
 }
 
 impl Prepared {
+    /// Our own copy is what is read.
+    fn of(mut self, copy: Copy, rules: &CsvSettings, hold: Option<File>) -> Self {
+        self.settings.csv = copy.settings(rules);
+        let Copy { kept, trail, columns: _ } = copy;
+        self.trail = Some(trail);
+        self._kept.push(Box::new(kept));
+        self._kept.push(Box::new(hold));
+        self
+    }
+
     fn plain(settings: &SourceConfig, dropped: Option<Dropped>) -> Self {
         let mut settings = settings.clone();
         let mut findings = Vec::new();

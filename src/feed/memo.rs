@@ -3,7 +3,7 @@
 use super::fetch::Validators;
 use crate::{
     model::Fingerprint,
-    source::{FileMark, Trail},
+    source::{Copy, FileMark, Trail},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -43,11 +43,12 @@ impl Last {
         settings: Fingerprint,
         validators: Validators,
         mark: FileMark,
-        columns: Vec<String>,
-        trail: Trail,
+        copy: &Copy,
     ) -> Self {
         let FileMark { size, head, whole } = mark;
         let (settings, head, whole) = (settings.to_string(), head.to_string(), whole.to_string());
+        let Copy { kept: _, trail, columns } = copy;
+        let (trail, columns) = (trail.clone(), columns.clone());
         Self { settings, validators, size, head, whole, columns, trail }
     }
 
@@ -61,13 +62,9 @@ impl Last {
 }
 
 /// Where it is kept.
-pub(super) struct Shelf(PathBuf);
+pub(super) struct Shelf(pub(super) PathBuf);
 
 impl Shelf {
-    pub(super) fn of(folder: &Path, source: &str) -> Self {
-        Self(folder.join(format!("{source}.feed")))
-    }
-
     /// What cannot be read was never there: then all is asked for again.
     pub(super) fn read(&self) -> Memo {
         let bytes = fs::read(&self.0).unwrap_or_default();
@@ -76,7 +73,7 @@ impl Shelf {
 
     /// Whole or not at all. That it survives a loss of power is not needed: it only spares requests.
     pub(super) fn write(&self, memo: &Memo) -> io::Result<()> {
-        let draft = self.0.with_extension("feed.part");
+        let draft = self.0.with_extension("json.part");
         let bytes = serde_json::to_vec(memo)?;
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&draft)?;

@@ -29,6 +29,7 @@ mod links;
 mod memo;
 mod pages;
 mod read;
+mod room;
 
 pub use flaw::{Flaw, Moved};
 pub use limits::Limits;
@@ -43,22 +44,17 @@ use crate::{
         stream::Wire,
     },
     source::{
-        Copy, CsvSettings, Draft, FileMark, Origin, Refused, Trail,
+        Copy, CsvSettings, FileMark, Origin, Refused,
         json::{JsonForm, Spool},
-        key_fingerprint, make_private, settings_of, typed_key,
+        key_fingerprint, typed_key,
     },
 };
 use fetch::{Cautions, Server};
 use keys::Keys;
 use memo::{Last, Memo, Shelf};
 use read::{Failed, Read, Sink, Taken, read};
-use std::{
-    fs::{File, OpenOptions},
-    io,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use room::Room;
+use std::{fs::File, io, path::Path, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 /// A feed and what its elements mean.
@@ -71,18 +67,19 @@ pub struct Feed<'a> {
     pub rules: &'a CsvSettings,
     /// Where our own copies lie.
     pub folder: &'a Path,
+    /// A folder for whoever only looks, and may not write there.
+    pub elsewhere: Option<&'a Path>,
     pub limits: Limits,
 }
 
 /// Our own copy of a feed, as it stands after a read.
 #[derive(Debug)]
 pub struct Fetched {
-    /// How the copy is to be read.
-    pub settings: CsvSettings,
-    /// From its rows to the elements.
-    pub trail: Trail,
+    pub copy: Copy,
     /// The server said that the last copy still holds.
     pub unchanged: bool,
+    /// Nobody replaces the copy as long as this is kept.
+    pub hold: Option<File>,
 }
 
 impl Feed<'_> {
@@ -110,9 +107,9 @@ impl Feed<'_> {
         clock: Clock,
         stop: watch::Receiver<bool>,
     ) -> Result<Fetched, Refused> {
-        let fetched = match self.locked() {
+        let fetched = match Room::open(self.folder, self.source.as_str(), self.elsewhere) {
             Err(flaw) => Err(flaw.into()),
-            Ok(_lock) => self.fetch_alone(wire, clock, stop).await,
+            Ok(room) => self.fetch_into(room, wire, clock, stop).await,
         };
         fetched.map_err(|failed| match failed {
             Failed::Flaw(flaw) => self.refused(&flaw),
@@ -120,21 +117,42 @@ impl Feed<'_> {
         })
     }
 
-    async fn fetch_alone(
+    async fn fetch_into(
         &self,
+        room: Room,
         wire: &dyn Wire,
         clock: Clock,
         stop: watch::Receiver<bool>,
     ) -> Result<Fetched, Failed> {
-        let shelf = Shelf::of(self.folder, self.source.as_str());
-        let mut memo = shelf.read();
-        let now = clock.now();
-        if let Some(left) = memo.not_before.map(|until| clock.until(until)).filter(|w| !w.is_zero())
-        {
-            return Err(Flaw::Silent { wait: left }.into());
+        let shelf = room.shelf();
+        let mut memo = shelf.as_ref().map(Shelf::read).unwrap_or_default();
+        let left = memo.not_before.map(|until| clock.until(until));
+        if let Some(wait) = left.filter(|left| !left.is_zero()) {
+            return Err(Flaw::Silent { wait }.into());
         }
-        memo.not_before = None;
-        let pacer = self.pacer(&memo, clock);
+        let outcome = self.ask(&room, &memo, wire, clock, stop).await;
+        let silence = outcome.as_ref().err().and_then(silence);
+        memo.asked = Some(clock.now());
+        memo.not_before = silence.map(|wait| moment_after(clock.now(), wait));
+        let fetched = outcome.and_then(|read| self.keep(read, &room, &mut memo));
+        if let Some(Err(error)) = shelf.map(|shelf| shelf.write(&memo)) {
+            tracing::warn!(source = %self.source, %error, "what was learnt of the feed is not kept");
+        }
+        let (copy, unchanged) = fetched?;
+        tracing::info!(source = %self.source, unchanged, "the feed was read");
+        Ok(Fetched { copy, unchanged, hold: room.close() })
+    }
+
+    /// All requests of one run.
+    async fn ask(
+        &self,
+        room: &Room,
+        memo: &Memo,
+        wire: &dyn Wire,
+        clock: Clock,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Read<Rows>, Failed> {
+        let pacer = self.pacer(memo, clock);
         let keys = self.keys(clock)?;
         let mut server = Server {
             wire,
@@ -147,89 +165,43 @@ impl Feed<'_> {
             stop,
             cautions: Cautions::default(),
         };
-        let last = memo.last.take().filter(|last| last.stands(self.settings(), &self.copy()));
-        let since = last.as_ref().map(|last| last.validators.clone()).unwrap_or_default();
-        let outcome = read(&mut server, self.config, &since, || self.sink()).await;
-        memo.asked = Some(clock.now());
-        memo.not_before =
-            outcome.as_ref().err().and_then(silence).map(|w| moment_after(clock.now(), w));
-        let fetched = match outcome {
-            Ok(read) => self.keep(read, last, &mut memo),
-            Err(failed) => {
-                // The copy is as it was.
-                memo.last = last;
-                Err(failed)
-            }
-        };
-        if let Err(error) = shelf.write(&memo) {
-            tracing::warn!(source = %self.source, %error, "what was learnt of the feed is not kept");
-        }
-        let took_s = clock.now().duration_since(now).as_secs();
-        if let Ok(Fetched { unchanged, .. }) = &fetched {
-            tracing::info!(source = %self.source, unchanged, took_s, "the feed was read");
-        }
-        fetched
+        let last = memo.last.as_ref().filter(|_| room.holds_copy());
+        let last = last.filter(|last| last.stands(self.settings(), &room.copy()));
+        let since = last.map(|last| last.validators.clone()).unwrap_or_default();
+        read(&mut server, self.config, &since, || self.sink(room)).await
     }
 
-    /// Gives the copy its name.
-    fn keep(
-        &self,
-        read: Read<Rows>,
-        last: Option<Last>,
-        memo: &mut Memo,
-    ) -> Result<Fetched, Failed> {
-        let (rows, validators, pages) = match (read, last) {
+    /// The copy, whole and under its name, and whether it is that of the last read.
+    fn keep(&self, read: Read<Rows>, room: &Room, memo: &mut Memo) -> Result<(Copy, bool), Failed> {
+        let (rows, validators, pages) = match (read, &memo.last) {
             (Read::Whole { sink, validators, pages }, _) => (sink, validators, pages),
             // Only whoever gives validators is told so.
             (Read::Unchanged, None) => return Err(Flaw::Unasked.into()),
             (Read::Unchanged, Some(last)) => {
-                let settings = self.reading(last.columns.clone());
-                let trail = last.trail.clone();
-                memo.last = Some(last);
-                return Ok(Fetched { settings, trail, unchanged: true });
+                let kept = room.kept().map_err(|error| disk(&error))?;
+                let (trail, columns) = (last.trail.clone(), last.columns.clone());
+                return Ok((Copy { kept, trail, columns }, true));
             }
         };
-        let Copy { kept, trail, columns } = rows.spool.finish()?;
-        let stands_for_all = pages == 1 || self.config.conditional;
-        if stands_for_all && !validators.is_empty() && trail.is_plain() {
-            let mark = FileMark::of(&kept.path).map_err(|error| disk(&error))?;
-            let last = Last::new(self.settings(), validators, mark, columns.clone(), trail.clone());
-            memo.last = Some(last);
+        if room.names_copy() {
+            memo.last = None;
         }
-        Ok(Fetched { settings: self.reading(columns), trail, unchanged: false })
+        let copy = rows.spool.finish()?;
+        let stands_for_all = pages == 1 || self.config.conditional;
+        let plain = stands_for_all && !validators.is_empty() && copy.trail.is_plain();
+        if plain && room.names_copy() {
+            let mark = FileMark::of(&copy.kept.path).map_err(|error| disk(&error))?;
+            memo.last = Some(Last::new(self.settings(), validators, mark, &copy));
+        }
+        Ok((copy, false))
     }
 
-    fn reading(&self, columns: Vec<String>) -> CsvSettings {
-        settings_of(self.copy(), columns, self.rules)
-    }
-
-    fn sink(&self) -> Result<Rows, Refused> {
-        let name = self.copy_name();
-        let draft =
-            Draft::named(self.folder, &name).map_err(|error| self.refused(&disk(&error)))?;
+    fn sink(&self, room: &Room) -> Result<Rows, Refused> {
+        let draft = room.draft().map_err(|error| self.refused(&disk(&error)))?;
         let list = self.form.records.as_ref().map(|records| records.pointer()).unwrap_or_default();
         let fields = self.form.fields.clone();
         let spool = Spool::create(draft, fields, self.rules, self.told(), list)?;
         Ok(Rows { spool, form: self.form.clone(), rules: self.rules.clone() })
-    }
-
-    fn copy_name(&self) -> String {
-        format!("{}.csv", self.source)
-    }
-
-    fn copy(&self) -> PathBuf {
-        self.folder.join(self.copy_name())
-    }
-
-    /// One reader at a time: two would use the quota twice, and write one draft.
-    fn locked(&self) -> Result<File, Flaw> {
-        make_private(self.folder).map_err(|error| disk(&error))?;
-        let path = self.folder.join(format!("{}.lock", self.source));
-        let mut options = OpenOptions::new();
-        let opened = options.write(true).create(true).truncate(false).mode(0o600).open(path);
-        let file = opened.map_err(|error| disk(&error))?;
-        file.try_lock().map_err(|_| Flaw::Busy)?;
-        Ok(file)
     }
 
     /// What is still known of the window that ends now counts.
@@ -265,7 +237,7 @@ impl Feed<'_> {
 
     /// Of all settings that decide what the copy says.
     fn settings(&self) -> Fingerprint {
-        let Self { source: _, config, form, rules, folder: _, limits: _ } = self;
+        let Self { source: _, config, form, rules, folder: _, elsewhere: _, limits: _ } = self;
         let FeedConfig {
             url,
             headers,
@@ -285,9 +257,15 @@ impl Feed<'_> {
         Fingerprint::of(texts.map(Some))
     }
 
+    /// Nothing was asked: this machine has no more threads or files to give.
+    #[must_use]
+    pub fn cannot_begin(&self, error: &io::Error) -> Refused {
+        self.refused(&disk(error))
+    }
+
     /// As findings name it.
     fn told(&self) -> String {
-        format!("feed {}", self.config.url.origin().ascii_serialization())
+        self.config.shown()
     }
 
     fn refused(&self, flaw: &Flaw) -> Refused {

@@ -114,6 +114,14 @@ impl Kept {
         Ok(Self { path, file })
     }
 
+    /// The same, for somebody who keeps it no longer than this one is kept.
+    ///
+    /// # Errors
+    /// When the process has too many files open.
+    pub fn share(&self) -> io::Result<Self> {
+        Ok(Self { path: self.path.clone(), file: self.file.try_clone()? })
+    }
+
     /// The open file.
     #[must_use]
     pub fn file(&self) -> &File {

@@ -123,7 +123,7 @@ impl Copy {
 
 /// The rules for rows, for our own copy at that path.
 #[must_use]
-pub fn settings_of(path: PathBuf, columns: Vec<String>, rules: &CsvSettings) -> CsvSettings {
+pub(super) fn settings_of(path: PathBuf, columns: Vec<String>, rules: &CsvSettings) -> CsvSettings {
     let own = CsvSettings::default();
     CsvSettings {
         path,

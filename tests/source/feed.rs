@@ -233,6 +233,7 @@ impl Desk {
             form: &form,
             rules: &rules(),
             folder: self.dir.path(),
+            elsewhere: None,
             limits: self.limits,
         };
         feed.fetch_over(wire, Clock::new(self.now, Instant::now()), stop).await
@@ -246,12 +247,12 @@ impl Desk {
 
     /// Our own copy as it is now.
     fn copy(&self) -> Option<String> {
-        fs::read_to_string(self.dir.path().join("hr.csv")).ok()
+        fs::read_to_string(self.dir.path().join("hr.feed.csv")).ok()
     }
 
     /// A copy of an earlier read.
     fn with_copy(self) -> Self {
-        fs::write(self.dir.path().join("hr.csv"), "earlier").unwrap();
+        fs::write(self.dir.path().join("hr.feed.csv"), "earlier").unwrap();
         self
     }
 }
@@ -470,7 +471,8 @@ async fn b13_a_feed_of_nobody_is_refused_by_the_rules_for_rows() {
     let server = Server::new(|_, _| ok(&linked([], None)));
     let desk = Desk::next();
     let fetched = desk.fetch(&server).await.unwrap();
-    let read = source::read_file(&fetched.settings, &Demand::default(), &Index::default());
+    let read =
+        source::read_file(&fetched.copy.settings(&rules()), &Demand::default(), &Index::default());
     assert_eq!(read.unwrap_err().findings[0].code.0, "RD-1016");
 }
 
@@ -564,10 +566,11 @@ async fn b14_a_user_on_two_pages_with_different_values_is_held_where_keys_may_re
     desk.config.keys_may_repeat = true;
     let fetched = desk.fetch(&Server::new(answers)).await.unwrap();
     let demand = Demand { required: ["name".to_owned()].into(), ..Demand::default() };
-    let roster = source::read_file(&fetched.settings, &demand, &Index::default()).unwrap();
+    let roster =
+        source::read_file(&fetched.copy.settings(&rules()), &demand, &Index::default()).unwrap();
     assert_eq!((roster.facts.users, roster.facts.held), (200, 2));
     let mut findings = roster.findings.clone();
-    fetched.trail.tell(&fetched.settings.path, &mut findings).unwrap();
+    fetched.copy.trail.tell(&fetched.copy.kept.path, &mut findings).unwrap();
     let pointers: Vec<_> = findings.iter().filter_map(|f| f.place.pointer.as_deref()).collect();
     assert_eq!(pointers, ["page 1 /data/7"]);
 }
@@ -945,18 +948,20 @@ async fn a_feed_that_is_as_it_was_is_not_sent_again() {
     desk.config.conditional = true;
     let server = Tagged(Mutex::default());
     let first = desk.fetch(&server).await.unwrap();
-    let (copy, settings) = (desk.copy(), first.settings.clone());
+    let (copy, settings) = (desk.copy(), first.copy.settings(&rules()));
     assert!(!first.unchanged);
+    drop(first);
     let second = desk.fetch(&server).await.unwrap();
     assert!(second.unchanged);
-    assert_eq!(format!("{:?}", second.settings), format!("{settings:?}"));
+    assert_eq!(format!("{:?}", second.copy.settings(&rules())), format!("{settings:?}"));
     assert_eq!(desk.copy(), copy);
+    drop(second);
     // Other settings, a copy that was touched or is gone: nothing is asked by halves.
     desk.config.headers.push(("x-company".to_owned(), "acme".to_owned()));
     assert!(!desk.fetch(&server).await.unwrap().unchanged);
-    fs::write(desk.dir.path().join("hr.csv"), "touched").unwrap();
+    fs::write(desk.dir.path().join("hr.feed.csv"), "touched").unwrap();
     assert!(!desk.fetch(&server).await.unwrap().unchanged);
-    fs::remove_file(desk.dir.path().join("hr.csv")).unwrap();
+    fs::remove_file(desk.dir.path().join("hr.feed.csv")).unwrap();
     assert!(!desk.fetch(&server).await.unwrap().unchanged);
     assert!(desk.fetch(&server).await.unwrap().unchanged);
     assert_eq!(*server.0.lock().unwrap(), [200, 304, 200, 200, 200, 304]);
