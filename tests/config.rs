@@ -842,6 +842,90 @@ fn d10_the_end_of_a_token_is_told_two_weeks_ahead() {
     assert!(told[0].starts_with("`tenants.acme.credentials.token_expires`: should be"), "{told:?}");
 }
 
+// ---- feeds -------------------------------------------------------------------------------------
+
+const FEED: &str = "[sources.hr.feed]\nurl = \"https://hr.example.com/people\"\nkey = \"id\"\n";
+const FEED_FIELDS: &str = "[sources.hr.feed.fields]\nid = \"id\"\nname = \"name\"\n";
+
+fn with_feed(keys: &str, tables: &str) -> String {
+    format!("{FEED}{keys}\n{FEED_FIELDS}{tables}\n{TENANT}{MAP}")
+}
+
+#[test]
+fn a_feed_is_an_address_with_paging_and_a_way_in() {
+    let tables = "[sources.hr.feed.paging]\nstyle = \"offset\"\nparameter = \"skip\"\n\
+        page_size = 50\npage_size_parameter = \"top\"\n\
+        [sources.hr.feed.headers]\nX-Company = \"acme\"\n\
+        [sources.hr.feed.credentials]\ntoken_env = \"ACME_TOKEN\"\n";
+    let config = load(&with_feed("token_header = \"X-Api-Key\"\ntoken_prefix = \"\"", tables));
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    let feed = config.sources[&source()].feed.as_ref().unwrap();
+    let parameter = "skip".to_owned();
+    let offset = config::Paging::Offset { parameter, first: 0, short_page_ends: false };
+    assert_eq!(feed.paging, offset);
+    assert_eq!(feed.headers, [("x-company".to_owned(), "acme".to_owned())]);
+    let access = feed.access.as_ref().unwrap();
+    assert_eq!((access.header.as_str(), access.prefix.as_str()), ("x-api-key", ""));
+    let shown = config.sources[&source()].csv.path.display().to_string();
+    assert_eq!(shown, "feed https://hr.example.com");
+}
+
+#[test]
+fn everything_that_is_wrong_with_a_feed_is_told_at_once() {
+    let text = with_feed(
+        "quota = \"0/s\"\nurll = \"x\"\npath = \"x.json\"\nrecords = \"$.a[0]\"\ntotal = \"$.a[*]\"\n\
+         token_header = \"a b\"",
+        "badge = \"b[\"\n[sources.hr.feed.paging]\nstyle = \"cursr\"\n\
+         [sources.hr.feed.headers]\nAuthorization = \"c4n4ry\"\nX-Api-Key = \"c4n4ry\"\n\
+         Range = \"bytes=0-\"\n[sources.hr.feed.credentials]\ntoken = \"c4n4ry\"\n",
+    );
+    let told = problems(&text);
+    for start in [
+        "`sources.hr.feed.quota`: needs a whole number",
+        "`sources.hr.feed.urll`: is not a known key; did you mean `url`?",
+        "`sources.hr.feed.path`: is not a known key",
+        "`sources.hr.feed.records`: is not a path",
+        "`sources.hr.feed.total`: should be names only",
+        "`sources.hr.feed.token_header`: is no name of a header",
+        "`sources.hr.feed.fields.badge`: is not a path",
+        "`sources.hr.feed.paging.style`: is not a value that this key can have; did you mean",
+        "`sources.hr.feed.headers.Authorization`: looks like a secret",
+        "`sources.hr.feed.headers.X-Api-Key`: looks like a secret",
+        "`sources.hr.feed.headers.Range`: is a header that only rosterd itself sets",
+        "`sources.hr.feed.credentials.token`: a secret does not belong",
+    ] {
+        assert!(told.iter().any(|told| told.starts_with(start)), "{start}: {told:#?}");
+    }
+    assert!(!told.concat().contains("c4n4ry"), "{told:#?}");
+}
+
+#[test]
+fn c04_a_feed_is_at_an_https_address_that_carries_no_secret() {
+    let with = |url: &str| {
+        let text =
+            with_feed("", "[sources.hr.feed.paging]\nstyle = \"page\"\nparameter = \"page\"\n");
+        text.replace("https://hr.example.com/people", url)
+    };
+    for url in [
+        "http://hr.example.com/",
+        "https://user:c4n4ry@hr.example.com/",
+        "https://hr.example.com/?api_key=c4n4ry",
+        "https://hr.example.com/?a=1&access_token=c4n4ry",
+        "https://hr.example.com/?page=3",
+        "https://hr.example.com/#c4n4ry",
+        "https://10.0.0.1/",
+        "https://127.0.0.1/",
+        "hr.example.com",
+        "",
+    ] {
+        let told = problems(&with(url));
+        assert_eq!(told.len(), 1, "{url}: {told:?}");
+        assert!(told[0].starts_with("`sources.hr.feed.url`: "), "{told:?}");
+        assert!(!told[0].contains("c4n4ry"), "{told:?}");
+    }
+    load(&with("https://hr.example.com/v1/people?active=true")).unwrap();
+}
+
 // ---- the example -------------------------------------------------------------------------------
 
 /// The example with every commented-out setting in use.
@@ -909,6 +993,7 @@ fn the_example_shows_every_key_that_there_is_and_no_other() {
     let mut text = format!(
         "{odd}\n[state]\n{odd}\n[sources.hr]\n{odd}\n[sources.hr.csv]\n{odd}\n\
          [sources.hr.leavers]\n{odd}\n[sources.hr.schedule]\n{odd}\n\
+         [sources.web.feed]\n{odd}\n[sources.web.feed.paging]\n{odd}\n\
          [tenants.plain]\n{odd}\n[tenants.plain.guards]\n{odd}\n[tenants.plain.remote_id]\n{odd}\n\
          [tenants.plain.map.title]\n{odd}\n[tenants.plain.map.title.lookup]\n{odd}\n\
          [tenants.open.kare]\n{}\n[tenants.open.credentials]\n{odd}\n",
@@ -934,6 +1019,8 @@ fn the_example_shows_every_key_that_there_is_and_no_other() {
         ("state.§", vec!["state"]),
         ("sources.hr.§", vec!["sources", "*"]),
         ("sources.hr.csv.§", vec!["sources", "*", "csv"]),
+        ("sources.web.feed.§", vec!["sources", "*", "feed"]),
+        ("sources.web.feed.paging.§", vec!["sources", "*", "feed", "paging"]),
         ("sources.hr.leavers.§", vec!["sources", "*", "leavers"]),
         ("sources.hr.schedule.§", vec!["sources", "*", "schedule"]),
         ("tenants.plain.§", vec!["tenants", "*"]),

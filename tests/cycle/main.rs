@@ -7,6 +7,7 @@ mod approvals;
 mod company;
 mod doubt;
 mod faults;
+mod feed;
 mod guards;
 mod held;
 mod logins;

@@ -17,7 +17,7 @@ use std::{
     path::Path,
 };
 
-const FIELDS: &str = r#"
+pub(crate) const FIELDS: &str = r#"
 employee_id = "id"
 given_name = "name.given"
 family_name = "name.family"
@@ -35,7 +35,7 @@ fn source(format: &str, rest: &str) -> String {
     format!("[sources.people.{format}]\n{file}{rest}\n[sources.people.{format}.fields]\n{FIELDS}")
 }
 
-fn element(person: &Person) -> Value {
+pub(crate) fn element(person: &Person) -> Value {
     let get = |column| person.get(column);
     json!({
         "id": get("employee_id"),
