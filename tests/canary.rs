@@ -13,7 +13,7 @@ mod echo;
 #[path = "cli/stage.rs"]
 mod stage;
 
-use company::{TOKEN, Tenant};
+use company::{TOKEN, Tenant, practice_login};
 use echo::Echo;
 use rosterd::{
     model::TenantId,
@@ -111,9 +111,16 @@ fn g01_g02_g11_g12_s02_s03_s04_a_whole_story_tells_no_token_and_the_person_only_
     let echo = Echo::start();
     let mut tenants = Tenant::of_each_api();
     tenants.push(Tenant::new("echo", Api::Datadog));
+    tenants.push(Tenant::new("login", Api::Biot).logs_in(practice_login()));
+    // Says back a token that was fetched.
+    tenants.push(Tenant::new("said_back", Api::Datadog).logs_in(practice_login()));
     let stage = story(tenants);
-    let toml = stage.read("rosterd.toml");
-    stage.write("rosterd.toml", &toml.replace(&stage.sandbox.base_url("echo"), &echo.base_url()));
+    let mut toml = stage.read("rosterd.toml");
+    for name in ["echo", "said_back"] {
+        let base = |url: &str| format!("base_url = \"{url}\"");
+        toml = toml.replace(&base(&stage.sandbox.base_url(name)), &base(&echo.base_url()));
+    }
+    stage.write("rosterd.toml", &toml);
     let steps = |stage: &Stage, steps: &[(&[&str], bool)]| {
         for (arguments, shows_people) in steps {
             for format in ["text", "json"] {
@@ -139,13 +146,18 @@ fn g01_g02_g11_g12_s02_s03_s04_a_whole_story_tells_no_token_and_the_person_only_
         Fault::Forbidden,
         Fault::Throttle { retry_after: RetryAfterForm::Seconds(0) },
     ];
-    for (tenant, seed) in stage.tenants.iter().zip(1..).filter(|(tenant, _)| tenant.name != "echo")
+    for (tenant, seed) in stage
+        .tenants
+        .iter()
+        .zip(1..)
+        .filter(|(tenant, _)| !["echo", "said_back"].contains(&&*tenant.name))
     {
         let shares = storm.clone().map(|fault| (0.1, fault));
         stage.sandbox.set_faults(&tenant.name, Faults::shares(seed, shares));
     }
     steps(&stage, &[(&["apply", "plan.json", "--yes"], true), (&["run", "--json"], true)]);
     assert!(echo.heard("quokkaburra") && echo.heard(TOKEN), "it was sent, and said back");
+    assert!(echo.heard(&format!("{TOKEN}-access-1")), "so was a token that was fetched");
     stage.no_more_faults();
     steps(&stage, &[(&["run"], true), (&["status"], false), (&["status", "--json"], false)]);
     steps(

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 #![expect(clippy::needless_pass_by_value, reason = "bodies are written where they are sent")]
 
+#[path = "sandbox/logins.rs"]
+mod logins;
+
 use reqwest::{Method, header::HeaderMap};
 use rosterd::{
     model::Rate,

@@ -121,6 +121,9 @@ pub(super) fn check(common: &Common, colour: bool) -> anyhow::Result<Ended> {
         write_stdout(&report::check_text(&report, &style));
         worst = worst.max(report.exit());
     }
+    let style = Style { colour, ..Style::default() };
+    let tenants = config.tenants.values().map(|tenant| &**tenant);
+    write_stdout(&report::access_text(tenants, &style));
     Ok(Ended::Exit(worst))
 }
 

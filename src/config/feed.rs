@@ -9,10 +9,11 @@ use super::{
 };
 use crate::{
     dialect::{self, login::Login},
-    model::{Problem, Rate, Reach},
+    model::{Notice, Problem, Rate, Reach},
     source::json::{self, JsonSettings},
 };
 use config::{Map, Value};
+use jiff::civil::Date;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
@@ -60,6 +61,8 @@ pub struct FeedAccess {
     /// The token's place, or those of the secrets of the login.
     pub secrets: BTreeMap<String, Secret>,
     pub login: Option<Login>,
+    /// Last day of a token that a person was given.
+    pub token_expires: Option<Date>,
 }
 
 impl FeedConfig {
@@ -67,6 +70,13 @@ impl FeedConfig {
     #[must_use]
     pub fn shown(&self) -> String {
         format!("feed {}", self.url.origin().ascii_serialization())
+    }
+
+    /// What an operator should know of its token on that day.
+    #[must_use]
+    pub fn expiry(&self, today: Date) -> Option<Notice> {
+        let last_day = self.access.as_ref()?.token_expires?;
+        login::expiry(last_day, today)
     }
 }
 
@@ -347,8 +357,7 @@ fn access(
         return (problems.len() == before).then_some(None);
     }
     let ground = login::Ground { carried: &["token"], offers: &[], reach, folder, surroundings };
-    let login::Entrance { secrets, login, token_expires: _ } =
-        entrance.check(at, &ground, problems);
-    let access = FeedAccess { header, prefix, secrets, login };
+    let login::Entrance { secrets, login, token_expires } = entrance.check(at, &ground, problems);
+    let access = FeedAccess { header, prefix, secrets, login, token_expires };
     (problems.len() == before).then_some(Some(access))
 }

@@ -3,7 +3,7 @@
 use super::{Secret, Surroundings, fields};
 use crate::{
     dialect::{
-        Settings,
+        Dialect, Settings,
         login::{self, Login, Offer},
     },
     model::{Notice, Problem, Reach},
@@ -48,6 +48,20 @@ impl Tables {
         self.credentials.is_none() && self.login.is_none()
     }
 
+    /// The way in to a tenant's target; `None` where that is not known.
+    pub(super) fn to(
+        self,
+        dialect: Option<&dyn Dialect>,
+        reach: Reach,
+        (folder, surroundings): (&Path, &Surroundings),
+        at: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Entrance> {
+        let (carried, offers) = (dialect?.credentials(), dialect?.logins());
+        let ground = Ground { carried, offers: &offers, reach, folder, surroundings };
+        Some(self.check(at, &ground, problems))
+    }
+
     /// `at`: the table that both stand in.
     pub(super) fn check(
         self,
@@ -79,7 +93,7 @@ fn kept(
     ground: &Ground<'_>,
     problems: &mut Vec<Problem>,
 ) -> Entrance {
-    let table = table.map(|table| table.try_deserialize()).unwrap_or(Ok(BTreeMap::new()));
+    let table = table.map_or(Ok(BTreeMap::new()), Value::try_deserialize);
     let mut table: BTreeMap<String, String> = table.unwrap_or_else(|_| {
         problems.push(Problem::new(at, "should be a table of texts"));
         BTreeMap::new()
@@ -98,8 +112,8 @@ fn kept(
 fn fetched(value: Value, at: &str, ground: &Ground<'_>, problems: &mut Vec<Problem>) -> Entrance {
     let Ground { carried, offers, reach, folder, surroundings } = ground;
     let mut table = fields::table(value, at, problems);
-    let named = table.get("type").cloned().and_then(|kind| kind.into_string().ok());
-    let kind = named.as_deref().and_then(login::Kind::parse);
+    let kind = table.get("type").cloned().and_then(|kind| kind.into_string().ok());
+    let kind = kind.as_deref().and_then(login::Kind::parse);
     let names = kind.map_or(&[][..], login::Kind::secrets);
     let places = take_secrets(&mut table, names);
     let secrets = Secret::all(names, &[], places, at, folder, surroundings, problems);

@@ -125,14 +125,8 @@ fn shape(
         (Format::Csv, CsvSettings::default())
     });
     let has_path = !rules.path.as_os_str().is_empty();
-    if name == "feed" && drops {
-        found.push(Problem::new("", "stands beside `drop`").hint("keep one of the two"));
-    } else if name != "feed" && usable && has_path == drops {
-        found.push(match drops {
-            true => Problem::new("path", "names a file, though `drop` says where files come from")
-                .hint("keep one of the two"),
-            false => Problem::new("path", "is missing").hint("name the file to read"),
-        });
+    if usable || name == "feed" {
+        found.extend(place_problem(name, has_path, drops));
     }
     let found = found.into_iter().map(|problem| problem.under(&at)).collect();
     fields::add_news(found, problems);
@@ -143,6 +137,21 @@ fn shape(
         rules.path = feed.shown().into();
     }
     Shape { format, csv: rules, feed }
+}
+
+/// A source is at one place: a file, the folder that files are dropped into, or a feed.
+fn place_problem(format: &str, has_path: bool, drops: bool) -> Option<Problem> {
+    match (format, has_path, drops) {
+        ("feed", _, true) => {
+            Some(Problem::new("", "stands beside `drop`").hint("keep one of the two"))
+        }
+        ("feed", _, false) | (_, true, false) | (_, false, true) => None,
+        (_, true, true) => {
+            let why = "names a file, though `drop` says where files come from";
+            Some(Problem::new("path", why).hint("keep one of the two"))
+        }
+        (_, false, false) => Some(Problem::new("path", "is missing").hint("name the file to read")),
+    }
 }
 
 fn partners(

@@ -134,11 +134,8 @@ pub(super) fn check(
         let compiled = Mapping::compile(&settings, opened.dialect.capabilities());
         keep(compiled, at, problems)
     });
-    let entrance = opened.as_ref().map(|opened| {
-        let (carried, offers) = (opened.dialect.credentials(), opened.dialect.logins());
-        let ground = login::Ground { carried, offers: &offers, reach, folder, surroundings };
-        entrance.check(at, &ground, problems)
-    });
+    let dialect = opened.as_ref().map(|opened| &*opened.dialect);
+    let entrance = entrance.to(dialect, reach, (folder, surroundings), at, problems);
     let source = source(keys.source.as_deref(), sources, at, problems);
     let quota = rate(keys.quota.as_deref().unwrap_or(QUOTA_DEFAULT), at, problems);
     let limits = guards::limits(&guards, &format!("{at}.guards"), problems);

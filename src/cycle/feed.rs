@@ -3,11 +3,12 @@
 use super::Options;
 use crate::{
     config::{Config, SourceConfig},
-    feed::{Feed, Fetched, Limits},
-    model::SourceId,
+    feed::{Feed, Fetched, Limits, flaw::TOKEN_ENDS},
+    model::{Finding, Notice, Place, Severity, SourceId},
     sender::Clock,
     source::{Format, Refused},
 };
+use jiff::{Timestamp, tz::TimeZone};
 use std::{thread, time::Duration};
 use tokio::{
     runtime::{Builder, Handle, RuntimeFlavor},
@@ -40,6 +41,21 @@ pub(super) fn fetch(
         limits: Limits::default(),
     };
     apart(|| wait_for(&feed, options)).map(Some)
+}
+
+/// What is to be told of a feed that was read.
+pub(super) fn findings(settings: &SourceConfig, now: Timestamp) -> Vec<Finding> {
+    let Some(feed) = &settings.feed else { return Vec::new() };
+    let notice = feed.expiry(now.to_zoned(TimeZone::UTC).date());
+    let finding = |Notice { message, hint, refuses: _ }| Finding {
+        severity: Severity::Warning,
+        code: TOKEN_ENDS,
+        place: Place { file: Some(feed.shown()), ..Place::default() },
+        message,
+        hint,
+        key: None,
+    };
+    notice.map(finding).into_iter().collect()
 }
 
 /// A source is read by whoever runs its cycle, and a feed may take long: the others on this thread go

@@ -61,6 +61,7 @@ pub(super) fn prepare(
     };
     let mut prepared = Prepared::plain(settings, dropped);
     let fetched = feed::fetch(config, source, settings, options)?;
+    prepared.findings.extend(feed::findings(settings, options.now));
     let merges = settings.effective.is_some() || !settings.partners.is_empty();
     if settings.format == Format::Csv && !merges {
         return Ok(prepared);

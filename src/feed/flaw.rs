@@ -104,6 +104,8 @@ pub const NOT_REACHED: Code = Code("RD-1204");
 pub const NOT_JSON: Code = Code("RD-1205");
 /// What came is larger than any feed, or took longer.
 pub const LIMIT: Code = Code("RD-1206");
+/// The token of the feed has not long to go.
+pub const TOKEN_ENDS: Code = Code("RD-1208");
 /// Something on this machine kept the feed from being read.
 pub const MACHINE: Code = Code("RD-1207");
 

@@ -45,7 +45,7 @@ impl Keys {
             }
             None => Arc::new(read(&access.config)?),
         };
-        let FeedAccess { header, prefix, secrets: _, login: _ } = &access.config;
+        let FeedAccess { header, prefix, secrets: _, login: _, token_expires: _ } = &access.config;
         let value =
             |token: &SecretString| SecretString::from(format!("{prefix}{}", token.expose_secret()));
         let headers = tokens.get("token").map(|token| (header.clone(), value(token)));

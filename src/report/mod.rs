@@ -5,6 +5,7 @@
 //! from a file or from a target is shown with its control and invisible characters spelled out, so
 //! that it can neither move the cursor nor forge a line.
 
+mod access;
 mod check;
 mod counts;
 mod escape;
@@ -19,6 +20,7 @@ mod summary;
 mod value;
 mod words;
 
+pub use access::access_text;
 pub use check::check_text;
 pub use findings::findings_text;
 pub use json::{FORMAT_VERSION, json_line, json_text, plan_json, summary_json};

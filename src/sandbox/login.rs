@@ -2,8 +2,8 @@
 //!
 //! Workiva has OAuth 2.0 client credentials, with the client in the form; `BioT` has service users
 //! and people's users, and locks whoever gives a wrong secret too often; KARE has an e-mail address
-//! and a password behind a bearer token. The others give out tokens on their pages only; there an
-//! identity provider of the house stands beside the API, which takes RFC 6749 by the letter.
+//! and a password behind a bearer token. The others give out tokens on their pages only. Beside each
+//! API but Workiva's stands an identity provider of the house, which takes RFC 6749 by the letter.
 
 use super::{
     Api, Tokens,
@@ -88,7 +88,7 @@ impl Endpoint {
             (Api::Kare, "POST", ["auth", "v1", "rs", "login", "credentials"]) => {
                 Some(Self::Credentials)
             }
-            (Api::Scalepad | Api::Datadog, "POST", ["oauth2", "token"]) => Some(Self::Issuer),
+            (_, "POST", ["oauth2", "token"]) => Some(Self::Issuer),
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 use super::{
     Faults, SandboxTenant, Seen,
     answer::Answer,
+    login::Doorkeeper,
     practice::Incoming,
     stage::{Moment, Stage},
     wire::{Door, Link, Links},
@@ -110,12 +111,13 @@ impl Sandbox {
 
     /// No token that a login gave out so far is taken any more.
     pub fn revoke_tokens(&self, tenant: &str) {
-        self.hall.stage(tenant).revoke();
+        self.hall.stage(tenant).door.revoke();
     }
 
     /// Who may log in from now on, with nothing held against anybody.
     pub fn set_login(&self, tenant: &str, login: super::PracticeLogin) {
-        self.hall.stage(tenant).set_login(login);
+        let mut stage = self.hall.stage(tenant);
+        (stage.tenant.login, stage.door) = (Some(login), Doorkeeper::default());
     }
 
     /// From the next request on.

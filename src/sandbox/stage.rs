@@ -1,7 +1,7 @@
 //! One tenant in action: decides what a request meets, and applies it.
 
 use super::{
-    Fault, Faults, PracticeLogin, RetryAfterForm, SandboxTenant, Seen,
+    Fault, Faults, RetryAfterForm, SandboxTenant, Seen,
     answer::Answer,
     faults::FaultPlan,
     judge::Judge,
@@ -24,7 +24,7 @@ pub(super) struct Stage {
     window: Window,
     faults: FaultPlan,
     withheld: Vec<Incoming>,
-    door: Doorkeeper,
+    pub(super) door: Doorkeeper,
 }
 
 /// The instant of a request, on every clock that matters.
@@ -151,16 +151,6 @@ impl Stage {
         if let Ok(Attempt::Edit { id, edited, .. }) = self.attempt(request) {
             self.commit(&id, edited.account, stamp);
         }
-    }
-
-    /// No token that was given out so far is taken any more.
-    pub(super) fn revoke(&mut self) {
-        self.door.revoke();
-    }
-
-    pub(super) fn set_login(&mut self, login: PracticeLogin) {
-        self.tenant.login = Some(login);
-        self.door = Doorkeeper::default();
     }
 
     fn login_call(&self, request: &Incoming) -> Option<Endpoint> {

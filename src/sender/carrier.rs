@@ -57,6 +57,18 @@ enum Sending {
 }
 
 impl<'a, R: Recorder> Carrier<'a, R> {
+    /// Of an operation whose intent has just been written down.
+    pub(super) fn new(
+        lane: &'a Lane,
+        operation: &'a Operation,
+        recorder: &'a R,
+        intent: u64,
+    ) -> Self {
+        let now = Instant::now();
+        let (requests, calls, status) = (0, 0, None);
+        Self { lane, operation, recorder, intent, requests, calls, recorded: now, status }
+    }
+
     /// Sends until the delivery has an outcome, which the delivery then says more of.
     pub(super) async fn run(&mut self, delivery: &mut Delivery<'a>) -> Result<Outcome, String> {
         let mut next = Next::Operation;

@@ -167,16 +167,7 @@ impl Lane {
     /// Carries one operation to its end. Has a slot already.
     async fn carry<R: Recorder>(&self, begun: &Begun, recorder: &R) -> Result<End, String> {
         let Begun { operation, intent } = begun;
-        let mut carrier = Carrier {
-            lane: self,
-            operation,
-            recorder,
-            intent: *intent,
-            requests: 0,
-            calls: 0,
-            recorded: Instant::now(),
-            status: None,
-        };
+        let mut carrier = Carrier::new(self, operation, recorder, *intent);
         let groups = &self.dialect.capabilities().groups;
         let mut delivery = Delivery::new(operation, self.reads, groups);
         let outcome = carrier.run(&mut delivery).await?;

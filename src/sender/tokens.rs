@@ -12,7 +12,7 @@ use crate::engine::{breaker::Pass, reply::Reply, retry::moment_after};
 use std::time::Duration;
 use tokio::time::sleep;
 
-impl<'a, R: Recorder> Carrier<'a, R> {
+impl<R: Recorder> Carrier<'_, R> {
     /// What the next request carries; `None` when the lane has ended. Has a slot, before and after.
     pub(super) async fn tokens(&mut self) -> Result<Option<Tokens>, String> {
         let lane = self.lane;
@@ -76,13 +76,11 @@ impl<'a, R: Recorder> Gate for Door<'_, 'a, R> {
     async fn heed(&mut self, pass: Self::Pass, reply: Option<&Reply>) -> Result<(), String> {
         let ((pass, departure), lane) = (pass, self.carrier.lane);
         drop(departure);
-        match reply {
-            Some(reply) => lane.heed(reply, pass, self.carrier.recorder).await,
-            None => {
-                lane.give_back(pass);
-                Ok(())
-            }
+        if let Some(reply) = reply {
+            return lane.heed(reply, pass, self.carrier.recorder).await;
         }
+        lane.give_back(pass);
+        Ok(())
     }
 
     async fn wait(&mut self, wait: Duration) -> Option<()> {

@@ -120,7 +120,7 @@ async fn d10_a_locked_account_is_left_alone_until_its_time_whoever_runs() {
     };
     assert!(state.why.contains("locked: 401 SERVICE_LOCKED; nothing is tried before"), "{state:?}");
     // Somebody is impatient.
-    world.now = world.now - 23.hours();
+    world.now -= 23.hours();
     world.store("clinic").set_tenant_quarantine(None).unwrap();
     let report = world.night().await;
     let TenantEnd::Paused { .. } = &of(&report, "clinic").end else {

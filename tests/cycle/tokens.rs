@@ -21,10 +21,13 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
+/// Status, headers and body.
+type Said = (u16, Vec<(String, String)>, Json);
+
 /// A token endpoint: each answer takes a second. Without further answers it gives tokens for a minute.
 #[derive(Debug, Default)]
 struct Desk {
-    answers: Mutex<VecDeque<(u16, Vec<(String, String)>, Json)>>,
+    answers: Mutex<VecDeque<Said>>,
     calls: Mutex<Vec<(Instant, String)>>,
 }
 

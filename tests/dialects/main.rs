@@ -7,6 +7,7 @@ mod contract;
 mod documented;
 mod exact;
 mod fixtures;
+mod logins;
 mod models;
 mod notices;
 mod scim;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
 mod certificates;
+mod logins;
 mod names;
 mod redirects;
 mod stage;

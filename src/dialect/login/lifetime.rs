@@ -102,15 +102,15 @@ mod tests {
         Response { status: 200, headers, body: Body::Whole(Vec::new()) }
     }
 
-    fn seconds(count: u64) -> Option<Duration> {
-        Some(Duration::from_secs(count))
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
     }
 
     #[test]
     fn d10_a_lifetime_is_read_from_seconds_and_what_is_over_is_not_believed() {
         for (json, expected) in [
-            (json!(3600), seconds(3600)),
-            (json!("60"), seconds(60)),
+            (json!(3600), Some(seconds(3600))),
+            (json!("60"), Some(seconds(60))),
             (json!(0), None),
             (json!(-5), None),
             (json!("soon"), None),
@@ -125,12 +125,12 @@ mod tests {
     fn d10_a_moment_is_measured_by_the_clock_of_whoever_named_it() {
         let end = json!("2026-11-21T13:00:00.000Z");
         let theirs = answer(Some("Sat, 21 Nov 2026 12:30:00 GMT"));
-        assert_eq!(of_moment(&end, &theirs, at(0)), seconds(1800));
+        assert_eq!(of_moment(&end, &theirs, at(0)), Some(seconds(1800)));
         let now = "2026-11-21T12:59:00Z".parse().unwrap();
-        assert_eq!(of_moment(&end, &answer(None), now), seconds(60));
-        assert_eq!(of_moment(&json!(1_000_060), &answer(None), at(1_000_000)), seconds(60));
+        assert_eq!(of_moment(&end, &answer(None), now), Some(seconds(60)));
+        assert_eq!(of_moment(&json!(1_000_060), &answer(None), at(1_000_000)), Some(seconds(60)));
         let millis = json!(1_800_000_060_000_i64);
-        assert_eq!(of_moment(&millis, &answer(None), at(1_800_000_000)), seconds(60));
+        assert_eq!(of_moment(&millis, &answer(None), at(1_800_000_000)), Some(seconds(60)));
         assert_eq!(of_moment(&json!("2026-11-21T12:00:00Z"), &theirs, at(0)), None, "over");
     }
 
@@ -143,8 +143,8 @@ mod tests {
         };
         let both = ["e30.eyJpYXQiOjEwMDAsImV4cCI6MTYwMH0.x", "e30.eyJleHAiOjEzMDB9.x"];
         let now = at(1000);
-        assert_eq!(of_tokens(&tokens(&both[..1]), &answer(None), at(9)), seconds(600));
-        assert_eq!(of_tokens(&tokens(&both), &answer(None), now), seconds(300));
+        assert_eq!(of_tokens(&tokens(&both[..1]), &answer(None), at(9)), Some(seconds(600)));
+        assert_eq!(of_tokens(&tokens(&both), &answer(None), now), Some(seconds(300)));
         for none in ["opaque", "a.b.c", "e30.e30.x", "e30.!!.x"] {
             assert_eq!(of_tokens(&tokens(&[none]), &answer(None), now), None, "{none}");
         }

@@ -87,11 +87,9 @@ fn client(settings: &Settings, offer: Option<&Offer>) -> Result<Login, Vec<Probl
     let id = named_text(&mut table, "client_id");
     let url = token_url(&mut table, settings.reach, offer);
     let default = offer.map_or(&[][..], |offer| offer.scope);
-    let scope = words(&mut table, "scope");
-    let scope = scope.map(|scope| {
-        scope.unwrap_or_else(|| default.iter().map(|&scope| scope.to_owned()).collect())
-    });
-    let resource = words(&mut table, "resource").map(Option::unwrap_or_default);
+    let default = default.iter().map(|&scope| scope.to_owned()).collect();
+    let scope = words(&mut table, "scope", default);
+    let resource = words(&mut table, "resource", Vec::new());
     let audience = match table.get("audience") {
         None => Some(None),
         Some(_) => named_text(&mut table, "audience").map(Some),
@@ -143,9 +141,9 @@ fn named_text(table: &mut Table<'_>, key: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// A list of texts, or a single one; the outer `None` when it is neither.
-fn words(table: &mut Table<'_>, key: &str) -> Option<Option<Vec<String>>> {
-    let Some(value) = table.get(key) else { return Some(None) };
+/// A list of texts, or a single one; `None` when it is neither.
+fn words(table: &mut Table<'_>, key: &str, default: Vec<String>) -> Option<Vec<String>> {
+    let Some(value) = table.get(key) else { return Some(default) };
     let list = match value {
         Json::String(text) => text.split_whitespace().map(str::to_owned).map(Some).collect(),
         Json::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
@@ -160,5 +158,5 @@ fn words(table: &mut Table<'_>, key: &str) -> Option<Option<Vec<String>>> {
         let why = "must be a list of texts in quotes, none with a space in it";
         table.report(Problem::new(key, why));
     }
-    list.map(Some)
+    list
 }

@@ -274,7 +274,7 @@ impl State {
         let Grant { tokens, lifetime, refresh } = grant;
         let ends = lifetime.map(|lifetime| {
             let ahead = (lifetime / 10).clamp(AHEAD_LEAST, AHEAD_MOST).min(lifetime / 2);
-            (left + (lifetime - ahead), left + lifetime)
+            (left + lifetime.saturating_sub(ahead), left + lifetime)
         });
         let tokens = Arc::new(tokens);
         self.held = Some(Held { tokens: tokens.clone(), ends });
