@@ -6,6 +6,7 @@ mod ask;
 mod demo;
 mod holds;
 mod output;
+mod practice_feed;
 mod rehearse;
 mod signals;
 mod state_verbs;

@@ -29,7 +29,7 @@ pub(super) fn fetch(
     let (Some(feed), Format::Json(form)) = (&settings.feed, &settings.format) else {
         return Ok(None);
     };
-    let looks = matches!(options.verb, "check" | "plan");
+    let looks = matches!(options.verb, "check" | "plan" | "sandbox");
     let (folder, elsewhere) = (config.state_dir.join("spool"), std::env::temp_dir());
     let feed = Feed {
         source,

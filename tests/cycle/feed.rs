@@ -273,8 +273,10 @@ async fn the_program_reads_a_feed_with_every_verb_that_reads_a_source() {
     let settings_of = FeedSettings { token, ..FeedSettings::default() };
     let feed = practice(&Person::all(70), settings_of).await;
     let world = World::new(70, vec![Tenant::new("datadog", Api::Datadog)]).await;
-    let credentials =
-        format!("[sources.people.feed.credentials]\ntoken_env = \"{TOKEN_VARIABLE}\"\n");
+    let credentials = format!(
+        "[sources.people.feed.credentials]\ntoken_env = \"{TOKEN_VARIABLE}\"\n\
+             token_expires = \"2020-01-31\"\n"
+    );
     let world = world.with_source(&settings(&feed, "link", &credentials));
     let rosterd = |arguments: Vec<&str>| {
         let mut rosterd = Command::new(env!("CARGO_BIN_EXE_rosterd"));
@@ -289,6 +291,7 @@ async fn the_program_reads_a_feed_with_every_verb_that_reads_a_source() {
         feed.clear_requests();
         let (code, text) = rosterd(verb.to_vec());
         assert_eq!(code, 0, "{verb:?}: {text}");
+        assert!(text.contains("its last day was 2020-01-31"), "{verb:?}: {text}");
         assert_eq!(feed.requests().len(), 2, "{verb:?}");
     }
     feed.set_faults([(1, FeedFault::SignIn)]);
