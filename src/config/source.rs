@@ -36,6 +36,8 @@ struct ScheduleTable {
 
 /// The tables that say what a source's file is: one of them.
 const FORMATS: [&str; 3] = ["csv", "json", "jsonl"];
+/// What a joined source says besides.
+const JOIN: [&str; 2] = ["columns", "missing"];
 
 pub(super) fn source(
     value: Value,
@@ -110,10 +112,11 @@ fn format(
     });
     let has_path = !rules.path.as_os_str().is_empty();
     if usable && has_path == drops {
-        found.push(match drops {
-            true => Problem::new("path", "names a file, though `drop` says where files come from")
-                .hint("keep one of the two"),
-            false => Problem::new("path", "is missing").hint("name the file to read"),
+        let why = "names a file, though `drop` says where files come from";
+        found.push(if drops {
+            Problem::new("path", why).hint("keep one of the two")
+        } else {
+            Problem::new("path", "is missing").hint("name the file to read")
         });
     }
     let found = found.into_iter().map(|problem| problem.under(&at)).collect();
@@ -138,6 +141,11 @@ fn partners(
         let at = format!("{at}.{}", fields::part(&name));
         let mut table = table(value, &at, problems);
         let (format, rules) = format(&mut table, &at, folder, false, problems);
+        for key in table.keys().filter(|key| !JOIN.contains(&key.as_str())) {
+            let known = [&FORMATS[..], &JOIN].concat();
+            problems.push(fields::unknown_key(key, &known).under(&at));
+        }
+        table.retain(|key, _| JOIN.contains(&key.as_str()));
         let settings: JoinSettings = fields::read(Value::from(table), &at, problems);
         for problem in settings.check() {
             problems.push(problem.under(&at));
