@@ -51,7 +51,10 @@ pub(super) fn source(
         let settings: DropSettings = read_whole(value, &at, problems)?;
         kept(settings.check(folder), &at, problems)
     });
-    let (format, csv) = format(&mut table, at, folder, drop.is_some(), problems);
+    let (format, mut csv) = format(&mut table, at, folder, drop.is_some(), problems);
+    if let Some(drop) = &drop {
+        csv.path = drop.folder().to_owned();
+    }
     let effective = table.remove("effective").and_then(|value| {
         let at = format!("{at}.effective");
         let settings: EffectiveSettings = read_whole(value, &at, problems)?;

@@ -70,10 +70,10 @@ pub(super) struct Shelf {
     name: String,
     pub(super) columns: Vec<String>,
     missing: Missing,
-    rows: HashMap<u128, Box<[Box<str>]>>,
+    /// The cells, and whether somebody in the roster has them.
+    rows: HashMap<u128, (Box<[Box<str>]>, bool)>,
     /// Keys of rows that cannot be used: nothing is known of them.
     held: HashSet<u128>,
-    met: u64,
     shown: String,
 }
 
@@ -111,7 +111,6 @@ impl Shelf {
             columns,
             missing: *missing,
             rows: HashMap::with_capacity(roster.fresh()),
-            met: 0,
             shown: part.shown.clone(),
         };
         let mark = roster.file;
@@ -120,7 +119,7 @@ impl Shelf {
             for arrival in batch.records()? {
                 let cell = |column: &String| arrival.record.fields.get(column).unwrap_or_default();
                 let cells = shelf.columns.iter().map(|column| cell(column).into()).collect();
-                shelf.rows.insert(arrival.key.0, cells);
+                shelf.rows.insert(arrival.key.0, (cells, false));
             }
         }
         Ok((shelf, mark))
@@ -128,8 +127,8 @@ impl Shelf {
 
     /// The cells of a person.
     pub(super) fn push(&mut self, key: u128, cells: &mut Vec<String>) {
-        if let Some(row) = self.rows.get(&key) {
-            self.met += 1;
+        if let Some((row, met)) = self.rows.get_mut(&key) {
+            *met = true;
             cells.extend(row.iter().map(ToString::to_string));
             return;
         }
@@ -138,8 +137,15 @@ impl Shelf {
         cells.extend(self.columns.iter().map(|_| cell.to_owned()));
     }
 
+    /// The person is in the roster, in a row that cannot be used.
+    pub(super) fn meet(&mut self, key: u128) {
+        if let Some((_, met)) = self.rows.get_mut(&key) {
+            *met = true;
+        }
+    }
+
     pub(super) fn strangers(&self) -> Option<Strangers> {
-        let rows = (self.rows.len() as u64).saturating_sub(self.met);
+        let rows = self.rows.values().filter(|(_, met)| !met).count() as u64;
         let (partner, shown) = (self.name.clone(), self.shown.clone());
         (rows > 0).then_some(Strangers { partner, shown, rows })
     }

@@ -281,6 +281,9 @@ impl<'a> Writer<'a> {
     /// A row that cannot be used here cannot be used there.
     fn held(&mut self, row: &HeldRow) -> Result<(), Refused> {
         let (origin, note) = self.next_row(row.line);
+        if let Some(key) = &row.key {
+            self.shelves.iter_mut().for_each(|shelf| shelf.meet(key.fingerprint().0));
+        }
         let key = row.key.as_ref().map(UserKey::as_str).unwrap_or_default();
         let columns = self.sheet.columns().len();
         let cells = (0..columns).map(|at| match at {
