@@ -994,6 +994,8 @@ fn the_example_shows_every_key_that_there_is_and_no_other() {
         "{odd}\n[state]\n{odd}\n[sources.hr]\n{odd}\n[sources.hr.csv]\n{odd}\n\
          [sources.hr.leavers]\n{odd}\n[sources.hr.schedule]\n{odd}\n\
          [sources.web.feed]\n{odd}\n[sources.web.feed.paging]\n{odd}\n\
+         [sources.hr.drop]\n{odd}\n[sources.hr.effective]\n{odd}\n\
+         [sources.hr.join.x]\n{odd}\n[sources.a.json]\n{odd}\n[sources.b.jsonl]\n{odd}\n\
          [tenants.plain]\n{odd}\n[tenants.plain.guards]\n{odd}\n[tenants.plain.remote_id]\n{odd}\n\
          [tenants.plain.map.title]\n{odd}\n[tenants.plain.map.title.lookup]\n{odd}\n\
          [tenants.open.kare]\n{}\n[tenants.open.credentials]\n{odd}\n",
@@ -1024,6 +1026,10 @@ fn the_example_shows_every_key_that_there_is_and_no_other() {
         ("sources.web.feed.paging.§", vec!["sources", "*", "feed", "paging"]),
         ("sources.hr.leavers.§", vec!["sources", "*", "leavers"]),
         ("sources.hr.schedule.§", vec!["sources", "*", "schedule"]),
+        ("sources.hr.drop.§", vec!["sources", "*", "drop"]),
+        ("sources.hr.effective.§", vec!["sources", "*", "effective"]),
+        ("sources.a.json.§", vec!["sources", "*", "json"]),
+        ("sources.b.jsonl.§", vec!["sources", "*", "jsonl"]),
         ("tenants.plain.§", vec!["tenants", "*"]),
         ("tenants.plain.guards.§", vec!["tenants", "*", "guards"]),
         ("tenants.plain.remote_id.§", vec!["tenants", "*", "remote_id"]),
@@ -1034,6 +1040,10 @@ fn the_example_shows_every_key_that_there_is_and_no_other() {
     for (key, path) in tables {
         assert_eq!(keys_at(&full, &path), known_in(&told, key), "{key}");
     }
+    let join = keys_at(&full, &["sources", "*", "join", "*"]);
+    let formats = ["csv", "json", "jsonl"].map(str::to_owned);
+    let join: BTreeSet<_> = join.into_iter().chain(formats).collect();
+    assert_eq!(join, known_in(&told, "sources.hr.join.x.§"), "one format of three is shown");
     for (name, _) in &dialects {
         let key = format!("tenants.at_{name}.{name}.§");
         assert_eq!(keys_at(&full, &["tenants", "*", name]), known_in(&told, &key), "{key}");
@@ -1151,4 +1161,80 @@ fn how_the_state_is_kept_has_defaults_and_limits() {
         desk.load(&[]).unwrap_err().problems.iter().map(ToString::to_string).collect();
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert!(problems[0].contains("state.backup_every") && problems[1].contains("0 to 3650"));
+}
+
+// ---- other sources -----------------------------------------------------------------------------
+
+/// The problems of a configuration whose source is told of like this.
+fn source_problems(tables: &str) -> Vec<String> {
+    problems(&format!("{tables}\n{TENANT}{MAP}"))
+}
+
+#[test]
+fn a_source_says_once_what_its_file_is_and_where() {
+    let json = "[sources.hr.json]\nkey = \"employee_id\"\npath = \"a\"\n\
+                fields = { employee_id = \"id\", title = \"job.title\" }\n";
+    assert!(load(&format!("{json}{TENANT}{MAP}")).is_ok());
+    let cases = [
+        (format!("{json}{SOURCE}"), "`sources.hr`: says more than once what its file is"),
+        (json.replace("path = \"a\"\n", ""), "`sources.hr.json.path`: is missing"),
+        (
+            json.replace("fields = {", "fields = { x = \"a[*]\","),
+            "`sources.hr.json.fields.x`: leads",
+        ),
+        (json.replace("job.title", "job..title"), "`sources.hr.json.fields.title`: is not a path"),
+        (json.replace("employee_id =", "x ="), "`sources.hr.json.key`: names a column that"),
+        (
+            json.replace("path", "records = \"$.a[0]\"\npath"),
+            "`sources.hr.json.records`: is not a path",
+        ),
+        (
+            format!("{json}[sources.hr.drop]\nfolder = \"a\"\narchive = \"b\"\npattern = \"*\"\n"),
+            "`sources.hr.json.path`: names a file, though `drop`",
+        ),
+        (
+            format!(
+                "{SOURCE}[sources.hr.drop]\nfolder = \"a\"\narchive = \"a\"\npattern = \"x/*\"\n"
+            ),
+            "`sources.hr.drop.archive`: is the drop folder itself",
+        ),
+    ];
+    for (text, told) in cases {
+        let problems = source_problems(&text);
+        assert!(problems.iter().any(|problem| problem.starts_with(told)), "{told}: {problems:?}");
+    }
+}
+
+#[test]
+fn b18_days_have_a_zone_and_a_form_that_says_which_day_it_is() {
+    let days = |rest: &str| source_problems(&format!("{SOURCE}[sources.hr.effective]\n{rest}\n"));
+    let zone = "zone = \"UTC\"\n";
+    assert_eq!(days("from = \"f\"").len(), 1, "no zone");
+    assert_eq!(days(zone).len(), 1, "no column");
+    assert_eq!(days("from = \"f\"\nzone = \"Berlin\"").len(), 1);
+    assert_eq!(days(&format!("from = \"f\"\n{zone}format = \"%Y-%m\"")).len(), 1);
+    let german =
+        format!("{SOURCE}[sources.hr.effective]\nfrom = \"f\"\n{zone}format = \"%d.%m.%Y\"\n");
+    assert!(load(&format!("{german}{TENANT}{MAP}")).is_ok());
+}
+
+#[test]
+fn each_column_of_joined_sources_has_one_owner() {
+    let join = |name: &str, columns: &str| {
+        format!(
+            "[sources.hr.join.{name}]\ncolumns = {columns}\n\
+             [sources.hr.join.{name}.csv]\npath = \"a\"\nkey = \"id\"\n"
+        )
+    };
+    let found = |tables: &str| source_problems(&format!("{SOURCE}{tables}"));
+    assert!(load(&format!("{SOURCE}{}{TENANT}{MAP}", join("a", "[\"badge\"]"))).is_ok());
+    let twice = found(&format!("{}{}", join("a", "[\"badge\"]"), join("b", "[\"x\", \"badge\"]")));
+    assert_eq!(twice.len(), 1, "{twice:?}");
+    assert!(
+        twice[0].contains("join.b.columns") && twice[0].contains("`a` has already"),
+        "{twice:?}"
+    );
+    assert_eq!(found(&join("a", "[\"employee_id\"]")).len(), 1, "the key is the source's own");
+    assert_eq!(found(&join("a", "[]")).len(), 1);
+    assert_eq!(found(&join("a", "[\"x\"]").replace("path = \"a\"\n", "")).len(), 1);
 }

@@ -36,7 +36,11 @@ struct ScheduleTable {
 }
 
 /// The tables that say what a source's file is: one of them.
-const FORMATS: [&str; 4] = ["csv", "json", "jsonl", "feed"];
+const FORMATS: [&str; 3] = ["csv", "json", "jsonl"];
+/// What a joined source says besides.
+const JOIN: [&str; 2] = ["columns", "missing"];
+/// Fetched instead; joined to nothing.
+const FEED: &str = "feed";
 
 pub(super) fn source(
     value: Value,
@@ -51,7 +55,10 @@ pub(super) fn source(
         kept(settings.check(folder), &at, problems)
     });
     let place = (folder, surroundings);
-    let Shape { format, csv, feed } = shape(&mut table, at, place, drop.is_some(), problems);
+    let Shape { format, mut csv, feed } = shape(&mut table, at, place, drop.is_some(), problems);
+    if let Some(drop) = &drop {
+        csv.path = drop.folder().to_owned();
+    }
     let effective = table.remove("effective").and_then(|value| {
         let at = format!("{at}.effective");
         let settings: EffectiveSettings = read_whole(value, &at, problems)?;
@@ -68,7 +75,8 @@ pub(super) fn source(
         schedule(&read_whole(value, &at, problems)?, &at, problems)
     });
     for key in table.keys() {
-        let known = [&FORMATS[..], &["drop", "effective", "join", "leavers", "schedule"]].concat();
+        let known =
+            [&FORMATS[..], &[FEED, "drop", "effective", "join", "leavers", "schedule"]].concat();
         problems.push(fields::unknown_key(key, &known).under(at));
     }
     SourceConfig { csv, format, feed, drop, effective, partners, leavers, schedule }
@@ -89,9 +97,10 @@ fn shape(
     drops: bool,
     problems: &mut Vec<Problem>,
 ) -> Shape {
-    let said: Vec<&str> = FORMATS.into_iter().filter(|name| from.contains_key(*name)).collect();
+    let formats = FORMATS.into_iter().chain([FEED]);
+    let said: Vec<&str> = formats.filter(|name| from.contains_key(*name)).collect();
     if said.len() > 1 {
-        let hint = format!("keep one of {}; more sources are joined by `join`", FORMATS.join(", "));
+        let hint = format!("keep one of {}; more sources are joined by `join`", said.join(", "));
         problems.push(Problem::new(at, "says more than once what its file is").hint(hint));
     }
     let name = said.first().copied().unwrap_or("csv");
@@ -107,7 +116,7 @@ fn shape(
             let settings: JsonLinesSettings = sub(from, name, &at, problems);
             settings.check().map(|(form, rules)| (Format::Json(form), rules))
         }
-        "feed" => {
+        FEED => {
             let value = from.remove(name).unwrap_or_default();
             let checked = feed::read(value, &at, (folder, surroundings), problems);
             feed = checked.feed;
@@ -125,7 +134,7 @@ fn shape(
         (Format::Csv, CsvSettings::default())
     });
     let has_path = !rules.path.as_os_str().is_empty();
-    if usable || name == "feed" {
+    if usable || name == FEED {
         found.extend(place_problem(name, has_path, drops));
     }
     let found = found.into_iter().map(|problem| problem.under(&at)).collect();
@@ -142,10 +151,10 @@ fn shape(
 /// A source is at one place: a file, the folder that files are dropped into, or a feed.
 fn place_problem(format: &str, has_path: bool, drops: bool) -> Option<Problem> {
     match (format, has_path, drops) {
-        ("feed", _, true) => {
+        (FEED, _, true) => {
             Some(Problem::new("", "stands beside `drop`").hint("keep one of the two"))
         }
-        ("feed", _, false) | (_, true, false) | (_, false, true) => None,
+        (FEED, _, false) | (_, true, false) | (_, false, true) => None,
         (_, true, true) => {
             let why = "names a file, though `drop` says where files come from";
             Some(Problem::new("path", why).hint("keep one of the two"))
@@ -167,12 +176,17 @@ fn partners(
     for (name, value) in sub_tables(from, "join", &at, problems) {
         let at = format!("{at}.{}", fields::part(&name));
         let mut table = table(value, &at, problems);
-        if table.remove("feed").is_some() {
+        if table.remove(FEED).is_some() {
             let why = "only a file can be joined";
             let hint = "make the feed the source itself, and join the file to it";
             problems.push(Problem::new(format!("{at}.feed"), why).hint(hint));
         }
         let Shape { format, csv: rules, feed: _ } = shape(&mut table, &at, place, false, problems);
+        for key in table.keys().filter(|key| !JOIN.contains(&key.as_str())) {
+            let known = [&FORMATS[..], &JOIN].concat();
+            problems.push(fields::unknown_key(key, &known).under(&at));
+        }
+        table.retain(|key, _| JOIN.contains(&key.as_str()));
         let settings: JoinSettings = fields::read(Value::from(table), &at, problems);
         for problem in settings.check() {
             problems.push(problem.under(&at));

@@ -73,8 +73,9 @@ fn gather(
 ) -> Result<Gathered, Refused> {
     let settings = &prepared.settings;
     let demand = config.demand(source);
-    if let Some(gathered) = same::again(settings, &demand, guests, &options.users) {
+    if let Some(mut gathered) = same::again(settings, &demand, guests, &options.users) {
         prepared.judge_rows(&gathered.facts)?;
+        prepared.tell(&mut gathered.findings)?;
         return Ok(gathered);
     }
     let (mut index, indexed) = index_of(guests, settings);
@@ -111,28 +112,48 @@ fn gather(
         },
     )?;
     drop(rows);
+    let about = About { prepared, demand: &demand, roster: &roster, memos };
+    let cases = cases(intakes, guests, &about)?;
+    let mut findings = roster.findings.clone();
+    let unknown = |key: &&UserKey| !roster.has_key(&index, key.fingerprint());
+    findings.extend(options.users.iter().filter(unknown).map(nobody));
+    Ok(Gathered { facts: roster.facts.clone(), findings, cases })
+}
+
+/// What all guests share once the rows are read.
+struct About<'a> {
+    prepared: &'a Prepared,
+    demand: &'a Demand,
+    roster: &'a Roster,
+    /// All that was noticed is noticed of the header alone.
+    memos: bool,
+}
+
+fn cases(
+    intakes: Vec<Result<Intake, StoreError>>,
+    guests: &[Guest<'_>],
+    about: &About<'_>,
+) -> Result<Vec<Result<Case, StoreError>>, Refused> {
+    let About { prepared, demand, roster, memos } = about;
+    let settings = &prepared.settings;
     let mut cases = Vec::with_capacity(guests.len());
     for (intake, guest) in intakes.into_iter().zip(guests) {
         let finished = intake.and_then(|mut intake| {
-            intake.finish(&roster, guest.snapshot)?;
+            intake.finish(roster, guest.snapshot)?;
             Ok(intake)
         });
         let case = match finished {
             Ok(mut intake) => {
                 prepared.tell_intake(&mut intake)?;
-                let memo =
-                    memos.then(|| Memo::of(guest.tenant, settings, &demand, &roster, &intake));
-                let view = accepted_view(guest.tenant, settings, &demand);
+                let memo = memos.then(|| Memo::of(guest.tenant, settings, demand, roster, &intake));
+                let view = accepted_view(guest.tenant, settings, demand);
                 Ok(Case::new(guest.tenant.clone(), view, &roster.facts, intake, memo.flatten()))
             }
             Err(error) => Err(error),
         };
         cases.push(case);
     }
-    let mut findings = roster.findings.clone();
-    let unknown = |key: &&UserKey| !roster.has_key(&index, key.fingerprint());
-    findings.extend(options.users.iter().filter(unknown).map(nobody));
-    Ok(Gathered { facts: roster.facts.clone(), findings, cases })
+    Ok(cases)
 }
 
 fn intakes(

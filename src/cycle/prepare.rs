@@ -41,7 +41,7 @@ pub(super) struct Prepared {
     /// Where its files are dropped, the one that is read.
     pub(super) dropped: Option<Dropped>,
     /// Keeps the copy as it is.
-    _kept: Vec<Box<dyn Send + Sync>>,
+    kept: Vec<Box<dyn Send + Sync>>,
 }
 
 /// Makes the source ready to be read.
@@ -72,7 +72,7 @@ pub(super) fn prepare(
         }
         Some(Fetched { copy, hold, unchanged: _ }) => {
             prepared.settings.csv.path.clone_from(&copy.kept.path);
-            prepared._kept.push(Box::new(hold));
+            prepared.kept.push(Box::new(hold));
             Some(copy)
         }
         None => None,
@@ -188,8 +188,8 @@ impl Work<'_> {
                 part,
             })
             .collect();
-        let merged = source::merge(&main, effective, &joined, demand, self.draft(named)?)?;
-        let Merged { copy, findings, tale, rows, changes, marks } = merged;
+        let one = source::merge(&main, effective, &joined, demand, self.draft(named)?)?;
+        let Merged { copy, findings, tale, rows, changes, marks } = one;
         // Of what was copied before, the original counts.
         let originals = [main_mark].into_iter().chain(parts.iter().map(|(_, mark)| *mark));
         let marks = originals.zip(marks).map(|(original, read)| original.unwrap_or(read)).collect();
@@ -256,8 +256,8 @@ impl Prepared {
         self.settings.csv = copy.settings(rules);
         let Copy { kept, trail, columns: _ } = copy;
         self.trail = Some(trail);
-        self._kept.push(Box::new(kept));
-        self._kept.push(Box::new(hold));
+        self.kept.push(Box::new(kept));
+        self.kept.push(Box::new(hold));
         self
     }
 
@@ -269,7 +269,7 @@ impl Prepared {
             findings.clone_from(&dropped.findings);
         }
         let (trail, rows, waiting) = (None, None, 0);
-        Self { settings, findings, waiting, trail, rows, dropped, _kept: Vec::new() }
+        Self { settings, findings, waiting, trail, rows, dropped, kept: Vec::new() }
     }
 
     /// The main source, as people know it.
@@ -367,8 +367,8 @@ impl Prepared {
     /// Moves a dropped file that a run has used to the archive.
     pub(super) fn archive(&self, config: &Config, source: &SourceId) -> Option<Finding> {
         let (rules, dropped) = self.settings.drop.as_ref().zip(self.dropped.as_ref())?;
-        let shelf = Shelf::of(&config.state_dir, source);
-        let archived = rules.archive(dropped, |accepted| shelf.accept(accepted));
+        let kept = Shelf::of(&config.state_dir, source);
+        let archived = rules.archive(dropped, |accepted| kept.accept(accepted));
         archived.err().map(|error| rules.not_archived(dropped, &error))
     }
 }

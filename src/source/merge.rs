@@ -13,51 +13,21 @@ use super::{
     csv::read_file,
     dates::{Calendar, Effective, STANDING, Standing},
     draft::Draft,
-    findings::{Refused, finding, refusal},
+    findings::{Refused, finding},
+    join::{JoinPart, Shelf},
     roster::Roster,
     settings::{CsvSettings, Demand},
     sheet::{Copy, Sheet, UNUSABLE},
-    tale::{Remark, Strangers, Tale},
+    tale::{Remark, Tale},
     trail::{Origin, Trail},
     whole::FileMark,
 };
 use crate::{
     engine::index::Index,
-    model::{Completeness, Finding, HeldRow, Place, Problem, Record, Severity, UNKNOWN_CELL},
+    model::{Finding, HeldRow, Place, Record, Severity, UserKey},
 };
 use jiff::civil::Date;
-use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-
-/// The `[sources.X.join.NAME]` table, but for what says where it is read from.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct JoinSettings {
-    /// The columns that this source owns.
-    pub columns: Vec<String>,
-    pub missing: Missing,
-}
-
-/// What a person's cells are who is not in the partner.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Missing {
-    /// Nothing is known: what the person has is left alone.
-    #[default]
-    Keep,
-    /// Empty.
-    Empty,
-}
-
-impl JoinSettings {
-    /// Every problem of the table, with keys relative to it.
-    #[must_use]
-    pub fn check(&self) -> Vec<Problem> {
-        let hint = "name the columns that come from here";
-        let missing = Problem::new("columns", "is missing").hint(hint);
-        if self.columns.is_empty() { vec![missing] } else { Vec::new() }
-    }
-}
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A source as the reader can read it: a file, or our own copy.
 #[derive(Debug)]
@@ -67,15 +37,6 @@ pub struct Part {
     pub shown: String,
     /// Of our own copy.
     pub copy: Option<Copy>,
-}
-
-/// A partner, what it owns, and what it says.
-#[derive(Debug)]
-pub struct JoinPart<'a> {
-    pub name: &'a str,
-    pub columns: &'a BTreeSet<String>,
-    pub missing: Missing,
-    pub part: &'a Part,
 }
 
 /// One copy of all.
@@ -148,7 +109,7 @@ impl Part {
         read_file(&settings, demand, &Index::default()).map_err(|refused| self.told(refused))
     }
 
-    fn told(&self, mut refused: Refused) -> Refused {
+    pub(super) fn told(&self, mut refused: Refused) -> Refused {
         match self.tell(&mut refused.findings) {
             Ok(()) => refused,
             Err(unreadable) => unreadable,
@@ -156,7 +117,7 @@ impl Part {
     }
 
     /// Lets findings name the file that people know.
-    fn tell(&self, findings: &mut [Finding]) -> Result<(), Refused> {
+    pub(super) fn tell(&self, findings: &mut [Finding]) -> Result<(), Refused> {
         if let Some(Copy { kept, trail, .. }) = &self.copy {
             let told = trail.tell(&kept.path, findings);
             return told.map_err(|error| super::input::failure(&error).into());
@@ -191,90 +152,6 @@ fn demand_of_main(
     let mut optional = own(&demand.optional);
     optional.retain(|column| !required.contains(column));
     Demand { required, optional }
-}
-
-/// What a partner says of each key.
-struct Shelf {
-    name: String,
-    columns: Vec<String>,
-    missing: Missing,
-    rows: HashMap<u128, Box<[Box<str>]>>,
-    /// Keys of rows that cannot be used: nothing is known of them.
-    held: HashSet<u128>,
-    met: u64,
-    shown: String,
-}
-
-impl Shelf {
-    fn of(
-        partner: &JoinPart<'_>,
-        demand: &Demand,
-        findings: &mut Vec<Finding>,
-    ) -> Result<(Self, FileMark), Refused> {
-        let JoinPart { name, columns, missing, part } = partner;
-        let wanted = |column: &&String| {
-            demand.required.contains(*column) || demand.optional.contains(*column)
-        };
-        let columns: Vec<String> = columns.iter().filter(wanted).cloned().collect();
-        let own = Demand { required: columns.iter().cloned().collect(), ..Demand::default() };
-        let settings = CsvSettings { references: Vec::new(), ..part.settings.clone() };
-        let read = read_file(&settings, &own, &Index::default());
-        let mut roster = read.map_err(|refused| part.told(refused))?;
-        part.tell(&mut roster.findings)?;
-        if let Completeness::Partial(_) = roster.facts.completeness {
-            findings.extend(roster.findings.iter().cloned());
-            let message = format!("the joined source `{name}` is not complete");
-            let hint = "mend it: without it nobody can tell whose cells are missing";
-            let mut refusal = refusal(codes::PARTNER_PARTIAL, message, hint);
-            refusal.place.file = Some(part.shown.clone());
-            let mut findings = std::mem::take(findings);
-            findings.push(refusal);
-            return Err(Refused { findings });
-        }
-        findings.append(&mut roster.findings);
-        let keys = roster.held.iter().filter_map(|row| row.key.as_ref());
-        let mut shelf = Self {
-            name: (*name).to_owned(),
-            held: keys.map(|key| key.fingerprint().0).collect(),
-            columns,
-            missing: *missing,
-            rows: HashMap::with_capacity(roster.fresh()),
-            met: 0,
-            shown: part.shown.clone(),
-        };
-        let mark = roster.file;
-        let mut rows = roster.fresh_rows();
-        while let Some(batch) = rows.next()? {
-            for arrival in batch.records()? {
-                let cell = |column: &String| arrival.record.fields.get(column).unwrap_or_default();
-                let cells = shelf.columns.iter().map(|column| cell(column).into()).collect();
-                shelf.rows.insert(arrival.key.0, cells);
-            }
-        }
-        Ok((shelf, mark))
-    }
-
-    /// The cells of a person.
-    fn push<'s>(&'s mut self, key: u128, cells: &mut Vec<String>) {
-        let found = self.rows.get_mut(&key);
-        match found {
-            Some(row) => {
-                self.met += 1;
-                cells.extend(row.iter().map(|cell| String::from(&**cell)));
-            }
-            None => {
-                let unknown = self.missing == Missing::Keep || self.held.contains(&key);
-                let cell = if unknown { UNKNOWN_CELL } else { "" };
-                cells.extend(self.columns.iter().map(|_| cell.to_owned()));
-            }
-        }
-    }
-
-    fn strangers(&self) -> Option<Strangers> {
-        let rows = (self.rows.len() as u64).saturating_sub(self.met);
-        let (partner, shown) = (self.name.clone(), self.shown.clone());
-        (rows > 0).then_some(Strangers { partner, shown, rows })
-    }
 }
 
 /// The days of all rows that have some.
@@ -404,7 +281,10 @@ impl<'a> Writer<'a> {
     /// A row that cannot be used here cannot be used there.
     fn held(&mut self, row: &HeldRow) -> Result<(), Refused> {
         let (origin, note) = self.next_row(row.line);
-        let key = row.key.as_ref().map(|key| key.as_str()).unwrap_or_default();
+        if let Some(key) = &row.key {
+            self.shelves.iter_mut().for_each(|shelf| shelf.meet(key.fingerprint().0));
+        }
+        let key = row.key.as_ref().map(UserKey::as_str).unwrap_or_default();
         let columns = self.sheet.columns().len();
         let cells = (0..columns).map(|at| match at {
             0 => key,
@@ -439,21 +319,11 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn bad_day(column: &str, why: &str, key: &crate::model::UserKey) -> Finding {
+fn bad_day(column: &str, why: &str, key: &UserKey) -> Finding {
     let place = Place { column: Some(column.to_owned()), ..Place::default() };
     let hint = "mend the day in the HR system, or set `format`";
     let held = finding(Severity::Held, codes::BAD_DAY, place, why, hint);
     Finding { key: Some(key.clone()), ..held }
-}
-
-/// A source that is joined to another.
-#[derive(Clone, Debug)]
-pub struct Partner {
-    pub name: String,
-    pub rules: CsvSettings,
-    pub format: Format,
-    pub columns: BTreeSet<String>,
-    pub missing: Missing,
 }
 
 /// What a file is.

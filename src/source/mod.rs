@@ -1,6 +1,9 @@
 //! The sources: who works here, as records, with facts about the whole read.
 //!
-//! One source so far, the CSV file, which is looked at twice, for all tenants together:
+//! A source becomes one CSV file, be it our own copy of JSON ([`json`]), of a source and those that are
+//! joined to it, or of rows that count from a day on (`merge`, `join`, `dates`), in a file of our own
+//! (`draft`, `sheet`), from which a `trail` leads back. That file is looked at twice, for all tenants
+//! together:
 //!
 //! ```text
 //! first look   file ─► input ───► cut ────► block ──────► ledger ─────► Roster
@@ -49,6 +52,7 @@ mod grammar;
 mod guard;
 mod header;
 mod input;
+mod join;
 pub mod json;
 mod judge;
 mod keys;
@@ -72,11 +76,12 @@ mod whole;
 pub use csv::{header_findings, read, read_file};
 pub use dates::{Effective, EffectiveSettings, PAST, STANDING, WAITING};
 pub use draft::{Draft, Kept, make_private};
-pub use drop::{Accepted, DropRules, DropSettings, Dropped};
+pub use drop::{Accepted, Companion, DropRules, DropSettings, Dropped, Newest};
 pub use findings::Refused;
 pub use input::Input;
+pub use join::{JoinPart, JoinSettings, Missing, Partner};
 pub use keys::{key_fingerprint, typed_key};
-pub use merge::{Format, JoinPart, JoinSettings, Merged, Missing, Part, Partner, merge};
+pub use merge::{Format, Merged, Part, merge};
 pub use roster::{Arrival, Batch, FreshRows, Roster};
 pub use settings::{CsvSettings, Demand, OnBadRow};
 pub use sheet::{Copy, Sheet};

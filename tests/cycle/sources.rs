@@ -2,19 +2,22 @@
 
 use crate::{
     company::{Person, Tenant, roster},
-    world::{World, exit_of, of},
+    world::{self, World, exit_of, of},
 };
 use jiff::{Timestamp, ToSpan as _};
 use rosterd::{
-    cycle::{CycleReport, TenantEnd},
-    model::{Finding, LeaverReason, Severity, UNKNOWN_CELL},
+    cycle::{self, CycleReport, Options, Session, TenantEnd},
+    daemon::holder,
+    model::{Finding, LeaverReason, Severity, TenantId, UNKNOWN_CELL},
     sandbox::Api,
 };
 use serde_json::{Value, json};
 use std::{
+    fmt::Write as _,
     fs::{self, File},
     os::unix::fs::MetadataExt as _,
     path::Path,
+    sync::Arc,
 };
 
 pub(crate) const FIELDS: &str = r#"
@@ -284,7 +287,8 @@ async fn a25_a_file_is_held_to_the_checksum_and_the_rows_that_its_companion_says
         assert!(world.sandbox.requests("datadog").is_empty());
 
         let sum = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-        let sum: String = sum.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+        let sum: Vec<String> = sum.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+        let sum = sum.concat();
         let right = if companion == "rows" { right } else { format!("{sum}  hr-02.csv\n") };
         drop_file(&world, &name, &right, 0);
         let report = world.night().await;
@@ -355,7 +359,7 @@ fn dated(people: &[Person], days: &dyn Fn(&Person) -> Vec<(&'static str, &'stati
     let mut dated = format!("{},valid_from,valid_until\n", lines.next().unwrap());
     for (line, person) in lines.zip(people) {
         for (from, until) in days(person) {
-            dated += &format!("{line},{from},{until}\n");
+            writeln!(dated, "{line},{from},{until}").unwrap();
         }
     }
     dated
@@ -501,4 +505,82 @@ async fn who_is_not_in_a_joined_source_has_empty_cells_where_that_is_said() {
     world.rest().await;
     let copied = fs::read_to_string(world.state_dir().join("spool/people.csv")).unwrap();
     assert_eq!(copied.matches(UNKNOWN_CELL).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_json_roster_with_days_and_a_partner_is_told_of_by_its_elements() {
+    let days = "[sources.people.effective]\nfrom = \"from\"\nzone = \"UTC\"\n";
+    let rest = "records = \"data\"\non_bad_row = \"hold\"";
+    let table = source("json", rest) + "from = \"from\"\n";
+    let table = table.replace("title = \"job['title']\"\n", "");
+    let settings = format!("{days}{TITLES}{table}");
+    let mut world =
+        World::new(120, vec![Tenant::new("datadog", Api::Datadog)]).await.with_source(&settings);
+    fs::write(world.path("titles.jsonl"), titles(&world.people)).unwrap();
+    let text =
+        document(&world.people).replace("\"id\": \"E00001\"", "\"from\": null, \"id\": \"E00001\"");
+    fs::write(world.path("people.json"), &text).unwrap();
+    world.adopt();
+    assert_eq!(found(&world.rest().await).len(), 0);
+    let copy = world.state_dir().join("spool/people.csv");
+    let before = made(&copy);
+    world.rest().await;
+    assert_eq!(made(&copy), before);
+
+    let text = text
+        .replace("\"id\": \"E00002\"", "\"from\": [\"2026-01-01\"], \"id\": \"E00002\"")
+        .replace("\"id\": \"E00003\"", "\"from\": \"soon\", \"id\": \"E00003\"")
+        .replace("\"id\": \"E00004\"", "\"from\": \"2031-01-01\", \"id\": \"E00004\"");
+    fs::write(world.path("people.json"), &text).unwrap();
+    let report = world.rest().await;
+    let told: Vec<_> =
+        found(&report).iter().map(|f| (f.code.0, f.place.pointer.as_deref())).collect();
+    let expected = [("RD-1073", Some("/data/1")), ("RD-1090", Some("/data/2")), ("RD-1091", None)];
+    assert_eq!(told, expected, "{:?}", report.findings);
+    let plan = of(&report, "datadog").plan.as_ref().unwrap();
+    let held: Vec<_> = plan.held.iter().map(|held| (held.key.as_str(), held.line)).collect();
+    assert_eq!(held, [("E00002", Some(2)), ("E00003", Some(3))]);
+    assert!(plan.held[1].why.starts_with("/data/2: "), "{}", plan.held[1].why);
+    assert!(plan.leavers.is_empty());
+    fs::write(world.path("people.json"), text.replace("\"soon\"", "\"2026-01-01\"")).unwrap();
+    assert_eq!(found(&world.rest().await).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_looks_leaves_nothing_behind() {
+    let rest = "records = \"data\"";
+    let tenants = vec![Tenant::new("datadog", Api::Datadog)];
+    let world = World::new(20, tenants).await.with_source(&source("json", rest));
+    fs::write(world.path("people.json"), document(&world.people)).unwrap();
+    let report = cycle::judge(&world.config(), &world::source(), &world.options("check"));
+    assert_eq!((report.exit().code(), report.facts.as_ref().unwrap().users), (0, 20));
+    assert_eq!(world.preview().facts.unwrap().users, 20);
+    assert!(!world.state_dir().exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_beside_another_one_makes_a_copy_of_its_own() {
+    let rest = "records = \"data\"";
+    let tenants = vec![Tenant::new("datadog", Api::Datadog), Tenant::new("kare", Api::Kare)];
+    let mut world = World::new(20, tenants).await.with_source(&source("json", rest));
+    fs::write(world.path("people.json"), document(&world.people)).unwrap();
+    world.adopt();
+    let copy = world.state_dir().join("spool/people.csv");
+    let open = |world: &World, tenant: &str| {
+        let tenants = [TenantId::parse(tenant).unwrap()].into();
+        let options = Options { tenants, ..world.options("run") };
+        Session::open(Arc::new(world.config()), &world::source(), options, &holder())
+    };
+    let first = open(&world, "datadog");
+    let before = made(&copy);
+    world.people[0].set("title", "Head");
+    fs::write(world.path("people.json"), document(&world.people)).unwrap();
+    let second = open(&world, "kare");
+    assert_eq!(made(&copy), before, "the first run still reads it");
+    for session in [first, second] {
+        assert_eq!(session.finish(world.now).facts.unwrap().rows, 20);
+    }
+    world.night().await;
+    assert_ne!(made(&copy), before);
+    world.rest().await;
 }

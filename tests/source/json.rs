@@ -100,7 +100,7 @@ fn fields(specs: &[(&str, &str, Option<&str>)]) -> FieldMap {
 }
 
 struct Copied {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     text: String,
     roster: Result<source::Roster, Refused>,
     findings: Vec<Finding>,
@@ -118,7 +118,7 @@ fn copy(text: &str, form: &JsonForm, rules: &CsvSettings) -> Result<Copied, Refu
     };
     copy.trail.tell(&copy.kept.path, &mut findings).unwrap();
     let text = fs::read_to_string(&copy.kept.path).unwrap();
-    Ok(Copied { _dir: dir, text, roster, findings })
+    Ok(Copied { dir, text, roster, findings })
 }
 
 fn rules(on_bad_row: OnBadRow) -> CsvSettings {
@@ -231,7 +231,7 @@ fn the_same_elements_give_the_same_bytes_and_only_we_may_read_them() {
     let one = copy(r#"{"people":[{"id":"1"}]}"#, &form, &rules(OnBadRow::Refuse)).unwrap();
     let other = copy("{\"people\" : [ {\"id\":1} ]}", &form, &rules(OnBadRow::Refuse)).unwrap();
     assert_eq!(one.text, other.text);
-    let folder = one._dir.path().join("spool");
+    let folder = one.dir.path().join("spool");
     assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
     assert_eq!(fs::metadata(folder.join("hr.csv")).unwrap().mode() & 0o777, 0o600);
     assert_eq!(fs::read_dir(folder).unwrap().count(), 1);

@@ -10,8 +10,8 @@ pub enum Node {
     Flag(bool),
     Number(String),
     Text(String),
-    List(Vec<Node>),
-    Object(Vec<(String, Node)>),
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 impl Node {

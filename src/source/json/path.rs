@@ -11,6 +11,7 @@
 //! A filter compares with `==` or `!=`, or asks whether something is there; `&&` joins such questions.
 
 use super::node::Node;
+use std::cmp::Ordering;
 
 /// A path that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,7 +159,9 @@ fn is_same(a: &Node, b: &Node) -> bool {
         (Node::Number(a), Node::Number(b)) if a != b => {
             // Digits that a double cannot tell apart are told apart as text.
             let short = a.len().max(b.len()) <= 15;
-            short && a.parse::<f64>().ok().zip(b.parse::<f64>().ok()).is_some_and(|(a, b)| a == b)
+            let order = |a: f64, b: f64| a.partial_cmp(&b);
+            let order = a.parse().ok().zip(b.parse().ok()).and_then(|(a, b)| order(a, b));
+            short && order == Some(Ordering::Equal)
         }
         (a, b) => a == b,
     }

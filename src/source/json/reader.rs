@@ -65,7 +65,7 @@ impl Records {
     /// The list's place, by RFC 6901.
     #[must_use]
     pub fn pointer(&self) -> String {
-        self.names.iter().map(|name| format!("/{}", escaped(name))).collect()
+        self.names.iter().flat_map(|name| ["/".to_owned(), escaped(name)]).collect()
     }
 
     /// Reads a whole document, and hands over each element of the list with its number, from 0. What
@@ -255,15 +255,14 @@ impl<R: Read> Document<R> {
         let Some((name, _)) = repeated else { return Ok(()) };
         let mut error =
             JsonError::new(codes::NOT_JSON, "an object has a member of this name twice");
-        error.hint =
-            "mend what writes it: readers disagree about which of the two counts".to_owned();
+        error.hint.push_str("mend what writes it: readers disagree about which of the two counts");
         self.locate(&mut error);
         Err(error.within(name))
     }
 
     fn no_records(&self, why: &str) -> JsonError {
         let mut error = JsonError::new(codes::NO_RECORDS, why);
-        error.hint = LEADS_THERE.to_owned();
+        error.hint.push_str(LEADS_THERE);
         self.locate(&mut error);
         error
     }
@@ -364,7 +363,8 @@ fn words(kind: SyntaxErrorKind) -> &'static str {
 
 /// The input failed, or gave what is no text.
 fn of_input(error: &io::Error) -> JsonError {
-    if error.get_ref().is_some_and(|inner| inner.is::<TooLong>()) {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    if let Some(TooLong) = inner {
         let why = format!("a value is longer than {} MiB", ELEMENT_BYTES_MAX >> 20);
         let hint = LEADS_THERE.to_owned();
         return JsonError { hint, ..JsonError::new(codes::NOT_JSON, why) };

@@ -4,58 +4,31 @@
 //! Only regular files with one name are looked at, through the folder that was opened and never
 //! through a link; what is read is the very file that was judged.
 
-use super::{
-    codes,
-    findings::{Refused, finding, refusal},
+mod archive;
+mod settings;
+
+pub use settings::{Companion, DropSettings, Newest};
+
+use crate::{
+    model::{Finding, Place, Severity},
+    source::{
+        codes,
+        findings::{Refused, finding, refusal},
+    },
 };
-use crate::model::{Finding, Place, Problem, Severity};
 use jiff::{SignedDuration, Timestamp};
 use ring::digest::{Context, SHA256};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use serde::{Deserialize, Serialize};
+use settings::ENDINGS;
 use std::{
+    fmt::Write as _,
     fs::File,
     io::{self, Read, Seek as _},
     os::fd::AsRawFd as _,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
-
-/// The `[sources.X.drop]` table.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct DropSettings {
-    pub folder: PathBuf,
-    /// Of names; `*` is any text and `?` any character.
-    pub pattern: String,
-    pub newest: Newest,
-    pub stable_for: Option<String>,
-    pub companion: Option<Companion>,
-    pub archive: PathBuf,
-}
-
-/// What makes a file newer than another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Newest {
-    /// Its name comes later: `roster-2026-11-21.csv`.
-    #[default]
-    Name,
-    /// It was written to later.
-    Time,
-}
-
-/// A second file, by whose being there the first one is known to be whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Companion {
-    /// `NAME.done`, whatever is in it.
-    Done,
-    /// `NAME.sha256`: the checksum in hexadecimal digits.
-    Sha256,
-    /// `NAME.rows`: the number of rows, without the header.
-    Rows,
-}
 
 /// The table, checked.
 #[derive(Clone, Debug)]
@@ -94,59 +67,6 @@ pub struct Dropped {
     file: File,
     /// It is in the archive already.
     used: bool,
-}
-
-const ENDINGS: [&str; 3] = [".done", ".sha256", ".rows"];
-const STABLE_FOR: SignedDuration = SignedDuration::from_secs(60);
-
-impl DropSettings {
-    /// # Errors
-    /// Every problem of the table, with keys relative to it.
-    pub fn check(self, base: &Path) -> Result<DropRules, Vec<Problem>> {
-        let Self { folder, pattern, newest, stable_for, companion, archive } = self;
-        let mut problems = Vec::new();
-        for (key, path) in [("folder", &folder), ("archive", &archive)] {
-            if path.as_os_str().is_empty() {
-                problems.push(Problem::new(key, "is missing").hint("name a folder"));
-            }
-        }
-        if problems.is_empty() && folder == archive {
-            let hint = "name another folder, on the same file system";
-            problems.push(Problem::new("archive", "is the drop folder itself").hint(hint));
-        }
-        if pattern.is_empty() || pattern.contains('/') {
-            let hint = "write what the names look like: \"roster-*.csv\"";
-            problems.push(Problem::new("pattern", "is no pattern for names of files").hint(hint));
-        }
-        let parsed =
-            |text: &String| text.parse().ok().filter(|span: &SignedDuration| !span.is_negative());
-        let stable_for = match stable_for.as_ref().map(parsed) {
-            Some(None) => {
-                let why = "should be a time such as \"60s\"";
-                problems.push(Problem::new("stable_for", why));
-                STABLE_FOR
-            }
-            Some(Some(span)) => span,
-            None if companion.is_some() => SignedDuration::ZERO,
-            None => STABLE_FOR,
-        };
-        match glob(&pattern) {
-            Ok(pattern) if problems.is_empty() => Ok(DropRules {
-                folder: base.join(folder),
-                pattern,
-                newest,
-                stable_for,
-                companion,
-                archive: base.join(archive),
-            }),
-            _ => Err(problems),
-        }
-    }
-}
-
-fn glob(pattern: &str) -> Result<regex::Regex, regex::Error> {
-    let parts = regex::escape(pattern).replace(r"\*", ".*").replace(r"\?", ".");
-    regex::Regex::new(&format!("^(?s:{parts})$"))
 }
 
 /// A file of the folder that has the right name.
@@ -217,7 +137,6 @@ impl DropRules {
     }
 
     /// The open file and the rows that it says it has, or why it is not whole yet.
-    #[expect(clippy::type_complexity, reason = "whole, not yet, or never")]
     fn judge(
         &self,
         folder: &File,
@@ -226,7 +145,7 @@ impl DropRules {
     ) -> Result<Result<(File, Option<u64>), Finding>, Refused> {
         let name = &candidate.name;
         let mut file = open_file(folder, name).map_err(|why| self.refuse(name, why))?;
-        let written = i128::from(now.as_nanosecond()) - candidate.written;
+        let written = now.as_nanosecond() - candidate.written;
         let wait = self.stable_for.as_nanos() - written;
         if wait > 0 {
             let seconds = (wait + 999_999_999) / 1_000_000_000;
@@ -337,109 +256,6 @@ impl DropRules {
         refusal.place.file = Some(self.folder.display().to_string());
         refusal.into()
     }
-
-    /// Moves the file that a run has used to the archive, and its companion. `keep` notes where it
-    /// is, before it is there: a file that is still in the folder then is merely used once more.
-    ///
-    /// # Errors
-    /// When it cannot be noted or moved; then it stays in the folder.
-    pub fn archive(
-        &self,
-        dropped: &Dropped,
-        keep: impl Fn(&Accepted) -> io::Result<()>,
-    ) -> io::Result<()> {
-        if dropped.used {
-            return Ok(());
-        }
-        super::make_private(&self.archive)?;
-        let (from, to) = (open_folder(&self.folder)?, open_folder(&self.archive)?);
-        let now = rustix::fs::statat(&from, &dropped.name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let before = dropped.file.metadata()?;
-        if (now.st_ino, now.st_dev) != (before.ino(), before.dev()) {
-            // Another file has its name by now, which the next run looks at.
-            return Ok(());
-        }
-        let accepted = |path| {
-            let Dropped { name, written, .. } = dropped;
-            Accepted { name: name.clone(), written: *written, path }
-        };
-        for number in 1..=ATTEMPTS {
-            let name = numbered(&dropped.name, number);
-            if rustix::fs::statat(&to, &name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
-                continue;
-            }
-            keep(&accepted(self.archive.join(&name)))?;
-            match move_to(&from, &dropped.name, &to, &name) {
-                Ok(()) => {
-                    self.move_companion(&dropped.name, &from, &to, number);
-                    self.move_older(dropped, &from, &to)?;
-                    from.sync_all()?;
-                    return to.sync_all();
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => {
-                    keep(&accepted(self.folder.join(&dropped.name)))?;
-                    return Err(error);
-                }
-            }
-        }
-        Err(io::Error::other("the archive has too many files of this name"))
-    }
-
-    /// Nothing hangs on it: without its file nobody looks at it.
-    fn move_companion(&self, name: &str, from: &File, to: &File, number: u32) {
-        if let Some(companion) = self.companion {
-            let beside = |name: &str| format!("{name}{}", companion.ending());
-            let _ = move_to(from, &beside(name), to, &beside(&numbered(name, number)));
-        }
-    }
-
-    /// Files that a newer one has overtaken would only be refused from now on.
-    fn move_older(&self, dropped: &Dropped, from: &File, to: &File) -> io::Result<()> {
-        let used = Candidate { name: dropped.name.clone(), written: dropped.written };
-        for older in self.candidates(from)? {
-            if self.order(&older) >= self.order(&used) {
-                continue;
-            }
-            let moved = (1..=ATTEMPTS).find(|number| {
-                move_to(from, &older.name, to, &numbered(&older.name, *number)).is_ok()
-            });
-            if let Some(number) = moved {
-                self.move_companion(&older.name, from, to, number);
-            }
-        }
-        Ok(())
-    }
-
-    /// Of a file that a run has used and that stays where it is.
-    #[must_use]
-    pub fn not_archived(&self, dropped: &Dropped, error: &io::Error) -> Finding {
-        let message = format!("could not be moved to the archive: {error}");
-        let hint = "name an `archive` on the same file system that rosterd may write to";
-        finding(Severity::Warning, codes::NOT_ARCHIVED, self.place(&dropped.name), message, hint)
-    }
-}
-
-/// Files of one name in the archive.
-const ATTEMPTS: u32 = 1000;
-
-fn numbered(name: &str, number: u32) -> String {
-    if number == 1 { name.to_owned() } else { format!("{name}.{number}") }
-}
-
-/// Never over another file.
-fn move_to(from: &File, name: &str, to: &File, new: &str) -> io::Result<()> {
-    Ok(rustix::fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE)?)
-}
-
-impl Companion {
-    fn ending(self) -> &'static str {
-        match self {
-            Self::Done => ".done",
-            Self::Sha256 => ".sha256",
-            Self::Rows => ".rows",
-        }
-    }
 }
 
 fn open_folder(path: &Path) -> io::Result<File> {
@@ -481,5 +297,9 @@ fn checksum(file: &mut File) -> io::Result<String> {
         }
     }
     let digest = context.finish();
-    Ok(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    let mut text = String::new();
+    for byte in digest.as_ref() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
 }
