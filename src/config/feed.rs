@@ -83,6 +83,7 @@ impl FeedConfig {
 /// The feed's own keys, without its tables.
 #[derive(Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_field_names, reason = "each is a key of the table")]
 struct Keys {
     url: String,
     quota: String,
@@ -189,11 +190,11 @@ fn check(
         headers: headers?,
         paging,
         page_size,
-        total: total?,
+        total: total.ok()?,
         // A single page stands for all there is.
         conditional: keys.conditional || !paged,
         keys_may_repeat: keys.keys_may_repeat,
-        access: access?,
+        access: access.ok()?,
     })
 }
 
@@ -310,30 +311,32 @@ fn is_line(text: &str) -> bool {
     text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }
 
-/// The outer `None`: something is wrong with it.
-fn total(keys: &Keys, at: &str, problems: &mut Vec<Problem>) -> Option<Option<Total>> {
+/// What is wrong with it was told.
+struct Told;
+
+fn total(keys: &Keys, at: &str, problems: &mut Vec<Problem>) -> Result<Option<Total>, Told> {
     match (&keys.total, &keys.total_header) {
-        (None, None) => Some(None),
+        (None, None) => Ok(None),
         (Some(_), Some(_)) => {
             let why = "stands beside `total`, and only one of them can hold";
             problems.push(Problem::new(format!("{at}.total_header"), why));
-            None
+            Err(Told)
         }
         (Some(text), None) => {
-            let problem = |why| problems.push(Problem::new(format!("{at}.total"), why));
-            one_place(text).map_err(problem).ok().map(|path| Some(Total::Body(path)))
+            let mut problem = |why| problems.push(Problem::new(format!("{at}.total"), why));
+            one_place(text).map(|path| Some(Total::Body(path))).map_err(|why| {
+                problem(why);
+                Told
+            })
         }
-        (None, Some(name)) if is_token(name) => {
-            Some(Some(Total::Header(name.to_ascii_lowercase())))
-        }
+        (None, Some(name)) if is_token(name) => Ok(Some(Total::Header(name.to_ascii_lowercase()))),
         (None, Some(_)) => {
             problems.push(Problem::new(format!("{at}.total_header"), "is no name of a header"));
-            None
+            Err(Told)
         }
     }
 }
 
-/// The outer `None`: something is wrong with it.
 fn access(
     keys: &Keys,
     entrance: login::Tables,
@@ -341,7 +344,7 @@ fn access(
     at: &str,
     (folder, surroundings): (&Path, &Surroundings),
     problems: &mut Vec<Problem>,
-) -> Option<Option<FeedAccess>> {
+) -> Result<Option<FeedAccess>, Told> {
     let before = problems.len();
     let header = keys.token_header.to_ascii_lowercase();
     if !is_token(&header) || TAKEN.contains(&header.as_str()) {
@@ -354,10 +357,10 @@ fn access(
         problems.push(Problem::new(format!("{at}.token_prefix"), why));
     }
     if entrance.is_empty() {
-        return (problems.len() == before).then_some(None);
+        return if problems.len() == before { Ok(None) } else { Err(Told) };
     }
     let ground = login::Ground { carried: &["token"], offers: &[], reach, folder, surroundings };
     let login::Entrance { secrets, login, token_expires } = entrance.check(at, &ground, problems);
     let access = FeedAccess { header, prefix, secrets, login, token_expires };
-    (problems.len() == before).then_some(Some(access))
+    if problems.len() == before { Ok(Some(access)) } else { Err(Told) }
 }

@@ -161,8 +161,9 @@ impl Flaw {
             }
             Self::TooSlow { .. } => (LIMIT, "raise `quota`, or ask for larger pages"),
             Self::Busy => (MACHINE, "wait until it has ended"),
-            Self::Stopped => (MACHINE, "nothing of the feed was used"),
-            Self::Setup { .. } | Self::Disk { .. } => (MACHINE, "nothing of the feed was used"),
+            Self::Stopped | Self::Setup { .. } | Self::Disk { .. } => {
+                (MACHINE, "nothing of the feed was used")
+            }
         }
     }
 }

@@ -58,8 +58,7 @@ fn is_gap(c: char) -> bool {
 fn parameters(text: &str) -> Result<(String, &str), Damaged> {
     let mut relations: Option<String> = None;
     let mut rest = text.trim_start();
-    loop {
-        let Some(after) = rest.strip_prefix(';') else { break };
+    while let Some(after) = rest.strip_prefix(';') {
         rest = after.trim_start();
         let end = rest.find(['=', ';', ',']).unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);

@@ -45,7 +45,7 @@ use crate::{
     },
     source::{
         Copy, CsvSettings, FileMark, Origin, Refused,
-        json::{JsonForm, Spool},
+        json::{JsonForm, Records, Spool},
         key_fingerprint, typed_key,
     },
 };
@@ -124,8 +124,8 @@ impl Feed<'_> {
         clock: Clock,
         stop: watch::Receiver<bool>,
     ) -> Result<Fetched, Failed> {
-        let shelf = room.shelf();
-        let mut memo = shelf.as_ref().map(Shelf::read).unwrap_or_default();
+        let place = room.shelf();
+        let mut memo = place.as_ref().map(Shelf::read).unwrap_or_default();
         let left = memo.not_before.map(|until| clock.until(until));
         if let Some(wait) = left.filter(|left| !left.is_zero()) {
             return Err(Flaw::Silent { wait }.into());
@@ -135,7 +135,7 @@ impl Feed<'_> {
         memo.asked = Some(clock.now());
         memo.not_before = silence.map(|wait| moment_after(clock.now(), wait));
         let fetched = outcome.and_then(|read| self.keep(read, &room, &mut memo));
-        if let Some(Err(error)) = shelf.map(|shelf| shelf.write(&memo)) {
+        if let Some(Err(error)) = place.map(|shelf| shelf.write(&memo)) {
             tracing::warn!(source = %self.source, %error, "what was learnt of the feed is not kept");
         }
         let (copy, unchanged) = fetched?;
@@ -198,7 +198,7 @@ impl Feed<'_> {
 
     fn sink(&self, room: &Room) -> Result<Rows, Refused> {
         let draft = room.draft().map_err(|error| self.refused(&disk(&error)))?;
-        let list = self.form.records.as_ref().map(|records| records.pointer()).unwrap_or_default();
+        let list = self.form.records.as_ref().map(Records::pointer).unwrap_or_default();
         let fields = self.form.fields.clone();
         let spool = Spool::create(draft, fields, self.rules, self.told(), list)?;
         Ok(Rows { spool, form: self.form.clone(), rules: self.rules.clone() })

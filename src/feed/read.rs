@@ -14,7 +14,7 @@ use crate::{
         json::{Node, Path},
     },
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, num::ParseIntError};
 
 /// What takes the elements in.
 pub(super) trait Sink {
@@ -165,23 +165,23 @@ fn total(feed: &FeedConfig, number: u32, page: &Page, beside: &Node) -> Result<O
         None => return Ok(None),
         Some(Total::Header(name)) => {
             let mut values = page.headers.iter().filter(|(header, _)| header == name);
-            values.next().map(|(_, value)| value.trim().parse().ok())
+            values.next().map(|(_, value)| value.trim().parse())
         }
         Some(Total::Body(at)) => in_body(at, beside),
     };
     match told {
-        Some(Some(total)) => Ok(Some(total)),
+        Some(Ok(total)) => Ok(Some(total)),
         None if number > 1 => Ok(None),
-        Some(None) | None => Err(Flaw::NoTotal { page: number }),
+        Some(Err(_)) | None => Err(Flaw::NoTotal { page: number }),
     }
 }
 
-/// The inner `None`: what stands there is no number.
-fn in_body(at: &Path, beside: &Node) -> Option<Option<u64>> {
+/// What stands there, if anything does.
+fn in_body(at: &Path, beside: &Node) -> Option<Result<u64, ParseIntError>> {
     match at.find(beside)? {
         Node::Null => None,
-        Node::Number(text) | Node::Text(text) => Some(text.parse().ok()),
-        Node::Flag(_) | Node::List(_) | Node::Object(_) => Some(None),
+        Node::Number(text) | Node::Text(text) => Some(text.parse()),
+        Node::Flag(_) | Node::List(_) | Node::Object(_) => Some("".parse()),
     }
 }
 

@@ -120,17 +120,17 @@ impl Desk {
                 body.insert("cursor".to_owned(), cursor);
             }
             "link" if more => {
-                answer_headers.push((header::LINK, format!("<{next}>; rel=\"next\"")))
+                answer_headers.push((header::LINK, format!("<{next}>; rel=\"next\"")));
             }
             _ => {}
         }
-        self.finish(name, Value::Object(body), answer_headers, headers)
+        self.finish(name, &Value::Object(body), answer_headers, headers)
     }
 
     fn finish(
         &self,
         name: &str,
-        body: Value,
+        body: &Value,
         further: Vec<(HeaderName, String)>,
         headers: &HeaderMap,
     ) -> Answer {
@@ -138,7 +138,7 @@ impl Desk {
             let value = headers.get(name).and_then(|value| value.to_str().ok());
             value.is_some_and(|value| value.contains(word))
         };
-        let mut answer = Answer::json(200, &body);
+        let mut answer = Answer::json(200, body);
         if name == "all" {
             let all = Value::from(self.people.clone()).to_string();
             let tag = format!("\"{:032x}\"", xxhash_rust::xxh3::xxh3_128(all.as_bytes()));
