@@ -53,7 +53,7 @@ pub(super) fn source(
     });
     let (format, mut csv) = format(&mut table, at, folder, drop.is_some(), problems);
     if let Some(drop) = &drop {
-        csv.path = drop.folder().to_owned();
+        drop.folder().clone_into(&mut csv.path);
     }
     let effective = table.remove("effective").and_then(|value| {
         let at = format!("{at}.effective");
