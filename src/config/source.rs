@@ -57,7 +57,7 @@ pub(super) fn source(
     let place = (folder, surroundings);
     let Shape { format, mut csv, feed } = shape(&mut table, at, place, drop.is_some(), problems);
     if let Some(drop) = &drop {
-        csv.path = drop.folder().to_owned();
+        drop.folder().clone_into(&mut csv.path);
     }
     let effective = table.remove("effective").and_then(|value| {
         let at = format!("{at}.effective");

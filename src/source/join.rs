@@ -65,13 +65,18 @@ pub struct JoinPart<'a> {
     pub part: &'a Part,
 }
 
+struct Row {
+    cells: Box<[Box<str>]>,
+    /// Somebody in the roster has this key.
+    met: bool,
+}
+
 /// What a partner says of each key.
 pub(super) struct Shelf {
     name: String,
     pub(super) columns: Vec<String>,
     missing: Missing,
-    /// The cells, and whether somebody in the roster has them.
-    rows: HashMap<u128, (Box<[Box<str>]>, bool)>,
+    rows: HashMap<u128, Row>,
     /// Keys of rows that cannot be used: nothing is known of them.
     held: HashSet<u128>,
     shown: String,
@@ -119,7 +124,7 @@ impl Shelf {
             for arrival in batch.records()? {
                 let cell = |column: &String| arrival.record.fields.get(column).unwrap_or_default();
                 let cells = shelf.columns.iter().map(|column| cell(column).into()).collect();
-                shelf.rows.insert(arrival.key.0, (cells, false));
+                shelf.rows.insert(arrival.key.0, Row { cells, met: false });
             }
         }
         Ok((shelf, mark))
@@ -127,9 +132,9 @@ impl Shelf {
 
     /// The cells of a person.
     pub(super) fn push(&mut self, key: u128, cells: &mut Vec<String>) {
-        if let Some((row, met)) = self.rows.get_mut(&key) {
-            *met = true;
-            cells.extend(row.iter().map(ToString::to_string));
+        if let Some(row) = self.rows.get_mut(&key) {
+            row.met = true;
+            cells.extend(row.cells.iter().map(ToString::to_string));
             return;
         }
         let unknown = self.missing == Missing::Keep || self.held.contains(&key);
@@ -139,13 +144,13 @@ impl Shelf {
 
     /// The person is in the roster, in a row that cannot be used.
     pub(super) fn meet(&mut self, key: u128) {
-        if let Some((_, met)) = self.rows.get_mut(&key) {
-            *met = true;
+        if let Some(row) = self.rows.get_mut(&key) {
+            row.met = true;
         }
     }
 
     pub(super) fn strangers(&self) -> Option<Strangers> {
-        let rows = self.rows.values().filter(|(_, met)| !met).count() as u64;
+        let rows = self.rows.values().filter(|row| !row.met).count() as u64;
         let (partner, shown) = (self.name.clone(), self.shown.clone());
         (rows > 0).then_some(Strangers { partner, shown, rows })
     }
