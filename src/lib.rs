@@ -17,6 +17,8 @@ pub mod store;
 
 pub mod sender;
 
+pub mod feed;
+
 pub mod cycle;
 
 pub mod daemon;

@@ -842,6 +842,90 @@ fn d10_the_end_of_a_token_is_told_two_weeks_ahead() {
     assert!(told[0].starts_with("`tenants.acme.credentials.token_expires`: should be"), "{told:?}");
 }
 
+// ---- feeds -------------------------------------------------------------------------------------
+
+const FEED: &str = "[sources.hr.feed]\nurl = \"https://hr.example.com/people\"\nkey = \"id\"\n";
+const FEED_FIELDS: &str = "[sources.hr.feed.fields]\nid = \"id\"\nname = \"name\"\n";
+
+fn with_feed(keys: &str, tables: &str) -> String {
+    format!("{FEED}{keys}\n{FEED_FIELDS}{tables}\n{TENANT}{MAP}")
+}
+
+#[test]
+fn a_feed_is_an_address_with_paging_and_a_way_in() {
+    let tables = "[sources.hr.feed.paging]\nstyle = \"offset\"\nparameter = \"skip\"\n\
+        page_size = 50\npage_size_parameter = \"top\"\n\
+        [sources.hr.feed.headers]\nX-Company = \"acme\"\n\
+        [sources.hr.feed.credentials]\ntoken_env = \"ACME_TOKEN\"\n";
+    let config = load(&with_feed("token_header = \"X-Api-Key\"\ntoken_prefix = \"\"", tables));
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    let feed = config.sources[&source()].feed.as_ref().unwrap();
+    let parameter = "skip".to_owned();
+    let offset = config::Paging::Offset { parameter, first: 0, short_page_ends: false };
+    assert_eq!(feed.paging, offset);
+    assert_eq!(feed.headers, [("x-company".to_owned(), "acme".to_owned())]);
+    let access = feed.access.as_ref().unwrap();
+    assert_eq!((access.header.as_str(), access.prefix.as_str()), ("x-api-key", ""));
+    let shown = config.sources[&source()].csv.path.display().to_string();
+    assert_eq!(shown, "feed https://hr.example.com");
+}
+
+#[test]
+fn everything_that_is_wrong_with_a_feed_is_told_at_once() {
+    let text = with_feed(
+        "quota = \"0/s\"\nurll = \"x\"\npath = \"x.json\"\nrecords = \"$.a[0]\"\ntotal = \"$.a[*]\"\n\
+         token_header = \"a b\"",
+        "badge = \"b[\"\n[sources.hr.feed.paging]\nstyle = \"cursr\"\n\
+         [sources.hr.feed.headers]\nAuthorization = \"c4n4ry\"\nX-Api-Key = \"c4n4ry\"\n\
+         Range = \"bytes=0-\"\n[sources.hr.feed.credentials]\ntoken = \"c4n4ry\"\n",
+    );
+    let told = problems(&text);
+    for start in [
+        "`sources.hr.feed.quota`: needs a whole number",
+        "`sources.hr.feed.urll`: is not a known key; did you mean `url`?",
+        "`sources.hr.feed.path`: is not a known key",
+        "`sources.hr.feed.records`: is not a path",
+        "`sources.hr.feed.total`: should be names only",
+        "`sources.hr.feed.token_header`: is no name of a header",
+        "`sources.hr.feed.fields.badge`: is not a path",
+        "`sources.hr.feed.paging.style`: is not a value that this key can have; did you mean",
+        "`sources.hr.feed.headers.Authorization`: looks like a secret",
+        "`sources.hr.feed.headers.X-Api-Key`: looks like a secret",
+        "`sources.hr.feed.headers.Range`: is a header that only rosterd itself sets",
+        "`sources.hr.feed.credentials.token`: a secret does not belong",
+    ] {
+        assert!(told.iter().any(|told| told.starts_with(start)), "{start}: {told:#?}");
+    }
+    assert!(!told.concat().contains("c4n4ry"), "{told:#?}");
+}
+
+#[test]
+fn c04_a_feed_is_at_an_https_address_that_carries_no_secret() {
+    let with = |url: &str| {
+        let text =
+            with_feed("", "[sources.hr.feed.paging]\nstyle = \"page\"\nparameter = \"page\"\n");
+        text.replace("https://hr.example.com/people", url)
+    };
+    for url in [
+        "http://hr.example.com/",
+        "https://user:c4n4ry@hr.example.com/",
+        "https://hr.example.com/?api_key=c4n4ry",
+        "https://hr.example.com/?a=1&access_token=c4n4ry",
+        "https://hr.example.com/?page=3",
+        "https://hr.example.com/#c4n4ry",
+        "https://10.0.0.1/",
+        "https://127.0.0.1/",
+        "hr.example.com",
+        "",
+    ] {
+        let told = problems(&with(url));
+        assert_eq!(told.len(), 1, "{url}: {told:?}");
+        assert!(told[0].starts_with("`sources.hr.feed.url`: "), "{told:?}");
+        assert!(!told[0].contains("c4n4ry"), "{told:?}");
+    }
+    load(&with("https://hr.example.com/v1/people?active=true")).unwrap();
+}
+
 // ---- the example -------------------------------------------------------------------------------
 
 /// The example with every commented-out setting in use.
@@ -909,6 +993,9 @@ fn the_example_shows_every_key_that_there_is_and_no_other() {
     let mut text = format!(
         "{odd}\n[state]\n{odd}\n[sources.hr]\n{odd}\n[sources.hr.csv]\n{odd}\n\
          [sources.hr.leavers]\n{odd}\n[sources.hr.schedule]\n{odd}\n\
+         [sources.web.feed]\n{odd}\n[sources.web.feed.paging]\n{odd}\n\
+         [sources.hr.drop]\n{odd}\n[sources.hr.effective]\n{odd}\n\
+         [sources.hr.join.x]\n{odd}\n[sources.a.json]\n{odd}\n[sources.b.jsonl]\n{odd}\n\
          [tenants.plain]\n{odd}\n[tenants.plain.guards]\n{odd}\n[tenants.plain.remote_id]\n{odd}\n\
          [tenants.plain.map.title]\n{odd}\n[tenants.plain.map.title.lookup]\n{odd}\n\
          [tenants.open.kare]\n{}\n[tenants.open.credentials]\n{odd}\n",
@@ -935,8 +1022,14 @@ fn the_example_shows_every_key_that_there_is_and_no_other() {
         ("state.§", vec!["state"]),
         ("sources.hr.§", vec!["sources", "*"]),
         ("sources.hr.csv.§", vec!["sources", "*", "csv"]),
+        ("sources.web.feed.§", vec!["sources", "*", "feed"]),
+        ("sources.web.feed.paging.§", vec!["sources", "*", "feed", "paging"]),
         ("sources.hr.leavers.§", vec!["sources", "*", "leavers"]),
         ("sources.hr.schedule.§", vec!["sources", "*", "schedule"]),
+        ("sources.hr.drop.§", vec!["sources", "*", "drop"]),
+        ("sources.hr.effective.§", vec!["sources", "*", "effective"]),
+        ("sources.a.json.§", vec!["sources", "*", "json"]),
+        ("sources.b.jsonl.§", vec!["sources", "*", "jsonl"]),
         ("tenants.plain.§", vec!["tenants", "*"]),
         ("tenants.plain.guards.§", vec!["tenants", "*", "guards"]),
         ("tenants.plain.remote_id.§", vec!["tenants", "*", "remote_id"]),
@@ -947,6 +1040,10 @@ fn the_example_shows_every_key_that_there_is_and_no_other() {
     for (key, path) in tables {
         assert_eq!(keys_at(&full, &path), known_in(&told, key), "{key}");
     }
+    let join = keys_at(&full, &["sources", "*", "join", "*"]);
+    let formats = ["csv", "json", "jsonl"].map(str::to_owned);
+    let join: BTreeSet<_> = join.into_iter().chain(formats).collect();
+    assert_eq!(join, known_in(&told, "sources.hr.join.x.§"), "one format of three is shown");
     for (name, _) in &dialects {
         let key = format!("tenants.at_{name}.{name}.§");
         assert_eq!(keys_at(&full, &["tenants", "*", name]), known_in(&told, &key), "{key}");
@@ -973,6 +1070,7 @@ fn the_examples_defaults_are_the_defaults() {
     let CsvSettings {
         path: _,
         key: _,
+        keys_repeat: _,
         delimiter,
         encoding,
         aliases: _,
@@ -1042,8 +1140,12 @@ fn each_of_the_examples_other_tenants_is_valid_once_its_lines_are_in_use() {
     let text = text.join("\n");
     assert_eq!(keys_at(&parse(&text), &["tenants"]).len(), 5, "one for each target API");
     let error = load(&text).unwrap_err();
-    // `acme` shows every choice at once; the others are as somebody would have them.
-    let others = error.problems.iter().filter(|problem| !problem.key.starts_with("tenants.acme."));
+    // Two show every choice at once; the others are as somebody would have them.
+    let all = ["tenants.acme.", "sources.web.feed."];
+    let others = error
+        .problems
+        .iter()
+        .filter(|problem| !all.iter().any(|start| problem.key.starts_with(start)));
     assert_eq!(others.count(), 0, "{error}");
 }
 
@@ -1059,4 +1161,80 @@ fn how_the_state_is_kept_has_defaults_and_limits() {
         desk.load(&[]).unwrap_err().problems.iter().map(ToString::to_string).collect();
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert!(problems[0].contains("state.backup_every") && problems[1].contains("0 to 3650"));
+}
+
+// ---- other sources -----------------------------------------------------------------------------
+
+/// The problems of a configuration whose source is told of like this.
+fn source_problems(tables: &str) -> Vec<String> {
+    problems(&format!("{tables}\n{TENANT}{MAP}"))
+}
+
+#[test]
+fn a_source_says_once_what_its_file_is_and_where() {
+    let json = "[sources.hr.json]\nkey = \"employee_id\"\npath = \"a\"\n\
+                fields = { employee_id = \"id\", title = \"job.title\" }\n";
+    assert!(load(&format!("{json}{TENANT}{MAP}")).is_ok());
+    let cases = [
+        (format!("{json}{SOURCE}"), "`sources.hr`: says more than once what its file is"),
+        (json.replace("path = \"a\"\n", ""), "`sources.hr.json.path`: is missing"),
+        (
+            json.replace("fields = {", "fields = { x = \"a[*]\","),
+            "`sources.hr.json.fields.x`: leads",
+        ),
+        (json.replace("job.title", "job..title"), "`sources.hr.json.fields.title`: is not a path"),
+        (json.replace("employee_id =", "x ="), "`sources.hr.json.key`: names a column that"),
+        (
+            json.replace("path", "records = \"$.a[0]\"\npath"),
+            "`sources.hr.json.records`: is not a path",
+        ),
+        (
+            format!("{json}[sources.hr.drop]\nfolder = \"a\"\narchive = \"b\"\npattern = \"*\"\n"),
+            "`sources.hr.json.path`: names a file, though `drop`",
+        ),
+        (
+            format!(
+                "{SOURCE}[sources.hr.drop]\nfolder = \"a\"\narchive = \"a\"\npattern = \"x/*\"\n"
+            ),
+            "`sources.hr.drop.archive`: is the drop folder itself",
+        ),
+    ];
+    for (text, told) in cases {
+        let problems = source_problems(&text);
+        assert!(problems.iter().any(|problem| problem.starts_with(told)), "{told}: {problems:?}");
+    }
+}
+
+#[test]
+fn b18_days_have_a_zone_and_a_form_that_says_which_day_it_is() {
+    let days = |rest: &str| source_problems(&format!("{SOURCE}[sources.hr.effective]\n{rest}\n"));
+    let zone = "zone = \"UTC\"\n";
+    assert_eq!(days("from = \"f\"").len(), 1, "no zone");
+    assert_eq!(days(zone).len(), 1, "no column");
+    assert_eq!(days("from = \"f\"\nzone = \"Berlin\"").len(), 1);
+    assert_eq!(days(&format!("from = \"f\"\n{zone}format = \"%Y-%m\"")).len(), 1);
+    let german =
+        format!("{SOURCE}[sources.hr.effective]\nfrom = \"f\"\n{zone}format = \"%d.%m.%Y\"\n");
+    assert!(load(&format!("{german}{TENANT}{MAP}")).is_ok());
+}
+
+#[test]
+fn each_column_of_joined_sources_has_one_owner() {
+    let join = |name: &str, columns: &str| {
+        format!(
+            "[sources.hr.join.{name}]\ncolumns = {columns}\n\
+             [sources.hr.join.{name}.csv]\npath = \"a\"\nkey = \"id\"\n"
+        )
+    };
+    let found = |tables: &str| source_problems(&format!("{SOURCE}{tables}"));
+    assert!(load(&format!("{SOURCE}{}{TENANT}{MAP}", join("a", "[\"badge\"]"))).is_ok());
+    let twice = found(&format!("{}{}", join("a", "[\"badge\"]"), join("b", "[\"x\", \"badge\"]")));
+    assert_eq!(twice.len(), 1, "{twice:?}");
+    assert!(
+        twice[0].contains("join.b.columns") && twice[0].contains("`a` has already"),
+        "{twice:?}"
+    );
+    assert_eq!(found(&join("a", "[\"employee_id\"]")).len(), 1, "the key is the source's own");
+    assert_eq!(found(&join("a", "[]")).len(), 1);
+    assert_eq!(found(&join("a", "[\"x\"]").replace("path = \"a\"\n", "")).len(), 1);
 }

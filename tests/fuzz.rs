@@ -152,6 +152,25 @@ fn a05_a25_csv_of_any_bytes_is_refused_or_accounted_for() {
 }
 
 #[test]
+fn b12_json_of_any_bytes_is_refused_or_becomes_one_copy() {
+    fuzz(
+        targets::json_input,
+        &[
+            b"{\"data\":[{\"id\":12345678901234567890,\"emails\":[{\"type\":\"work\",\"value\":\"a\"}]}]}",
+            br#"{"total":2,"data":[{"id":"E1","groups":[{"name":"a\nb"},{"name":"c"}]},{"id":"E2"}]}"#,
+            b"\xef\xbb\xbf{ \"data\" : [ {\"id\":\"\\ud83d\\ude00\",\"groups\":null}, 7 ] }\n",
+            br#"{"a":[1,-2.5e3,true,[],{}],"data":[{"id":"x","emails":{}}],"next":"/2"}"#,
+        ],
+    );
+}
+
+#[test]
+fn a_path_of_any_bytes_is_one_or_is_told_of_by_its_place() {
+    let deep = b"$.a['b c'][0].d[*].e[?(@.x.y=='z' && @['q'] != 1.5)].f";
+    fuzz(targets::json_path, &[deep, b"a[?@.t==\"\\\"\"]", b"['\xc3\xa4']..b[12"]);
+}
+
+#[test]
 fn d04_d06_e28_a_retry_after_of_any_bytes_at_any_time_is_never_undercut() {
     fuzz(
         targets::retry_after,

@@ -172,6 +172,7 @@ fn cycle(tenants: Vec<TenantReport>) -> CycleReport {
             rows: 1000,
             users: 999,
             held: 1,
+            waiting: 0,
             completeness: Completeness::Complete,
             digest: Fingerprint(7),
         }),

@@ -5,10 +5,14 @@
 
 #[path = "source/damage.rs"]
 mod damage;
+#[path = "source/feed.rs"]
+mod feed;
 #[path = "source/files.rs"]
 mod files;
 #[path = "source/headers.rs"]
 mod headers;
+#[path = "source/json.rs"]
+mod json;
 #[path = "source/properties.rs"]
 mod properties;
 #[path = "source/rows.rs"]

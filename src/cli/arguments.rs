@@ -257,6 +257,9 @@ pub(super) struct Sandbox {
     /// Where to listen; a loopback address, port 0 for any
     #[arg(long, env = "ROSTERD_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8089")]
     pub(super) listen: std::net::SocketAddr,
+    /// Serve the people of this file as an HR feed besides: CSV, JSON, or `.jsonl`
+    #[arg(long, env = "ROSTERD_SANDBOX_FEED", value_name = "FILE")]
+    pub(super) feed: Option<PathBuf>,
     /// The only token that is accepted; without it, any is
     #[arg(long, env = "ROSTERD_SANDBOX_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub(super) token: Option<String>,

@@ -7,6 +7,7 @@ mod demo;
 mod holds;
 mod log;
 mod output;
+mod practice_feed;
 mod rehearse;
 mod serve;
 mod signals;

@@ -4,6 +4,7 @@ use super::{
     Ended, Mistake,
     arguments::{Common, Sandbox as Wish},
     output::{say, write_stdout},
+    practice_feed,
     signals::Signals,
     verbs::configuration,
 };
@@ -38,6 +39,12 @@ pub(super) async fn sandbox(common: &Common, wish: &Wish) -> anyhow::Result<Ende
         config.tenants.len(),
         sandbox.address()
     ));
+    let feed = match &wish.feed {
+        Some(file) => {
+            Some(practice_feed::serve(file, sandbox.address(), wish.token.clone()).await?)
+        }
+        None => None,
+    };
     say("to rehearse, set these in another shell, and keep a state of its own:");
     write_stdout(&overlay(&config, &sandbox));
     let mut stop = signals.stop.clone();
@@ -49,6 +56,10 @@ pub(super) async fn sandbox(common: &Common, wish: &Wish) -> anyhow::Result<Ende
         for violation in sandbox.violations(tenant.as_str()) {
             say(&format!("{tenant}: violation: {violation}"));
         }
+    }
+    if let Some(feed) = feed {
+        say(&format!("the feed: {} requests", feed.requests().len()));
+        feed.stop().await;
     }
     sandbox.stop().await;
     Ok(Ended::Exit(Exit::Done))

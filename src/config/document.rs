@@ -1,38 +1,21 @@
 //! The document as a whole: its tables, one by one.
 
 use super::{
-    Config, LeaverRule, Schedule, SourceConfig, Surroundings,
+    Config, SourceConfig, Surroundings,
     fields::{self, table},
     guards,
+    source::source,
     state::StateTable,
     tenant::{self, Workplace},
 };
-use crate::{
-    engine::value_rules::normalise,
-    model::{Problem, SourceId, TenantId},
-    source::CsvSettings,
-};
+use crate::model::{Problem, SourceId, TenantId};
 use config::{Map, Value};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct LeaverTable {
-    column: String,
-    values: Vec<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ScheduleTable {
-    cron: String,
-    zone: Option<String>,
-}
 
 /// Checks the whole document.
 pub(super) fn check(
@@ -44,7 +27,7 @@ pub(super) fn check(
     let mut root = table(document, "", &mut problems);
     let state: StateTable = sub(&mut root, "state", "state", &mut problems);
     let rules = state.rules(folder, &mut problems);
-    let sources = sources(&mut root, folder, &mut problems);
+    let sources = sources(&mut root, (folder, surroundings), &mut problems);
     let workplace = Workplace { folder, surroundings, sources: &sources.1 };
     let mut tenants = tenants(&mut root, &workplace, &mut problems);
     for tenant in tenants.values_mut() {
@@ -70,7 +53,7 @@ pub(super) fn check(
 /// The sources that are right, and the names of all.
 fn sources(
     root: &mut Map<String, Value>,
-    folder: &Path,
+    place: (&Path, &Surroundings),
     problems: &mut Vec<Problem>,
 ) -> (BTreeMap<SourceId, SourceConfig>, BTreeSet<String>) {
     let tables = sub_tables(root, "sources", "sources", problems);
@@ -84,68 +67,12 @@ fn sources(
         let at = format!("sources.{name}");
         let id = SourceId::parse(&name)
             .map_err(|problem| problems.push(Problem::new(at.clone(), problem.to_string())));
-        let source = source(value, &at, folder, problems);
+        let source = source(value, &at, place, problems);
         if let Ok(id) = id {
             sources.insert(id, source);
         }
     }
     (sources, names)
-}
-
-fn source(value: Value, at: &str, folder: &Path, problems: &mut Vec<Problem>) -> SourceConfig {
-    let mut table = table(value, at, problems);
-    let mut csv: CsvSettings = sub(&mut table, "csv", &format!("{at}.csv"), problems);
-    let found = csv.check().into_iter().map(|problem| problem.under(&format!("{at}.csv")));
-    fields::add_news(found.collect(), problems);
-    if !csv.path.as_os_str().is_empty() {
-        csv.path = folder.join(&csv.path);
-    }
-    let leavers = table.remove("leavers").and_then(|value| {
-        let at = format!("{at}.leavers");
-        let table = read_whole(value, &at, problems)?;
-        leaver_rule(table, &at, problems)
-    });
-    let schedule = table.remove("schedule").and_then(|value| {
-        let at = format!("{at}.schedule");
-        schedule(&read_whole(value, &at, problems)?, &at, problems)
-    });
-    for key in table.keys() {
-        let problem = fields::unknown_key(key, &["csv", "leavers", "schedule"]);
-        problems.push(problem.under(at));
-    }
-    SourceConfig { csv, leavers, schedule }
-}
-
-/// The table, where nothing is wrong with its keys: then what is missing is really missing.
-fn read_whole<T: DeserializeOwned + Default>(
-    value: Value,
-    at: &str,
-    problems: &mut Vec<Problem>,
-) -> Option<T> {
-    let before = problems.len();
-    let table = fields::read(value, at, problems);
-    (problems.len() == before).then_some(table)
-}
-
-fn leaver_rule(table: LeaverTable, at: &str, problems: &mut Vec<Problem>) -> Option<LeaverRule> {
-    let LeaverTable { column, values } = table;
-    if column.is_empty() || values.is_empty() {
-        let why = "needs both `column` and `values`";
-        problems.push(Problem::new(at, why));
-        return None;
-    }
-    let values = values.iter().map(|value| normalise(value).into_owned()).collect();
-    Some(LeaverRule { column, values })
-}
-
-fn schedule(table: &ScheduleTable, at: &str, problems: &mut Vec<Problem>) -> Option<Schedule> {
-    let Some(zone) = &table.zone else {
-        let hint = "name the zone that `cron` is in, such as \"Europe/Berlin\" or \"UTC\"";
-        problems.push(Problem::new(format!("{at}.zone"), "is missing").hint(hint));
-        return None;
-    };
-    let parsed = Schedule::parse(&table.cron, zone);
-    parsed.map_err(|(key, why)| problems.push(Problem::new(format!("{at}.{key}"), why))).ok()
 }
 
 fn tenants(

@@ -44,6 +44,10 @@ impl Tables {
         Self { credentials: tables.remove("credentials"), login: tables.remove("login") }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.credentials.is_none() && self.login.is_none()
+    }
+
     /// The way in to a tenant's target; `None` where that is not known.
     pub(super) fn to(
         self,

@@ -6,16 +6,21 @@
 
 mod authority;
 mod document;
+mod feed;
 mod fields;
 mod guards;
 mod login;
+mod paging;
 mod schedule;
 mod secret;
+mod source;
 mod state;
 mod table;
 mod tenant;
 
 pub use authority::Authorities;
+pub use feed::{FeedAccess, FeedConfig, Total};
+pub use paging::{PageSize, Paging};
 pub use schedule::Schedule;
 pub use secret::Secret;
 pub use state::StateRules;
@@ -23,7 +28,7 @@ pub use tenant::TenantConfig;
 
 use crate::{
     model::{Problem, SourceId, TenantId},
-    source::{CsvSettings, Demand},
+    source::{CsvSettings, Demand, DropRules, Effective, Format, Partner, STANDING},
 };
 use config::{Environment, File, FileFormat};
 use std::{
@@ -47,9 +52,19 @@ pub struct Config {
 }
 
 /// One source.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SourceConfig {
+    /// The rules for rows, whatever the format; and the file, where it is always the same.
     pub csv: CsvSettings,
+    pub format: Format,
+    /// Where it is fetched from, where it is no file.
+    pub feed: Option<FeedConfig>,
+    /// The folder that files are dropped into.
+    pub drop: Option<DropRules>,
+    /// From when and until when a row counts.
+    pub effective: Option<Effective>,
+    /// Sources that are joined to it, by key.
+    pub partners: Vec<Partner>,
     pub leavers: Option<LeaverRule>,
     pub schedule: Option<Schedule>,
 }
@@ -183,13 +198,19 @@ impl Config {
         if let Some(leavers) = self.sources.get(source).and_then(|source| source.leavers.as_ref()) {
             demand.required.insert(leavers.column.clone());
         }
+        if self.sources.get(source).is_some_and(|source| source.effective.is_some()) {
+            demand.required.insert(STANDING.to_owned());
+        }
         demand
     }
 
     /// Whether every secret can be read, and what is wrong with those that cannot.
     #[must_use]
     pub fn secret_problems(&self) -> Vec<Problem> {
+        let feeds =
+            self.sources.values().filter_map(|source| source.feed.as_ref()?.access.as_ref());
         let secrets = self.tenants.values().flat_map(|tenant| tenant.secrets.values());
+        let secrets = secrets.chain(feeds.flat_map(|access| access.secrets.values()));
         secrets.filter_map(|secret| secret.read().err()).collect()
     }
 }

@@ -313,7 +313,7 @@ fn reach(keys: &Keys, at: &str, problems: &mut Vec<Problem>) -> Reach {
     }
 }
 
-fn insecure_http(setting: Option<&str>, at: &str, problems: &mut Vec<Problem>) -> bool {
+pub(super) fn insecure_http(setting: Option<&str>, at: &str, problems: &mut Vec<Problem>) -> bool {
     match setting {
         None => false,
         Some("loopback") => true,
@@ -350,7 +350,7 @@ fn source(
     SourceId::parse(name).ok()
 }
 
-fn rate(text: &str, at: &str, problems: &mut Vec<Problem>) -> Option<Rate> {
+pub(super) fn rate(text: &str, at: &str, problems: &mut Vec<Problem>) -> Option<Rate> {
     let problem = |why| problems.push(Problem::new(format!("{at}.quota"), why));
     Rate::parse(text).map_err(problem).ok()
 }

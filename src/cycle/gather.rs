@@ -5,7 +5,8 @@ use super::{
     case::Case,
     fan::in_order,
     intake::Intake,
-    same::{self, Memo},
+    prepare::{Prepared, prepare},
+    same::{self, Memo, about_the_header},
     waiting::Waiting,
 };
 use crate::{
@@ -39,17 +40,42 @@ pub(super) struct Gathered {
     pub(super) cases: Vec<Result<Case, StoreError>>,
 }
 
-/// Reads the source once for all its tenants. A row that every one of them has settled is neither
-/// kept nor mapped.
-pub(super) fn gather(
+/// What was gathered of a source that was made ready before.
+pub(super) struct Read {
+    pub(super) gathered: Gathered,
+    pub(super) prepared: Prepared,
+}
+
+/// Makes the source ready, and reads it.
+pub(super) fn read(
     config: &Config,
     source: &SourceId,
     settings: &SourceConfig,
     guests: &[Guest<'_>],
     options: &Options,
+) -> Result<Read, Refused> {
+    let prepared = prepare(config, source, settings, options)?;
+    let gathered = gather(config, source, &prepared, guests, options);
+    let mut gathered = gathered.map_err(|refused| prepared.told(refused))?;
+    gathered.facts.waiting = prepared.waiting;
+    gathered.findings.extend(prepared.findings.iter().cloned());
+    Ok(Read { gathered, prepared })
+}
+
+/// Reads the source once for all its tenants. A row that every one of them has settled is neither
+/// kept nor mapped.
+fn gather(
+    config: &Config,
+    source: &SourceId,
+    prepared: &Prepared,
+    guests: &[Guest<'_>],
+    options: &Options,
 ) -> Result<Gathered, Refused> {
+    let settings = &prepared.settings;
     let demand = config.demand(source);
-    if let Some(gathered) = same::again(settings, &demand, guests, &options.users) {
+    if let Some(mut gathered) = same::again(settings, &demand, guests, &options.users) {
+        prepared.judge_rows(&gathered.facts)?;
+        prepared.tell(&mut gathered.findings)?;
         return Ok(gathered);
     }
     let (mut index, indexed) = index_of(guests, settings);
@@ -65,6 +91,9 @@ pub(super) fn gather(
         index.unsettle(key);
     }
     let mut roster = source::read_file(&settings.csv, &demand, &index)?;
+    prepared.judge_rows(&roster.facts)?;
+    let memos = about_the_header(&roster.findings, settings, &demand);
+    prepared.tell_roster(&mut roster)?;
     let index = Arc::new(index);
     let mut intakes = intakes(guests, waiting, &index, &roster, options);
     let tenants: Vec<&TenantConfig> = guests.iter().map(|guest| guest.tenant.as_ref()).collect();
@@ -83,18 +112,48 @@ pub(super) fn gather(
         },
     )?;
     drop(rows);
-    let case = |(intake, guest): (Result<Intake, StoreError>, &Guest<'_>)| {
-        let mut intake = intake?;
-        intake.finish(&roster, guest.snapshot)?;
-        let memo = Memo::of(guest.tenant, settings, &demand, &roster, &intake);
-        let view = accepted_view(guest.tenant, settings, &demand);
-        Ok(Case::new(guest.tenant.clone(), view, &roster.facts, intake, memo))
-    };
-    let cases = intakes.into_iter().zip(guests).map(case).collect();
+    let about = About { prepared, demand: &demand, roster: &roster, memos };
+    let cases = cases(intakes, guests, &about)?;
     let mut findings = roster.findings.clone();
     let unknown = |key: &&UserKey| !roster.has_key(&index, key.fingerprint());
     findings.extend(options.users.iter().filter(unknown).map(nobody));
     Ok(Gathered { facts: roster.facts.clone(), findings, cases })
+}
+
+/// What all guests share once the rows are read.
+struct About<'a> {
+    prepared: &'a Prepared,
+    demand: &'a Demand,
+    roster: &'a Roster,
+    /// All that was noticed is noticed of the header alone.
+    memos: bool,
+}
+
+fn cases(
+    intakes: Vec<Result<Intake, StoreError>>,
+    guests: &[Guest<'_>],
+    about: &About<'_>,
+) -> Result<Vec<Result<Case, StoreError>>, Refused> {
+    let About { prepared, demand, roster, memos } = about;
+    let settings = &prepared.settings;
+    let mut cases = Vec::with_capacity(guests.len());
+    for (intake, guest) in intakes.into_iter().zip(guests) {
+        let finished = intake.and_then(|mut intake| {
+            intake.finish(roster, guest.snapshot)?;
+            Ok(intake)
+        });
+        let case = match finished {
+            Ok(mut intake) => {
+                prepared.tell_intake(&mut intake)?;
+                let memo = memos.then(|| Memo::of(guest.tenant, settings, demand, roster, &intake));
+                let view = accepted_view(guest.tenant, settings, demand);
+                Ok(Case::new(guest.tenant.clone(), view, &roster.facts, intake, memo.flatten()))
+            }
+            Err(error) => Err(error),
+        };
+        cases.push(case);
+    }
+    Ok(cases)
 }
 
 fn intakes(
@@ -195,6 +254,8 @@ pub(super) enum Meaning {
     /// The status column says that the user has left.
     Left,
     Mapped(Mapped),
+    /// The row is not yet in force, and its user stays as he is.
+    Waiting,
 }
 
 /// What rows mean to each tenant that has not settled them.
@@ -216,10 +277,12 @@ fn hear(
 
 pub(super) fn hear_one(tenant: &TenantConfig, settings: &SourceConfig, arrival: &Arrival) -> Heard {
     let Arrival { key, place, record } = arrival;
-    let meaning = if has_left(settings, record) {
-        Meaning::Left
-    } else {
-        Meaning::Mapped(tenant.mapping.map(record, &|id| tenant.dialect.check_id(id)))
+    let standing = settings.effective.as_ref().and_then(|_| record.fields.get(source::STANDING));
+    let meaning = match standing {
+        Some(source::WAITING) => Meaning::Waiting,
+        Some(source::PAST) => Meaning::Left,
+        _ if has_left(settings, record) => Meaning::Left,
+        _ => Meaning::Mapped(tenant.mapping.map(record, &|id| tenant.dialect.check_id(id))),
     };
     Heard {
         entry: Entry { key: *key, row: record.fingerprint },

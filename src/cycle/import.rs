@@ -6,6 +6,7 @@ use super::{
     fan::in_order,
     gather::{Guest, Heard, Meaning, accepted_view, hear_one, index_of, view},
     intake::Intake,
+    prepare::{Prepared, prepare},
     session::{chosen, close_early, empty, end, open_store, refused_report, report},
     tenant::{blank, of_store},
 };
@@ -40,7 +41,18 @@ pub fn adopt(
     let Some(settings) = config.sources.get(source) else {
         return (empty(config, source, options), adopted);
     };
-    let adoption = Adoption { config, source, settings, options };
+    let prepared = match prepare(config, source, settings, options) {
+        Ok(prepared) => prepared,
+        Err(refused) => {
+            let reports = chosen(config, source, options)
+                .iter()
+                .map(|tenant| end(blank(tenant, options.now), TenantEnd::SourceRefused))
+                .collect();
+            return (refused_report(config, source, options, refused, reports), adopted);
+        }
+    };
+    let settings = &prepared.settings;
+    let adoption = Adoption { config, source, settings, prepared: &prepared, options };
     let (mut read, mut reports) = (None, Vec::new());
     for tenant in chosen(config, source, options) {
         let store = match open_store(config, &tenant, options, holder) {
@@ -73,6 +85,7 @@ struct Adoption<'a> {
     config: &'a Config,
     source: &'a SourceId,
     settings: &'a SourceConfig,
+    prepared: &'a Prepared,
     options: &'a Options,
 }
 
@@ -110,6 +123,7 @@ impl Adoption<'_> {
     fn adopt(&self, tenant: &Arc<TenantConfig>, mut store: Store) -> Result<Adopted, Refusal> {
         let report = blank(tenant, self.options.now);
         let refuse = |store, refused| {
+            let refused = self.prepared.told(refused);
             let report = end(blank(tenant, self.options.now), TenantEnd::SourceRefused);
             Refusal { report: Box::new(close_early(store, report, self.options)), refused }
         };
@@ -121,10 +135,17 @@ impl Adoption<'_> {
             Ok(roster) => roster,
             Err(refused) => return Err(refuse(store, refused)),
         };
+        let told = self.prepared.judge_rows(&roster.facts);
+        if let Err(refused) = told.and_then(|()| self.prepared.tell_roster(&mut roster)) {
+            return Err(refuse(store, refused));
+        }
         let indexed = results.pop().unwrap_or(Ok(()));
         let imported = indexed.map_err(Failure::Store);
         let imported = imported.and_then(|()| self.import(tenant, &mut store, &mut roster, &index));
-        let (facts, findings) = (roster.facts.clone(), roster.findings.clone());
+        let mut facts = roster.facts.clone();
+        facts.waiting = self.prepared.waiting;
+        let mut findings = roster.findings.clone();
+        findings.extend(self.prepared.findings.iter().cloned());
         match imported {
             Ok((intake, imported)) => {
                 let (report, users) = self.finish(tenant, store, &facts, intake, imported, report);
@@ -156,6 +177,7 @@ impl Adoption<'_> {
         })?;
         drop(rows);
         intake.finish(roster, Some(store))?;
+        self.prepared.tell_intake(&mut intake)?;
         Ok((intake, imported))
     }
 
@@ -164,8 +186,8 @@ impl Adoption<'_> {
         tenant: &TenantConfig,
         index: &Index,
         batch: &Batch,
-    ) -> Result<Prepared, Refused> {
-        let mut prepared = Prepared { accounts: Vec::new(), others: Vec::new() };
+    ) -> Result<Accounts, Refused> {
+        let mut prepared = Accounts { accounts: Vec::new(), others: Vec::new() };
         let arrivals = batch.records()?;
         let known =
             |arrival: &Arrival| arrival.place.is_some_and(|place| index.has_account(0, place));
@@ -225,13 +247,13 @@ impl Adoption<'_> {
 }
 
 /// What a batch of rows means, for the one thread that writes.
-struct Prepared {
+struct Accounts {
     /// With the fingerprint of the row when all of it is wished.
     accounts: Vec<(Account, Option<Fingerprint>)>,
     others: Vec<Heard>,
 }
 
-fn take(prepared: Prepared, import: &mut Import<'_>, intake: &mut Intake) -> Result<(), Failure> {
+fn take(prepared: Accounts, import: &mut Import<'_>, intake: &mut Intake) -> Result<(), Failure> {
     for (account, row) in prepared.accounts {
         import.add(account, row)?;
     }

@@ -145,6 +145,7 @@ impl Intake {
                 self.judged.set(place.at());
             }
             match meaning {
+                Meaning::Waiting => self.wait(entry, place, &key),
                 Meaning::Left => self.leave(entry, place, key, LeaverReason::StatusColumn),
                 Meaning::Mapped(Mapped::OutOfScope) => {
                     self.leave(entry, place, key, LeaverReason::OutOfScope);
@@ -170,6 +171,20 @@ impl Intake {
             self.held.extend(self.waiting.by_hand(&key, None));
         } else {
             self.leavers.push(Leaver { key, reason });
+        }
+    }
+
+    /// The row that is to come says nothing yet: the user stays as he is, or is nobody's concern.
+    fn wait(&mut self, entry: Entry, place: Option<Place>, key: &UserKey) {
+        if !place.is_some_and(|place| self.index.has_account(self.number, place)) {
+            self.passing.push(entry);
+        } else if self.waiting.is_held_by_hand(key) {
+            self.held.extend(self.waiting.by_hand(key, None));
+        } else {
+            self.agreed.push(entry);
+            let count =
+                if self.is_chosen(key) { &mut self.untouched } else { &mut self.others.users };
+            *count += 1;
         }
     }
 

@@ -4,7 +4,7 @@ use super::{
     CycleReport, Options, TenantEnd, TenantReport,
     case::Case,
     evidence::overtime,
-    gather::{Gathered, Guest, gather},
+    gather::{Gathered, Guest, Read, read},
     quarantine::waiting,
     session::{chosen, empty, end, refused_report, report},
     target,
@@ -43,8 +43,8 @@ pub fn preview(config: &Config, source: &SourceId, options: &Options) -> CycleRe
     let guest = |(tenant, store)| Guest { tenant, snapshot: Option::as_deref(store) };
     let guests: Vec<Guest<'_>> =
         opened.iter().map(|(tenant, store)| guest((tenant, store))).collect();
-    let gathered = match gather(config, source, settings, &guests, options) {
-        Ok(gathered) => gathered,
+    let gathered = match read(config, source, settings, &guests, options) {
+        Ok(Read { gathered, .. }) => gathered,
         Err(refused) => {
             ended.extend(opened.iter().map(|(tenant, ..)| blank(tenant, options.now)));
             return refused_report(config, source, options, refused, ended);
@@ -75,7 +75,8 @@ pub fn wishes(
 ) -> Result<Vec<Wishes>, Refused> {
     let Some(settings) = config.sources.get(source) else { return Ok(Vec::new()) };
     let tenants = chosen(config, source, options);
-    let cases = gather(config, source, settings, &strangers(&tenants), options)?.cases;
+    let read = read(config, source, settings, &strangers(&tenants), options)?;
+    let cases = read.gathered.cases;
     let wanted = |(tenant, case): (&Arc<TenantConfig>, Result<Case, StoreError>)| {
         Some((tenant.clone(), case.ok()?.into_wanted()))
     };
@@ -94,8 +95,8 @@ pub fn judge(config: &Config, source: &SourceId, options: &Options) -> CycleRepo
         return empty(config, source, options);
     };
     let tenants = chosen(config, source, options);
-    let gathered = match gather(config, source, settings, &strangers(&tenants), options) {
-        Ok(gathered) => gathered,
+    let gathered = match read(config, source, settings, &strangers(&tenants), options) {
+        Ok(Read { gathered, .. }) => gathered,
         Err(refused) => return refused_report(config, source, options, refused, Vec::new()),
     };
     let Gathered { facts, findings, cases } = gathered;

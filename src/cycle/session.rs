@@ -2,7 +2,8 @@
 
 use super::{
     CycleReport, Edges, Options, Progress, TenantEnd, TenantReport, WHOLE_RUN,
-    gather::{Gathered, Guest, gather},
+    gather::{self, Gathered, Guest},
+    prepare::Prepared,
     target,
     tenant::{Desk, blank, of_store},
     window::set_back,
@@ -22,6 +23,7 @@ use tokio::{task::JoinSet, time::Instant};
 struct Read {
     facts: SourceFacts,
     findings: Vec<Finding>,
+    prepared: Prepared,
 }
 
 /// A cycle that holds the locks of its tenants.
@@ -82,7 +84,7 @@ impl Session {
 
     fn read(&mut self, config: &Config, settings: &SourceConfig, opened: Vec<Opened>) {
         let guests = opened.iter().map(Opened::guest).collect::<Vec<_>>();
-        match gather(config, &self.source, settings, &guests, &self.options) {
+        match gather::read(config, &self.source, settings, &guests, &self.options) {
             Err(refused) => {
                 self.read = Some(Err(refused));
                 for Opened { tenant, store } in opened {
@@ -90,8 +92,9 @@ impl Session {
                     self.ended.push(close_early(store, report, &self.options));
                 }
             }
-            Ok(Gathered { facts, findings, cases }) => {
-                self.read = Some(Ok(Read { facts, findings }));
+            Ok(gather::Read { gathered, prepared }) => {
+                let Gathered { facts, findings, cases } = gathered;
+                self.read = Some(Ok(Read { facts, findings, prepared }));
                 for (Opened { tenant, store }, case) in opened.into_iter().zip(cases) {
                     let report = blank(&tenant, self.options.now);
                     match case {
@@ -145,7 +148,10 @@ impl Session {
         let mut tenants = ended;
         tenants.extend(desks.into_iter().map(|desk| desk.finish(&options, now)));
         match read {
-            Some(Ok(Read { facts, findings })) => {
+            Some(Ok(Read { facts, mut findings, prepared })) => {
+                if options.is_whole() && options.tenants.is_empty() && have_used(&tenants) {
+                    findings.extend(prepared.archive(&config, &source));
+                }
                 report(&config, &source, &options, (facts, findings), tenants)
             }
             Some(Err(refused)) => refused_report(&config, &source, &options, refused, tenants),
@@ -191,6 +197,23 @@ impl Session {
             self.ended.push(end(report, TenantEnd::Early(Ended::Broken { why })));
         }
     }
+}
+
+/// Every tenant has taken the roster for what it is: none waits for a person or for its state.
+fn have_used(tenants: &[TenantReport]) -> bool {
+    tenants.iter().all(|tenant| match &tenant.end {
+        TenantEnd::Done
+        | TenantEnd::Early(_)
+        | TenantEnd::Paused { .. }
+        | TenantEnd::Quarantined(_) => true,
+        TenantEnd::Planned
+        | TenantEnd::Guarded
+        | TenantEnd::Declined
+        | TenantEnd::Locked { .. }
+        | TenantEnd::State { .. }
+        | TenantEnd::Unusable { .. }
+        | TenantEnd::SourceRefused => false,
+    })
 }
 
 #[derive(Clone, Copy)]

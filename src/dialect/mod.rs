@@ -80,3 +80,16 @@ pub type Opened = Result<Box<dyn Dialect>, Vec<Problem>>;
 /// Every target API that rosterd speaks to.
 pub const REGISTRY: &[Entry] =
     &[workiva::ENTRY, biot::ENTRY, scalepad::ENTRY, kare::ENTRY, datadog::ENTRY];
+
+/// Reads an address to which credentials go: https within the reach, as [`grammar`] has it for a base
+/// address, and a query besides.
+///
+/// # Errors
+/// A fragment that says what is wrong. It never repeats the text, which may hold a password.
+pub fn address(text: &str, reach: Reach) -> Result<url::Url, &'static str> {
+    let (place, query) = text.split_once('?').map_or((text, ""), |(place, query)| (place, query));
+    grammar::Base::parse(place, reach)?;
+    let is_plain = query.chars().all(|c| c.is_ascii_graphic() && c != '#');
+    let url = url::Url::parse(text).ok().filter(|_| is_plain);
+    url.ok_or("is not an absolute https address without a fragment")
+}

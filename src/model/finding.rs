@@ -52,13 +52,17 @@ pub struct Place {
     /// Bytes from the start of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub byte: Option<u64>,
+    /// Of an element of a JSON document, by RFC 6901; of a feed with its page: `page 3 /data/17`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, column_number, byte } = self;
+        let Self { file, line, column, column_number, byte, pointer } = self;
         let mut parts = Vec::new();
         parts.extend(file.clone());
+        parts.extend(pointer.clone());
         parts.extend(line.map(|line| format!("line {line}")));
         match (column, column_number) {
             (Some(name), Some(number)) => parts.push(format!("column {number} `{name}`")),

@@ -29,6 +29,6 @@ pub use plan::{
 pub use problem::{Notice, Problem};
 pub use rate::Rate;
 pub use reach::{OutOfReach, Reach, is_localhost};
-pub use record::{Columns, Completeness, Fields, HeldRow, Record, SourceFacts};
+pub use record::{Columns, Completeness, Fields, HeldRow, Record, SourceFacts, UNKNOWN_CELL};
 pub use value::{INTEGER_MAX, Value};
 pub use verdict::{Answer, Excerpt, Outcome, Refusal, Verdict};

@@ -29,6 +29,10 @@ impl Columns {
     }
 }
 
+/// A cell of which nothing is known, which is not the same as an empty one: what depends on it stays as
+/// it is. No text of people: the character is one of those that Unicode leaves to programs.
+pub const UNKNOWN_CELL: &str = "\u{fdd0}";
+
 /// One row of the source, by column name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
@@ -146,6 +150,8 @@ pub struct SourceFacts {
     pub users: u64,
     /// Rows held.
     pub held: u64,
+    /// Rows that wait for their first day; their users stay as they are.
+    pub waiting: u64,
     pub completeness: Completeness,
     /// Of all rows, whatever their order; equal digests mean equal rosters.
     pub digest: Fingerprint,

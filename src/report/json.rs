@@ -103,11 +103,14 @@ fn source(report: &CycleReport) -> Json {
         json["refused"] = json!(true);
         return json;
     };
-    let SourceFacts { rows, users, held, completeness, digest } = facts;
+    let SourceFacts { rows, users, held, waiting, completeness, digest } = facts;
     json["digest"] = json!(digest.to_string());
     json["rows"] = json!(rows);
     json["users"] = json!(users);
     json["held"] = json!(held);
+    if *waiting > 0 {
+        json["waiting"] = json!(waiting);
+    }
     json["refused"] = json!(false);
     json["complete"] = json!(*completeness == Completeness::Complete);
     if let Completeness::Partial(why) = completeness {

@@ -49,9 +49,10 @@ pub(super) fn relative(moment: Timestamp, now: Timestamp) -> String {
 
 /// What one read of the source found.
 pub(super) fn source_facts(facts: &SourceFacts) -> String {
-    let SourceFacts { rows, users, held, completeness, digest: _ } = facts;
+    let SourceFacts { rows, users, held, waiting, completeness, digest: _ } = facts;
     let counts = [counted(*rows, "row"), counted(*users, "user")].join(", ");
-    let held = format!("{} held", counted(*held, "row"));
+    let waiting = if *waiting > 0 { format!(", {waiting} waiting") } else { String::new() };
+    let held = format!("{} held{waiting}", counted(*held, "row"));
     match completeness {
         Completeness::Complete => format!("{counts}, {held}, complete"),
         Completeness::Partial(why) => {

@@ -10,6 +10,7 @@ mod biot;
 mod checks;
 mod datadog;
 mod faults;
+mod feed;
 mod judge;
 mod kare;
 mod login;
@@ -26,6 +27,7 @@ mod workiva;
 
 pub use biot::CustomType;
 pub use faults::{Fault, Faults, RetryAfterForm};
+pub use feed::{FeedFault, FeedSeen, FeedSettings, PracticeFeed};
 pub use login::PracticeLogin;
 pub use quota::QuotaStyle;
 pub use seed::account_of;

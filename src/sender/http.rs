@@ -74,7 +74,7 @@ const BODY_MAX: usize = 1 << 20;
 /// itself, and names itself.
 #[derive(Clone, Debug)]
 pub struct Http {
-    client: Client,
+    pub(super) client: Client,
 }
 
 /// The HTTP client could not be made.
@@ -159,9 +159,7 @@ impl Http {
 
 async fn receive(mut response: reqwest::Response) -> Response {
     let status = response.status().as_u16();
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = response.headers().iter();
-    let headers = headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    let headers = headers_of(&response);
     let mut bytes = Vec::new();
     let body = loop {
         match response.chunk().await {
@@ -175,9 +173,16 @@ async fn receive(mut response: reqwest::Response) -> Response {
     Response { status, headers, body }
 }
 
+/// In the order of arrival, with lower-case names.
+pub(super) fn headers_of(response: &reqwest::Response) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = response.headers().iter();
+    headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
 /// Only a connection that never stood is "not sent"; whatever else failed may have been done. The
 /// texts are ours: the library's would name the URL, and with it the user.
-fn classify(error: &reqwest::Error) -> Sent {
+pub(super) fn classify(error: &reqwest::Error) -> Sent {
     if error.is_builder() {
         return Sent::NotSent { why: "the request cannot be built".to_owned() };
     }

@@ -18,6 +18,7 @@ pub mod record;
 pub mod resolver;
 mod secrets;
 mod slots;
+pub mod stream;
 mod tokens;
 pub mod transport;
 mod trust;

@@ -1,4 +1,4 @@
-//! The kinds of finding of a CSV read. A code never changes its meaning.
+//! The kinds of finding of a read. A code never changes its meaning.
 
 use crate::model::Code;
 
@@ -94,3 +94,37 @@ pub const REFERENCE_CYCLE: Code = Code("RD-1051");
 
 /// Nobody has the key that was asked for.
 pub const UNKNOWN_USER: Code = Code("RD-1060");
+
+/// It is not JSON, or JSON of which readers make different things.
+pub const NOT_JSON: Code = Code("RD-1070");
+/// There is no list where `records` leads.
+pub const NO_RECORDS: Code = Code("RD-1071");
+/// An element is no object.
+pub const NOT_AN_OBJECT: Code = Code("RD-1072");
+/// A list or an object where a text is due, or the other way round.
+pub const NOT_A_TEXT: Code = Code("RD-1073");
+/// A value holds the separator by which the values of a list are joined.
+pub const HOLDS_SEPARATOR: Code = Code("RD-1074");
+/// Our own copy of the source cannot be written.
+pub const NO_SPOOL: Code = Code("RD-1075");
+
+/// No file in the drop folder is whole.
+pub const NOT_READY: Code = Code("RD-1080");
+/// The drop folder has no file, or cannot be looked through.
+pub const NO_DROP: Code = Code("RD-1081");
+/// The newest file is older than the one that was used last.
+pub const OLDER_THAN_USED: Code = Code("RD-1082");
+/// The file is not what its companion says.
+pub const UNLIKE_COMPANION: Code = Code("RD-1083");
+/// A file that was used could not be moved to the archive.
+pub const NOT_ARCHIVED: Code = Code("RD-1084");
+
+/// A cell is no day, or the last day is before the first.
+pub const BAD_DAY: Code = Code("RD-1090");
+/// Rows wait for their first day.
+pub const WAITING: Code = Code("RD-1091");
+
+/// A joined source is not complete.
+pub const PARTNER_PARTIAL: Code = Code("RD-1095");
+/// A joined source has rows of nobody.
+pub const PARTNER_STRANGERS: Code = Code("RD-1096");

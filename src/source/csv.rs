@@ -67,7 +67,7 @@ pub(super) fn read_watched(
 }
 
 /// Asks what it is before opening it, since opening a FIFO waits for a writer.
-fn open(path: &Path) -> Result<(File, Metadata), Refused> {
+pub(super) fn open(path: &Path) -> Result<(File, Metadata), Refused> {
     let kind = |metadata: &Metadata| match metadata {
         file if file.is_file() => None,
         dir if dir.is_dir() => Some(("is a directory", "name the file in it")),

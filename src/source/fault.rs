@@ -25,6 +25,7 @@ pub(super) fn describe(
         column: fault.field.and_then(|field| columns.get(field)).cloned(),
         column_number: fault.field.map(|field| field + 1),
         byte: byte.filter(|_| bytes_known),
+        pointer: None,
     };
     let holds = on_bad_row == OnBadRow::Hold && may_be_held(fault.kind);
     let severity = if holds { Severity::Held } else { Severity::Refused };

@@ -91,6 +91,30 @@ pub(super) fn open<'a>(
     Ok(Text { reader, end_is_proven: gzip, first_byte })
 }
 
+/// The text of a JSON file, unpacked and without a byte order mark.
+pub(super) fn open_json<'a>(
+    input: impl Read + Send + 'a,
+) -> Result<Box<dyn Read + Send + 'a>, Refused> {
+    let mut file: Box<dyn Read + Send + 'a> = Box::new(input);
+    let mut head = read_head(&mut file)?;
+    if sniff::is_gzip(&head) {
+        file = Box::new(Gunzip::new(Cursor::new(head).chain(file)));
+        head = read_head(&mut file)?;
+    }
+    if head.is_empty() {
+        let hint = "see whether the export ran; an empty file never means that all users left";
+        return Err(refusal(codes::EMPTY, "the file is empty", hint).into());
+    }
+    let foreign = sniff::foreign_format(&head).filter(|format| !format.contains("JSON"));
+    let foreign = foreign.or(sniff::utf16(&head).map(|_| "UTF-16"));
+    if let Some(format) = foreign {
+        let hint = "export the roster as JSON in UTF-8; only gzip is unpacked";
+        return Err(refusal(codes::NOT_JSON, format!("this is {format}, not JSON"), hint).into());
+    }
+    let mark = if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    Ok(Box::new(Cursor::new(head.split_off(mark)).chain(file)))
+}
+
 fn read_head(input: &mut dyn Read) -> Result<Vec<u8>, Refused> {
     let mut head = Vec::new();
     input.take(HEAD_BYTES).read_to_end(&mut head).map_err(|error| failure(&error))?;

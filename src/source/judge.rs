@@ -51,7 +51,9 @@ impl Ledger {
             self.findings.add(finding(Severity::Warning, code, place, message, hint));
         }
         let mut judgement = Judgement::default();
-        self.judge_repeated(index, &mut judgement);
+        if !judge.settings.keys_repeat {
+            self.judge_repeated(index, &mut judgement);
+        }
         let (unusable, unnamed) = self.judge_references(&judge.header.references, index);
         judgement.unusable = unusable;
         let unnamed = unnamed.into_iter().map(|(at, spot)| (spot, Unnamed::Finding(at)));
@@ -97,6 +99,7 @@ impl Ledger {
             rows: self.counts.rows,
             users: self.present.users(),
             held: self.held.len() as u64,
+            waiting: 0,
             completeness: self.completeness(),
             digest: self.digest(judge),
         }

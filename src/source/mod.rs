@@ -1,6 +1,9 @@
 //! The sources: who works here, as records, with facts about the whole read.
 //!
-//! One source so far, the CSV file, which is looked at twice, for all tenants together:
+//! A source becomes one CSV file, be it our own copy of JSON ([`json`]), of a source and those that are
+//! joined to it, or of rows that count from a day on (`merge`, `join`, `dates`), in a file of our own
+//! (`draft`, `sheet`), from which a `trail` leads back. That file is looked at twice, for all tenants
+//! together:
 //!
 //! ```text
 //! first look   file ─► input ───► cut ────► block ──────► ledger ─────► Roster
@@ -38,6 +41,9 @@ mod cells;
 pub mod codes;
 mod csv;
 mod cut;
+mod dates;
+mod draft;
+mod drop;
 #[cfg(test)]
 mod equal;
 mod fault;
@@ -46,25 +52,39 @@ mod grammar;
 mod guard;
 mod header;
 mod input;
+mod join;
+pub mod json;
 mod judge;
 mod keys;
 mod ledger;
 mod look;
+mod merge;
 mod plain;
 mod references;
 mod roster;
 mod rows;
 mod scan;
 mod settings;
+mod sheet;
 mod sniff;
 mod spread;
 mod stretch;
+mod tale;
+mod trail;
 mod whole;
 
 pub use csv::{header_findings, read, read_file};
+pub use dates::{Effective, EffectiveSettings, PAST, STANDING, WAITING};
+pub use draft::{Draft, Kept, make_private};
+pub use drop::{Accepted, Companion, DropRules, DropSettings, Dropped, Newest};
 pub use findings::Refused;
 pub use input::Input;
+pub use join::{JoinPart, JoinSettings, Missing, Partner};
 pub use keys::{key_fingerprint, typed_key};
+pub use merge::{Format, Merged, Part, merge};
 pub use roster::{Arrival, Batch, FreshRows, Roster};
 pub use settings::{CsvSettings, Demand, OnBadRow};
+pub use sheet::{Copy, Sheet};
+pub use tale::Tale;
+pub use trail::{Origin, Trail};
 pub use whole::FileMark;

@@ -37,6 +37,9 @@ pub struct CsvSettings {
     /// A file that does not end with a line end is believed to be whole.
     pub allow_missing_final_newline: bool,
     pub max_rows: u64,
+    /// Rows of one key are judged later.
+    #[serde(skip)]
+    pub keys_repeat: bool,
 }
 
 /// What to do about a row that cannot be read.
@@ -75,6 +78,7 @@ impl Default for CsvSettings {
             allow_empty: false,
             allow_missing_final_newline: false,
             max_rows: 20_000_000,
+            keys_repeat: false,
         }
     }
 }

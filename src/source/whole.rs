@@ -21,6 +21,16 @@ pub struct FileMark {
 }
 
 impl FileMark {
+    /// Of the file as it is now.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or read.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let mut marker = Marker::default();
+        marker.take_from(&mut File::open(path)?)?;
+        Ok(marker.finish())
+    }
+
     /// Whether the file has these very bytes. Only one that is alike so far is read to its end.
     ///
     /// # Errors

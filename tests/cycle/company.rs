@@ -434,10 +434,10 @@ userName = { column = "email" }
 
 /// The whole configuration. `source`: further lines about the source.
 pub(crate) fn configuration(tenants: &[Tenant], sandbox: &Sandbox, source: &str) -> String {
-    let mut text = format!(
-        "[state]\ndir = \"state\"\n\
-         [sources.people.csv]\npath = \"roster.csv\"\nkey = \"employee_id\"\n{source}\n"
-    );
+    let own = ["csv", "json", "jsonl", "feed"].map(|format| format!("[sources.people.{format}]"));
+    let csv = "[sources.people.csv]\npath = \"roster.csv\"\nkey = \"employee_id\"\n";
+    let csv = if own.iter().any(|table| source.contains(table)) { "" } else { csv };
+    let mut text = format!("[state]\ndir = \"state\"\n{csv}{source}\n");
     for tenant in tenants {
         text.push_str(&tenant.toml(&sandbox.base_url(&tenant.name)));
     }

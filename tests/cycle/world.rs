@@ -91,6 +91,11 @@ impl World {
         fs::write(self.dir.path().join("rosterd.toml"), text).unwrap();
     }
 
+    /// A file beside the configuration.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
     pub(crate) fn write_roster(&self) {
         self.write_roster_as(&roster(&self.people));
     }

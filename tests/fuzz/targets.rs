@@ -12,7 +12,10 @@ use rosterd::{
     },
     model::{Action, Answer, Body, Completeness, RemoteId, Response, Verdict},
     report::SavedPlan,
-    source::{self, CsvSettings, Demand, OnBadRow},
+    source::{
+        self, CsvSettings, Demand, Draft, OnBadRow,
+        json::{FieldSpec, JsonSettings, Path, spool},
+    },
     store::{Store, StoreError},
 };
 use std::{collections::BTreeSet, fs, io::Cursor, time::Duration};
@@ -62,6 +65,56 @@ fn read_roster(settings: &CsvSettings, data: &[u8]) -> Option<u128> {
     assert_eq!(roster.facts.users, users.len() as u64);
     assert!(roster.facts.users <= roster.facts.rows);
     Some(roster.facts.digest.0)
+}
+
+/// A JSON roster: refused with a place, or what another reader takes as well, and the copy of it is the
+/// same twice and can be read.
+pub(crate) fn json_input(data: &[u8]) {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = JsonSettings {
+        records: "$.data[*]".to_owned(),
+        key: "id".to_owned(),
+        fields: [
+            ("id", "id", None),
+            ("mail", "emails[?(@.type=='work')].value", None),
+            ("groups", "groups[*].name", Some(";")),
+        ]
+        .map(|(column, path, join)| {
+            let spec = match join {
+                Some(join) => FieldSpec::Joined { path: path.to_owned(), join: join.to_owned() },
+                None => FieldSpec::Path(path.to_owned()),
+            };
+            (column.to_owned(), spec)
+        })
+        .into(),
+        on_bad_row: OnBadRow::Hold,
+        ..JsonSettings::default()
+    };
+    let (form, rules) = settings.check().unwrap();
+    let copied = || {
+        let draft = Draft::named(dir.path(), "copy.csv").unwrap();
+        let copy = spool(data, &form, &rules, "people.json".to_owned(), draft);
+        copy.map_err(|refused| assert!(!refused.findings.is_empty())).ok()
+    };
+    let Some(copy) = copied() else { return };
+    let text = fs::read(&copy.kept.path).unwrap();
+    let packed = data.starts_with(b"\x1f\x8b");
+    let plain = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data);
+    assert!(packed || serde_json::from_slice::<serde::de::IgnoredAny>(plain).is_ok());
+    let demand = Demand { optional: copy.columns.iter().cloned().collect(), ..Demand::default() };
+    let read = source::read_file(&copy.settings(&rules), &demand, &Index::default());
+    let mut findings = read.map_or_else(|refused| refused.findings, |roster| roster.findings);
+    copy.trail.tell(&copy.kept.path, &mut findings).unwrap();
+    copied().unwrap();
+    assert_eq!(fs::read(&copy.kept.path).unwrap(), text, "the same bytes are the same copy");
+}
+
+/// The text of a path is one, or told of by a place in it.
+pub(crate) fn json_path(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Err(error) = Path::parse(&text) {
+        assert!(error.at >= 1 && error.at <= text.chars().count() + 1, "{error}");
+    }
 }
 
 /// The first eight bytes are the time, each line is a header, and what follows the last `|` is the

@@ -29,7 +29,7 @@ pub use trouble::{
 
 use crate::model::{
     AttrPath, Attributes, Capabilities, Finding, Fingerprint, Held, Problem, Record, RemoteId,
-    Wanted,
+    UNKNOWN_CELL, Wanted,
 };
 use rule::{Rule, Wish};
 use std::{
@@ -196,7 +196,8 @@ fn held(record: &Record, troubles: Vec<Trouble>) -> Mapped {
 
 /// The cell cannot be believed, or is not there though the source promised it.
 fn is_unbelieved(record: &Record, column: &str) -> bool {
-    record.unusable.contains(column) || !record.fields.contains(column)
+    let cell = record.fields.get(column);
+    record.unusable.contains(column) || cell.is_none_or(|cell| cell == UNKNOWN_CELL)
 }
 
 /// Remote ids and look-up tables are personal, so only the size is shown.

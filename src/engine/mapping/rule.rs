@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     engine::value_rules::{Forms, ValueProblem, normalise, read_value},
-    model::{AttrPath, Kind, Record, Value},
+    model::{AttrPath, Kind, Record, UNKNOWN_CELL, Value},
 };
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -79,6 +79,10 @@ impl Rule {
         }
         if self.columns().iter().any(|column| !record.fields.contains(column)) {
             return Ok(if self.optional { Wish::Untouched } else { Wish::Withheld });
+        }
+        let unknown = |column: &String| record.fields.get(column) == Some(UNKNOWN_CELL);
+        if self.columns().iter().any(unknown) {
+            return Ok(Wish::Untouched);
         }
         match &self.source {
             Source::Column(column) => {

@@ -1,0 +1,125 @@
+//! Where our own copy of a feed lies, who may ask for it, and who may replace it.
+//!
+//! Two locks: whoever asks holds the first alone, so that the quota is kept, and lets go of it after the
+//! last page; whoever reads the copy shares the second, and only who has it alone may replace the copy.
+//! Who may not makes a copy without a name, of which nothing is left.
+
+use super::{flaw::Flaw, memo::Shelf};
+use crate::source::{Draft, Kept, make_private};
+use rustix::fs::{FlockOperation, flock};
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+pub(super) struct Room {
+    folder: PathBuf,
+    source: String,
+    /// `None`: nothing is remembered, and nothing kept under a name.
+    locks: Option<Locks>,
+}
+
+struct Locks {
+    /// Nobody else asks meanwhile.
+    _asking: File,
+    reading: Option<Reading>,
+}
+
+struct Reading {
+    file: File,
+    /// Nobody else reads the copy.
+    alone: bool,
+}
+
+impl Room {
+    /// `elsewhere`: a folder for whoever only looks and may not write to the first.
+    pub(super) fn open(
+        folder: &Path,
+        source: &str,
+        elsewhere: Option<&Path>,
+    ) -> Result<Self, Flaw> {
+        let room = |folder: &Path, locks| Self {
+            folder: folder.to_owned(),
+            source: source.to_owned(),
+            locks,
+        };
+        match (Locks::take(folder, source), elsewhere) {
+            (Ok(Some(locks)), _) => Ok(room(folder, Some(locks))),
+            (Ok(None), _) => Err(Flaw::Busy),
+            (Err(_), Some(elsewhere)) => Ok(room(elsewhere, None)),
+            (Err(error), None) => Err(Flaw::Disk { why: error.to_string() }),
+        }
+    }
+
+    pub(super) fn shelf(&self) -> Option<Shelf> {
+        self.locks.as_ref().map(|_| Shelf(self.folder.join(format!("{}.feed.json", self.source))))
+    }
+
+    /// The copy that has a name.
+    pub(super) fn copy(&self) -> PathBuf {
+        self.folder.join(self.name())
+    }
+
+    fn name(&self) -> String {
+        format!("{}.feed.csv", self.source)
+    }
+
+    /// Nobody replaces the named copy while this is here.
+    pub(super) fn holds_copy(&self) -> bool {
+        self.reading().is_some()
+    }
+
+    /// What is written now gets the name.
+    pub(super) fn names_copy(&self) -> bool {
+        self.reading().is_some_and(|reading| reading.alone)
+    }
+
+    fn reading(&self) -> Option<&Reading> {
+        self.locks.as_ref().and_then(|locks| locks.reading.as_ref())
+    }
+
+    pub(super) fn draft(&self) -> io::Result<Draft> {
+        if self.names_copy() {
+            Draft::named(&self.folder, &self.name())
+        } else {
+            Draft::unnamed(&self.folder)
+        }
+    }
+
+    pub(super) fn kept(&self) -> io::Result<Kept> {
+        Kept::open(self.copy())
+    }
+
+    /// Lets others ask, and read the same copy; keeps them from replacing it.
+    pub(super) fn close(self) -> Option<File> {
+        let Reading { file, alone } = self.locks?.reading?;
+        // Where that fails, others make copies without a name for a while.
+        if alone {
+            let _ = flock(&file, FlockOperation::NonBlockingLockShared);
+        }
+        Some(file)
+    }
+}
+
+impl Locks {
+    /// `None`: somebody else asks.
+    fn take(folder: &Path, source: &str) -> io::Result<Option<Self>> {
+        make_private(folder)?;
+        let open = |ending: &str| {
+            let path = folder.join(format!("{source}.feed.{ending}"));
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+        };
+        let asking = open("asking")?;
+        if flock(&asking, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Ok(None);
+        }
+        let file = open("reading")?;
+        let alone = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let held = alone || flock(&file, FlockOperation::NonBlockingLockShared).is_ok();
+        let reading = held.then_some(Reading { file, alone });
+        Ok(Some(Self { _asking: asking, reading }))
+    }
+}
