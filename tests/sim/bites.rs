@@ -35,6 +35,7 @@ bites! {
     inv7_a_quota_that_begins_anew_with_a_restart_is_told: QuotaForgottenAtRestart,
     inv8_a_pause_that_does_not_outlast_a_restart_is_told: PauseForgottenAtRestart,
     inv8_a_pause_of_one_user_alone_is_told: RetryAfterForOneUser,
+    inv10_an_approval_that_counts_for_anything_is_told: ApprovalOfAnything,
     inv11_a_damaged_row_that_counts_as_none_is_told: UnreadableIsAbsent,
     inv12_a_second_writer_is_told: SecondWriter,
     inv12_a_hedged_request_is_told: HedgedRequests,

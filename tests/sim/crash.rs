@@ -62,6 +62,13 @@ impl World {
             Some(Planted::JournalNotConsulted) => "DELETE FROM intent",
             Some(Planted::QuotaForgottenAtRestart) => "DELETE FROM sent",
             Some(Planted::PauseForgottenAtRestart) => "DELETE FROM pause",
+            Some(Planted::ApprovalOfAnything) => {
+                "INSERT INTO approval (digest, who, reason, at, expires, figures, lineage, serial,
+                                       source, settings)
+                 SELECT plan.digest, who, reason, once.at, expires, once.figures, lineage,
+                        plan.serial, plan.source, plan.settings
+                 FROM waiting_plan AS plan, (SELECT * FROM approval ORDER BY id DESC LIMIT 1) AS once"
+            }
             _ => return,
         };
         for name in self.targets.keys() {

@@ -50,6 +50,7 @@ async fn story(world: &mut World) {
             let fortune = world.fortune();
             if let Some(report) = world.run(fortune).await {
                 world.check_run(&report);
+                world.visit(&report, false);
             }
             if !world.oracle.breaches().is_empty() {
                 return;
@@ -70,10 +71,18 @@ async fn story(world: &mut World) {
     // Who was in doubt is looked at on two further nights.
     for night in ["first", "second", "third", "fourth", "last"] {
         world.oracle.note(&format!("the {night} fair night"));
-        let Some(report) = world.run(Fortune::default()).await else { return };
+        let Some(mut report) = world.run(Fortune::default()).await else { return };
         world.check_run(&report);
+        while world.visit(&report, true) {
+            sleep(Duration::from_mins(1)).await;
+            let Some(again) = world.run(Fortune::default()).await else { return };
+            world.check_run(&again);
+            report = again;
+        }
+        // Of a plan that was approved with a look at somebody, what the look shows is for the next night.
+        let come_to_rest = if world.approver.strict { "fourth" } else { "second" };
         match night {
-            "second" => world.check_convergence(&report),
+            night if night == come_to_rest => world.check_convergence(&report),
             "last" => world.check_rest(),
             _ => {}
         }

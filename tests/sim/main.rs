@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
+mod approver;
 mod bites;
 mod chance;
 mod checks;

@@ -34,6 +34,8 @@ pub(crate) enum Planted {
     PreviewWrites,
     /// A stop is not heard.
     StopNotHeard,
+    /// What a person approved once counts for whatever a guard holds.
+    ApprovalOfAnything,
     /// A request that is not answered soon is sent beside itself.
     HedgedRequests,
 }
@@ -49,6 +51,7 @@ impl Planted {
             | Self::DoneBeforeTheAnswer => &["INV-2", "INV-4"],
             Self::BucketAsLargeAsTheQuota | Self::QuotaForgottenAtRestart => &["INV-7"],
             Self::PauseForgottenAtRestart | Self::RetryAfterForOneUser => &["INV-8"],
+            Self::ApprovalOfAnything => &["INV-10"],
             Self::UnreadableIsAbsent => &["INV-11"],
             Self::RedirectFollowed => &["INV-13"],
             Self::SecondWriter | Self::HedgedRequests => &["INV-12"],

@@ -6,6 +6,7 @@ use crate::{
     planted::Planted,
     scenario::Scenario,
 };
+use rosterd::sandbox::Api;
 use std::collections::BTreeSet;
 
 pub(crate) struct Roster {
@@ -91,6 +92,13 @@ impl Roster {
 
     pub(crate) fn is_damaged(&self) -> bool {
         self.damaged.iter().any(|at| self.present[*at])
+    }
+
+    /// What the file says to a target of that API, as far as it can be read.
+    pub(crate) fn wishes(&self, api: Api) -> Vec<Option<serde_json::Value>> {
+        let row = |at: usize| self.present[at] && !self.damaged.contains(&at);
+        let people = self.people.iter().enumerate();
+        people.map(|(at, person)| row(at).then(|| person.account(api))).collect()
     }
 
     /// The file. A damaged row lacks its last cell.

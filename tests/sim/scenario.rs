@@ -1,11 +1,6 @@
 //! What one seed is about: who is sent to, how large, and what goes wrong at all.
 
-use crate::{
-    chance::Chance,
-    company::{LAX, Tenant},
-    quota::Style,
-    weather::Weather,
-};
+use crate::{approver::guards, chance::Chance, company::Tenant, quota::Style, weather::Weather};
 use rosterd::sandbox::Api;
 
 /// Drawn once. Each seed has only some of the troubles, so that no trouble hides another.
@@ -95,8 +90,7 @@ impl Part {
             .key("request_timeout", chance.pick(&["3s", "10s", "60s"]))
             .key("run_deadline", chance.pick(&["20m", "6h"]))
             .flag("reads", reads)
-            // A roster that was damaged when it was taken for the measure comes back much longer.
-            .guards(&format!("{LAX}\nmax_source_growth = 1000\nmin_known = \"0%\""));
+            .guards(&guards(None));
         if chance.hits(0.3) {
             tenant = tenant.one_by_one();
         }

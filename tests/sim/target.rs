@@ -45,6 +45,8 @@ pub(crate) struct Target {
     /// Requests that this run has sent.
     pub(crate) sent: usize,
     pub(crate) patched: usize,
+    /// Whose PATCH it has sent.
+    pub(crate) changed: BTreeSet<String>,
     /// The client was asked to stop.
     pub(crate) stopped: Option<Instant>,
     left: Count,
@@ -101,6 +103,7 @@ impl Target {
             reads: true,
             sent: 0,
             patched: 0,
+            changed: BTreeSet::new(),
             stopped: None,
             left: Count::default(),
             arrived: Count::default(),
@@ -119,6 +122,7 @@ impl Target {
     pub(crate) fn begin(&mut self) {
         (self.sent, self.patched) = (0, 0);
         self.in_parts.clear();
+        self.changed.clear();
     }
 
     fn breach(&self, invariant: &str, what: &str) {
@@ -144,6 +148,7 @@ impl Target {
         let may_repeat = doubted || in_parts || is_patch && self.suspects.remove(&user);
         if is_patch {
             self.patched += 1;
+            self.changed.insert(user.clone());
             self.doubted.insert(user.clone());
         }
         let fate = self.weather.fate(&mut self.chance);

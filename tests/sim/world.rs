@@ -1,6 +1,7 @@
 //! One seed's world: a roster, tenants, targets, a state on disk, and night after night.
 
 use crate::{
+    approver::Approver,
     chance::Chance,
     company::departments,
     ink::Disk,
@@ -42,6 +43,7 @@ pub(crate) struct World {
     pub(crate) config: Arc<Config>,
     pub(crate) planted: Option<Planted>,
     pub(crate) chance: Chance,
+    pub(crate) approver: Approver,
     buckets: BTreeMap<String, Arc<Mutex<Instant>>>,
     pub(crate) disks: BTreeMap<String, Disk>,
     runs: u64,
@@ -64,7 +66,9 @@ impl World {
     pub(crate) fn new(seed: u64, planted: Option<Planted>) -> Self {
         let mut chance = Chance::of(seed);
         fastrand::seed(chance.seed());
-        let scenario = Scenario::draw(&mut chance);
+        let mut scenario = Scenario::draw(&mut chance);
+        let approver = Approver::of(seed, planted);
+        approver.tighten(&mut scenario);
         let oracle = Oracle::new();
         let roster = Roster::new(&scenario);
         let dir = workshop();
@@ -81,6 +85,7 @@ impl World {
             config,
             planted,
             chance,
+            approver,
             runs: 0,
             dead: 0,
             dir,
@@ -240,6 +245,7 @@ impl World {
             eye.open.lock().unwrap().take();
         }
         self.check_stop();
+        self.check_permits();
         if overlap.is_some() {
             // A second run that has not ended either is torn down.
             sleep(Duration::from_millis(1)).await;
@@ -368,6 +374,6 @@ pub(crate) fn source() -> SourceId {
     SourceId::parse("people").unwrap()
 }
 
-fn holder(oracle: &Oracle) -> Holder {
+pub(crate) fn holder(oracle: &Oracle) -> Holder {
     Holder { pid: 1, host: "simulated".to_owned(), since: oracle.now() }
 }
