@@ -9,6 +9,7 @@ mod datadog;
 mod grammar;
 mod kare;
 mod scalepad;
+mod scim;
 pub mod sunset;
 mod workiva;
 
@@ -39,6 +40,33 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// When the address built from the id would not mean that user.
     fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String>;
 
+    /// The change can only be spelled from what a look has just shown: a list that goes whole, a user
+    /// that goes whole, the version that it is based on. A look goes before it then.
+    fn builds_on_look(&self, action: &Action) -> bool {
+        let _ = action;
+        false
+    }
+
+    /// What a look showed, to build a change on. `None`: it showed no such user.
+    fn basis(&self, id: &RemoteId, response: &Response) -> Option<Basis> {
+        let _ = (id, response);
+        None
+    }
+
+    /// As [`Self::request`], with what the last look showed.
+    ///
+    /// # Errors
+    /// As with [`Self::request`], or the change needs a basis and there is none.
+    fn request_on(
+        &self,
+        id: &RemoteId,
+        action: &Action,
+        basis: Option<&Basis>,
+    ) -> Result<Request, String> {
+        let _ = basis;
+        self.request(id, action)
+    }
+
     /// Reads the response to that request.
     fn read(&self, id: &RemoteId, action: &Action, response: &Response, today: Date) -> Answer;
 
@@ -46,6 +74,21 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     fn notices(&self, today: Date) -> Vec<Notice> {
         let _ = today;
         Vec::new()
+    }
+}
+
+/// A user as a look showed it, which a change is built on within the same operation and which is never
+/// kept. Personal, so `Debug` hides it.
+#[derive(Clone, PartialEq)]
+pub struct Basis {
+    pub resource: serde_json::Map<String, serde_json::Value>,
+    /// A strong entity tag, quotes included (RFC 9110 §8.8.3).
+    pub etag: Option<String>,
+}
+
+impl fmt::Debug for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Basis({} members)", self.resource.len())
     }
 }
 
@@ -73,4 +116,4 @@ pub type Opened = Result<Box<dyn Dialect>, Vec<Problem>>;
 
 /// Every target API that rosterd speaks to.
 pub const REGISTRY: &[Entry] =
-    &[workiva::ENTRY, biot::ENTRY, scalepad::ENTRY, kare::ENTRY, datadog::ENTRY];
+    &[workiva::ENTRY, biot::ENTRY, scalepad::ENTRY, kare::ENTRY, datadog::ENTRY, scim::ENTRY];

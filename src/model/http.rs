@@ -7,6 +7,8 @@ use url::Url;
 pub enum Method {
     Get,
     Patch,
+    /// Only of a user that was just read, for targets that know nothing smaller.
+    Put,
 }
 
 impl Method {
@@ -15,6 +17,7 @@ impl Method {
         match self {
             Self::Get => "GET",
             Self::Patch => "PATCH",
+            Self::Put => "PUT",
         }
     }
 }

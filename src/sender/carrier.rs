@@ -7,6 +7,7 @@ use super::{
     record::{Ended, Recorder},
 };
 use crate::{
+    dialect::Basis,
     engine::{
         allowance::Allowance,
         delivery::{Delivery, Next, Step, StopCause},
@@ -37,6 +38,8 @@ pub(super) struct Carrier<'a, R> {
     pub(super) requests: u32,
     /// Of the last answer.
     pub(super) status: Option<u16>,
+    /// What the last look showed, where changes are built on it.
+    pub(super) basis: Option<Basis>,
 }
 
 /// What became of one request.
@@ -53,7 +56,7 @@ enum Sending {
 impl<'a, R: Recorder> Carrier<'a, R> {
     /// Sends until the delivery has an outcome, which the delivery then says more of.
     pub(super) async fn run(&mut self, delivery: &mut Delivery<'a>) -> Result<Outcome, String> {
-        let mut next = Next::Operation;
+        let mut next = delivery.first();
         loop {
             let secrets = self.lane.secrets.current();
             let action = match next {
@@ -103,7 +106,8 @@ impl<'a, R: Recorder> Carrier<'a, R> {
         secrets: &BTreeMap<String, SecretString>,
     ) -> Result<Sending, String> {
         let remote_id = &self.operation.remote_id;
-        let request = match self.lane.dialect.request(remote_id, action) {
+        let basis = self.basis.as_ref();
+        let request = match self.lane.dialect.request_on(remote_id, action, basis) {
             Ok(request) => request,
             Err(why) => return Ok(Sending::Unspoken { why }),
         };
@@ -184,6 +188,11 @@ impl<'a, R: Recorder> Carrier<'a, R> {
         let now = self.lane.clock.now();
         let today = now.to_zoned(TimeZone::UTC).date();
         let answer = self.lane.dialect.read(remote_id, action, &response, today);
+        // What was done since makes an older look no basis any more.
+        let shows = *action == Action::Read || response.is_success();
+        if shows && !self.operation.edits().is_empty() {
+            self.basis = self.lane.dialect.basis(remote_id, &response);
+        }
         let retry_after = RetryAfter::of(&response, now);
         if let Some(allowance) = Allowance::of(&response, self.lane.reset_unit, now) {
             self.lane.pacer.heed(allowance, Instant::now());

@@ -132,6 +132,7 @@ impl Http {
         let method = match method {
             Method::Get => reqwest::Method::GET,
             Method::Patch => reqwest::Method::PATCH,
+            Method::Put => reqwest::Method::PUT,
         };
         let mut builder = self.client.request(method, url);
         for (name, value) in headers {

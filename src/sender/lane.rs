@@ -167,10 +167,14 @@ impl Lane {
     /// Carries one operation to its end. Has a slot already.
     async fn carry<R: Recorder>(&self, begun: &Begun, recorder: &R) -> Result<End, String> {
         let Begun { operation, intent } = begun;
+        let (intent, requests, status, basis) = (*intent, 0, None, None);
         let mut carrier =
-            Carrier { lane: self, operation, recorder, intent: *intent, requests: 0, status: None };
+            Carrier { lane: self, operation, recorder, intent, requests, status, basis };
         let groups = &self.dialect.capabilities().groups;
         let mut delivery = Delivery::new(operation, self.reads, groups);
+        if self.dialect.builds_on_look(&operation.action) {
+            delivery = delivery.after_a_look();
+        }
         let outcome = carrier.run(&mut delivery).await?;
         let Carrier { requests, status, .. } = carrier;
         let (was_in_doubt, parts) = (delivery.was_in_doubt(), delivery.parts());

@@ -12,5 +12,5 @@ pub(super) use address::Base;
 pub(super) use answer::{Complaint, Sight, success};
 pub(super) use settings::{Table, is_uuid};
 pub(super) use spelling::{
-    BEARER, at, catalogue, edits_of, get, nest, note, patch, show_all, spell, spell_all,
+    BEARER, at, catalogue, edits_of, get, nest, note, patch, patch_as, show_all, spell, spell_all,
 };

@@ -42,9 +42,19 @@ pub(crate) fn get(url: Url, credentials: &[CredentialHeader]) -> Request {
 /// The content type stands without a charset: one API takes exactly this value, and RFC 8259 §11
 /// defines no parameter for it.
 pub(crate) fn patch(url: Url, body: &Json, credentials: &[CredentialHeader]) -> Request {
+    patch_as(JSON, url, body, credentials)
+}
+
+/// With a media type of the API's own.
+pub(crate) fn patch_as(
+    media_type: &str,
+    url: Url,
+    body: &Json,
+    credentials: &[CredentialHeader],
+) -> Request {
     Request {
         method: Method::Patch,
-        headers: vec![("accept", JSON.to_owned()), ("content-type", JSON.to_owned())],
+        headers: vec![("accept", media_type.to_owned()), ("content-type", media_type.to_owned())],
         body: Some(body.to_string().into_bytes()),
         ..get(url, credentials)
     }

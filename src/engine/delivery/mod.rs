@@ -72,6 +72,8 @@ pub enum StopCause {
 /// Why the user is being looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doubt {
+    /// Nothing was sent yet: the change is built on what this look shows.
+    Basis,
     /// Done, but the answer did not show all that was sent.
     Unshown,
     /// Nobody knows whether it was done.
@@ -108,6 +110,8 @@ pub struct Delivery<'a> {
     doubtful: bool,
     /// One did at some time.
     doubted: bool,
+    /// Nothing of the operation left yet, because a look goes first.
+    unsent: bool,
     search: Option<Search>,
 }
 
@@ -128,8 +132,25 @@ impl<'a> Delivery<'a> {
             conflicted: false,
             doubtful: false,
             doubted: false,
+            unsent: false,
             search: None,
         }
+    }
+
+    /// The same with a look before the first request, on which the change is built. Does nothing where
+    /// the target offers no read.
+    #[must_use]
+    pub fn after_a_look(self) -> Self {
+        if !self.reads {
+            return self;
+        }
+        Self { state: State::Looking(Doubt::Basis), sent: Next::Look, unsent: true, ..self }
+    }
+
+    /// What is sent first.
+    #[must_use]
+    pub fn first(&self) -> Next {
+        self.current()
     }
 
     /// What [`Next::Operation`] sends: the whole operation, or the part that is tried.
@@ -148,7 +169,8 @@ impl<'a> Delivery<'a> {
     #[must_use]
     pub fn abandon(&self, why: &str) -> Outcome {
         let some_went = self.parts().is_some_and(|parts| !parts.accepted.is_empty());
-        if self.doubtful || some_went || self.state != State::Sending {
+        let looks_after = matches!(self.state, State::Looking(doubt) if doubt != Doubt::Basis);
+        if self.doubtful || some_went || looks_after {
             Outcome::InDoubt { why: why.to_owned() }
         } else {
             Outcome::Deferred { why: why.to_owned() }
@@ -187,7 +209,8 @@ impl<'a> Delivery<'a> {
             Step::Stop { .. } | Step::Done(_) => return step,
         };
         let first_look = next == Next::Look && self.sent == Next::Operation;
-        if first_look || budget.spend(self.cost) {
+        let first_sending = next == Next::Operation && std::mem::take(&mut self.unsent);
+        if first_look || first_sending || budget.spend(self.cost) {
             self.sent = next;
             return step;
         }
@@ -265,7 +288,7 @@ impl<'a> Delivery<'a> {
             // It said "done", so what it shows otherwise it rewrote or ignored.
             Doubt::Unshown => self.seen(shown),
             // Nobody said so: only what is seen to hold was done.
-            Doubt::Fate | Doubt::Conflict
+            Doubt::Basis | Doubt::Fate | Doubt::Conflict
                 if self.edits().iter().all(|edit| holds(edit, &shown)) =>
             {
                 settled(shown)
@@ -274,7 +297,7 @@ impl<'a> Delivery<'a> {
             Doubt::Fate | Doubt::Conflict if self.failures >= self.failures_max => {
                 Step::Done(self.abandon("sent as often as a run may, and not done"))
             }
-            Doubt::Fate | Doubt::Conflict => {
+            Doubt::Basis | Doubt::Fate | Doubt::Conflict => {
                 self.state = State::Sending;
                 self.doubtful = false;
                 Step::Send(Next::Operation)

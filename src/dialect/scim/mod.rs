@@ -1,0 +1,213 @@
+//! Users of any directory that speaks SCIM 2.0 (RFC 7643, RFC 7644).
+//!
+//! - `PATCH {base}/Users/{id}` with a `PatchOp`, or `PUT` of the whole user as it was just read, for
+//!   servers that know nothing smaller. `base_url` ends where `/Users` begins.
+//! - What servers differ in is a [`profile::Profile`]: a preset by name, and switches. None of them
+//!   is guessed from an answer; `rosterd probe` tries them on one user.
+//! - The answer is the whole user (200) or nothing (204), and then it is read. What is no whole user,
+//!   since it does not even show `userName`, shows nothing.
+//! - Errors are those of RFC 7644 §3.12, or whatever else: the status decides, and of `scimType`
+//!   `uniqueness` and `noTarget`.
+//! - Lists are never appended to. A first value of a kind is set by a `replace` of the list as it was
+//!   just read, with the others in it; so a look goes before such a change ([`Dialect::builds_on`]).
+//! - `If-Match` carries the strong tag that this look showed, where the profile says so; a weak one is
+//!   no basis (RFC 9110 §13.1.1).
+//!
+//! Deliberately absent: `/Bulk`, which servers limit and count in their own ways; `password`;
+//! `meta.location` as an address to go to.
+
+mod catalogue;
+mod custom;
+mod patch;
+mod path;
+mod presets;
+mod profile;
+mod resource;
+
+use super::grammar::{BEARER, Base, Complaint, Sight, Table, edits_of, get, note, patch_as, success};
+use super::{Basis, Dialect, Entry, Opened, Settings};
+use crate::model::{
+    Action, Answer, AttrPath, Attributes, Capabilities, Kind, Method, RemoteId, Request, Response,
+    Verdict, Weight,
+};
+use catalogue::{Slot, Slots};
+use jiff::civil::Date;
+use profile::{Profile, SWITCHES, Writes};
+use serde_json::{Map, Value as Json};
+
+pub(super) const ENTRY: Entry =
+    Entry { name: "scim", summary: "any directory that speaks SCIM 2.0 (PatchOp, or PUT)", open };
+
+const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
+
+#[derive(Debug)]
+struct Scim {
+    base: Base,
+    profile: Profile,
+    slots: Slots,
+    capabilities: Capabilities,
+}
+
+fn open(settings: &Settings) -> Opened {
+    let keys: Vec<&str> = ["base_url", "preset", "custom"].into_iter().chain(SWITCHES).collect();
+    let mut table = Table::of(settings, &keys);
+    let base = table.base_url();
+    let profile = Profile::read(&mut table);
+    let custom = custom::read(&mut table);
+    let (base, profile) = table.close(base.zip(profile))?;
+    let slots = catalogue::slots(&profile, custom);
+    let attributes = slots.iter().map(|(path, slot)| (path.clone(), slot.attribute.clone()));
+    let capabilities =
+        Capabilities { attributes: attributes.collect(), groups: Vec::new(), read: true };
+    Ok(Box::new(Scim { base, profile, slots, capabilities }))
+}
+
+impl Dialect for Scim {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn credentials(&self) -> &'static [&'static str] {
+        &["token"]
+    }
+
+    fn check_id(&self, _: &RemoteId) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
+        self.request_on(id, action, None)
+    }
+
+    fn builds_on_look(&self, action: &Action) -> bool {
+        let edits = edits_of(action);
+        let Profile { method, etag, .. } = &self.profile;
+        !edits.is_empty()
+            && (*method == Writes::Put
+                || *etag
+                || patch::needs_look(&self.profile, &self.slots, edits))
+    }
+
+    fn basis(&self, id: &RemoteId, response: &Response) -> Option<Basis> {
+        let Some(Json::Object(resource)) = response.json() else { return None };
+        let is_whole = resource::member(&resource, "userName").is_some();
+        if !response.is_success() || !is_whole || !self.is(id, &resource) {
+            return None;
+        }
+        let shown = response.header("etag").next().map(str::to_owned);
+        let of_meta = || resource.get("meta")?.get("version")?.as_str().map(str::to_owned);
+        let etag = shown.or_else(of_meta).filter(|tag| is_strong(tag));
+        Some(Basis { resource, etag })
+    }
+
+    fn request_on(
+        &self,
+        id: &RemoteId,
+        action: &Action,
+        basis: Option<&Basis>,
+    ) -> Result<Request, String> {
+        let url = self.base.of_user(&["Users"], id)?;
+        let media_type = self.profile.media_type.as_str();
+        let Action::Patch { edits, companions: _ } = action else {
+            let accept = vec![("accept", media_type.to_owned())];
+            return Ok(Request { headers: accept, ..get(url, &[BEARER]) });
+        };
+        let settings = patch::settings(&self.profile, &self.slots, edits)?;
+        let resource = basis.map(|basis| &basis.resource);
+        let (method, body) = match self.profile.method {
+            Writes::Patch => {
+                (Method::Patch, patch::body(&self.profile, &settings, resource)?)
+            }
+            Writes::Put => (Method::Put, patch::resource_after(&settings, resource)?),
+        };
+        let mut request = Request { method, ..patch_as(media_type, url, &body, &[BEARER]) };
+        if let Some(tag) = basis.and_then(|basis| basis.etag.as_ref()).filter(|_| self.profile.etag)
+        {
+            request.headers.push(("if-match", tag.clone()));
+        }
+        Ok(request)
+    }
+
+    fn read(&self, id: &RemoteId, action: &Action, response: &Response, _: Date) -> Answer {
+        if response.is_success() {
+            if is_error(response) {
+                return complaint(response).answer(Verdict::Uncertain);
+            }
+            return success(action, response, complaint, |user| self.see(id, action, user));
+        }
+        let complaint = complaint(response);
+        match (complaint.status(), complaint.code()) {
+            // RFC 7644 §3.12: another user has that value; some say so with a 400.
+            (400 | 409, "uniqueness") => {
+                let attributes = self.key_like(action);
+                complaint.answer(Verdict::Rejected { attributes })
+            }
+            // What a filter was to find is not there (any more): as after any conflict, look again.
+            (400, "noTarget") => complaint.answer(Verdict::Conflict),
+            _ => complaint.usual(),
+        }
+    }
+}
+
+impl Scim {
+    fn is(&self, id: &RemoteId, user: &Map<String, Json>) -> bool {
+        let shown = resource::member(user, "id").and_then(Json::as_str);
+        shown.is_some_and(|shown| shown.eq_ignore_ascii_case(id.as_str()))
+    }
+
+    fn see(&self, id: &RemoteId, action: &Action, user: &Map<String, Json>) -> Sight {
+        let writes = !edits_of(action).is_empty();
+        match resource::member(user, "id").and_then(Json::as_str) {
+            None => Sight::Nothing,
+            Some(_) if !self.is(id, user) => Sight::Stranger,
+            Some(_) if writes && resource::member(user, "userName").is_none() => Sight::Nothing,
+            Some(_) => Sight::User(self.show(user)),
+        }
+    }
+
+    fn show(&self, user: &Map<String, Json>) -> Attributes {
+        let mut shown = Attributes::new();
+        for (path, Slot { path: place, shape, attribute }) in &self.slots {
+            let found = resource::find(user, place, *shape);
+            let found = found.map(|found| normal(&attribute.kind, found));
+            note(&mut shown, path, &attribute.kind, found.as_ref());
+        }
+        shown
+    }
+
+    fn key_like(&self, action: &Action) -> Vec<AttrPath> {
+        let is_key_like = |path: &&AttrPath| {
+            self.slots.get(path).is_some_and(|slot| slot.attribute.weight == Weight::KeyLike)
+        };
+        edits_of(action).iter().map(|edit| &edit.path).filter(is_key_like).cloned().collect()
+    }
+}
+
+/// RFC 7643 §2.3.2 has flags as JSON; some show the text that Entra ID sends.
+fn normal(kind: &Kind, shown: Json) -> Json {
+    match (kind, &shown) {
+        (Kind::Flag, Json::String(text)) if text.eq_ignore_ascii_case("true") => true.into(),
+        (Kind::Flag, Json::String(text)) if text.eq_ignore_ascii_case("false") => false.into(),
+        _ => shown,
+    }
+}
+
+/// RFC 9110 §8.8.3: quoted, and not weak.
+fn is_strong(tag: &str) -> bool {
+    let inner = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+    inner.is_some_and(|inner| inner.bytes().all(|byte| byte > b' ' && byte != b'"' && byte < 127))
+}
+
+/// The error form of RFC 7644 §3.12, whatever the status around it.
+fn is_error(response: &Response) -> bool {
+    let body = response.json().unwrap_or_default();
+    let schemas = body.get("schemas").and_then(Json::as_array);
+    schemas.is_some_and(|schemas| schemas.iter().any(|schema| schema == ERROR))
+}
+
+fn complaint(response: &Response) -> Complaint {
+    let code = ["/scimType", "/error/code", "/errors/0/code", "/code"];
+    let message =
+        ["/detail", "/error/message", "/errors/0/message", "/errors/0", "/message", "/error"];
+    Complaint::of(response, &code, &message)
+}
