@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn lead(link: &str) -> Result<Option<Cursor>, &'static str> {
-        let list = Url::parse("https://api.example.com/v1/users?size=1000").unwrap();
+        let list = Url::parse("https://api.example.com/v1/users").unwrap();
         linked(Some(&Json::from(link)), &list)
     }
 
