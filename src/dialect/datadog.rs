@@ -7,6 +7,9 @@
 //!   `replace` of an absent value count as an `add`, but a value filter that matches nothing is an
 //!   error. So a first work e-mail replaces `emails` as a whole.
 //! - The answer is the whole user, or nothing (204); `GET` on the same path shows the same.
+//! - `GET {base}/api/v2/scim/Users?startIndex&count` lists all users (RFC 7644 §3.4.2.4): entries
+//!   count from 1, and the next page begins behind the entries that this one has, for a server may
+//!   show fewer than were asked for.
 //! - Errors are `{"errors": […]}`; the error form of RFC 7644 §3.12 is understood as well.
 //!
 //! Deliberately absent: `remove`, which the endpoint does not take, so nothing can be unset;
@@ -14,13 +17,13 @@
 //! to, which names another host.
 
 use super::grammar::{
-    BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, is_uuid, patch, show_all,
-    spell, success,
+    self, BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, is_uuid, page_of,
+    paged, patch, show_all, spell, success, with_query,
 };
-use super::{Dialect, Entry, Opened, Settings};
+use super::{Dialect, Entry, Lists, Opened, Settings};
 use crate::model::{
-    Action, Answer, AttrPath, Attribute, Capabilities, Edit, Kind, RemoteId, Request, Response,
-    Verdict, Weight,
+    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Cursor, Edit, Kind, Page,
+    RemoteId, Request, Response, Verdict, Weight,
 };
 use jiff::civil::Date;
 use serde_json::{Map, Value as Json, json};
@@ -43,6 +46,9 @@ const SITES: [(&str, &str); 9] = [
 
 const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 const WORK_EMAIL: &str = r#"emails[type eq "work"].value"#;
+const USERS: [&str; 4] = ["api", "v2", "scim", "Users"];
+/// Entries of a page. The document names no most, and a server that has one shows fewer.
+const PAGE: u64 = 100;
 
 #[derive(Debug)]
 struct Datadog {
@@ -87,7 +93,7 @@ impl Dialect for Datadog {
 
     fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
         self.check_id(id)?;
-        let url = self.base.of_user(&["api", "v2", "scim", "Users"], id)?;
+        let url = self.base.of_user(&USERS, id)?;
         match action {
             Action::Read => Ok(get(url, &[BEARER])),
             Action::Patch { edits, companions: _ } if edits.is_empty() => {
@@ -114,6 +120,43 @@ impl Dialect for Datadog {
         }
         complaint.usual()
     }
+
+    fn lists(&self) -> Result<&dyn Lists, &'static str> {
+        Ok(self)
+    }
+}
+
+impl Lists for Datadog {
+    fn page(&self, cursor: Option<&Cursor>) -> Result<Request, String> {
+        let start = first_of(cursor)?.to_string();
+        let pairs = [("startIndex", start.as_str()), ("count", &PAGE.to_string())];
+        Ok(get(with_query(self.base.of_list(&USERS), &pairs), &[BEARER]))
+    }
+
+    fn read_page(
+        &self,
+        cursor: Option<&Cursor>,
+        response: &Response,
+        _: Date,
+    ) -> Result<Page, Answer> {
+        page_of(response, complaint, |body| {
+            // RFC 7644 §3.4.2: a list without entries may leave `Resources` out.
+            let total = body.get("totalResults").and_then(Json::as_u64);
+            let mut page = match body.get("Resources") {
+                None | Some(Json::Null) if total.is_some() => Page::default(),
+                _ => paged(body, "Resources", |user| {
+                    grammar::Entry::of(user.get("id"), || self.show(user))
+                })?,
+            };
+            let entries = page.users.len() as u64 + page.unnamed;
+            let next = first_of(cursor).unwrap_or(1) + entries;
+            // Behind a page without entries there is nothing that another one could begin with.
+            let more = entries > 0 && total.is_none_or(|total| next <= total);
+            page.next = more.then_some(Cursor::Number(next));
+            page.total = total;
+            Ok(page)
+        })
+    }
 }
 
 impl Datadog {
@@ -137,13 +180,15 @@ impl Datadog {
         match user.get("id").and_then(Json::as_str) {
             None => Sight::Nothing,
             Some(shown) if !shown.eq_ignore_ascii_case(id.as_str()) => Sight::Stranger,
-            Some(_) => {
-                Sight::User(show_all(&self.capabilities.attributes, |path| match path.as_str() {
-                    WORK_EMAIL => work_email(user),
-                    path => at(user, path),
-                }))
-            }
+            Some(_) => Sight::User(self.show(user)),
         }
+    }
+
+    fn show(&self, user: &Map<String, Json>) -> Attributes {
+        show_all(&self.capabilities.attributes, |path| match path.as_str() {
+            WORK_EMAIL => work_email(user),
+            path => at(user, path),
+        })
     }
 
     fn key_like(&self, edits: &[Edit]) -> Vec<AttrPath> {
@@ -152,6 +197,15 @@ impl Datadog {
             attribute.is_some_and(|attribute| attribute.weight == Weight::KeyLike)
         };
         edits.iter().map(|edit| &edit.path).filter(is_key_like).cloned().collect()
+    }
+}
+
+/// The number of the first entry of the page.
+fn first_of(cursor: Option<&Cursor>) -> Result<u64, String> {
+    match cursor {
+        None => Ok(1),
+        Some(Cursor::Number(number)) => Ok(*number),
+        Some(Cursor::Word(_)) => Err("the list has no such page".to_owned()),
     }
 }
 

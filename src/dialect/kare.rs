@@ -14,14 +14,15 @@
 //! An answer with a `deletedAt` shows a membership that has ended. It counts as a missing user: the
 //! change may have been taken, but a person has to look.
 //!
-//! Deliberately absent: unsetting anything; `deletedAt` as something to set; the flags of the
+//! Deliberately absent: a list of all users, of whose address and pages nothing is published;
+//! unsetting anything; `deletedAt` as something to set; the flags of the
 //! vendor's get-user page that tell which fields may be updated, of which only a refusal is proof.
 
 use super::grammar::{
     BEARER, Base, Complaint, Sight, Table, at, catalogue, get, nest, patch, show_all, spell_all,
     success,
 };
-use super::{Dialect, Entry, Opened, Settings};
+use super::{Dialect, Entry, Lists, Opened, Settings};
 use crate::model::{
     Action, Answer, AttrPath, Attribute, Capabilities, CredentialHeader, Group, INTEGER_MAX, Kind,
     RemoteId, Request, Response, Verdict, Weight,
@@ -122,6 +123,10 @@ impl Dialect for Kare {
             413 | 415 => complaint.answer(Verdict::Broken),
             _ => complaint.usual(),
         }
+    }
+
+    fn lists(&self) -> Result<&dyn Lists, &'static str> {
+        Err("KARE publishes neither the address nor the pages of its list of users")
     }
 }
 

@@ -8,11 +8,13 @@ mod biot;
 mod datadog;
 mod grammar;
 mod kare;
+mod lists;
 mod scalepad;
 mod scim;
 pub mod sunset;
 mod workiva;
 
+pub use lists::{Lists, NO_LIST};
 pub use sunset::deprecation_notices;
 
 use crate::model::{
@@ -69,6 +71,14 @@ pub trait Dialect: fmt::Debug + Send + Sync {
 
     /// Reads the response to that request.
     fn read(&self, id: &RemoteId, action: &Action, response: &Response, today: Date) -> Answer;
+
+    /// How all users of the tenant are listed.
+    ///
+    /// # Errors
+    /// A fragment that says why the API offers no list, or none to this tenant.
+    fn lists(&self) -> Result<&dyn Lists, &'static str> {
+        Err(NO_LIST)
+    }
 
     /// What an operator should know about this API on that day.
     fn notices(&self, today: Date) -> Vec<Notice> {

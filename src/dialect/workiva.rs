@@ -5,6 +5,8 @@
 //! - `PATCH …/organizations/{organization}/users/{id}`, a JSON array of `replace` on `/givenName`,
 //!   `/familyName`, `/displayName`, `/username`, `/email`; `application/json`, not json-patch.
 //! - The answer is the whole user. `GET` on the same path shows the same.
+//! - `GET …/organizations/{organization}/users` lists all users, 1000 on a page, and `@nextLink` leads
+//!   to the next one. Only the description of 2026-01-01 tells of it.
 //! - The version of 2022-01-01 lives below `/prototype/admin` and ends on 2027-01-31. The header
 //!   `X-Version` is always sent, since without it the vendor picks the old version.
 //! - Errors are `{code, message}`, with the attribute at fault in `details[].target` at best.
@@ -13,13 +15,13 @@
 //! can be unset, and there is no lock); suspending a user, which its PATCH cannot do.
 
 use super::grammar::{
-    BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, patch, show_all,
-    spell_all, success,
+    self, BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, linked, page_of,
+    paged, patch, show_all, spell_all, success,
 };
-use super::{Dialect, Entry, Opened, Settings};
+use super::{Dialect, Entry, Lists, Opened, Settings};
 use crate::model::{
-    Action, Answer, AttrPath, Attribute, Capabilities, Edit, Kind, Notice, RemoteId, Request,
-    Response, Verdict, Weight,
+    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Cursor, Edit, Kind, Notice, Page,
+    RemoteId, Request, Response, Verdict, Weight,
 };
 use jiff::civil::{Date, date};
 use serde_json::{Map, Value as Json, json};
@@ -32,6 +34,9 @@ const REGIONS: [(&str, &str); 3] = [
     ("eu", "https://api.eu.wdesk.com"),
     ("apac", "https://api.apac.wdesk.com"),
 ];
+
+/// The largest page that there is.
+const PAGE: &str = "$maxpagesize=1000";
 
 /// Last day of the version of 2022-01-01, by the API document.
 const SUNSET: Date = date(2027, 1, 31);
@@ -92,9 +97,7 @@ impl Dialect for Workiva {
     }
 
     fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
-        let mut segments = self.version.prefix().to_vec();
-        segments.extend(["organizations", &self.organization, "users"]);
-        let url = self.base.of_user(&segments, id)?;
+        let url = self.base.of_user(&self.segments(), id)?;
         let mut request = match action {
             Action::Read => get(url, &[BEARER]),
             Action::Patch { edits, companions } => {
@@ -103,7 +106,7 @@ impl Dialect for Workiva {
                 patch(url, &values.into_iter().map(replace).collect(), &[BEARER])
             }
         };
-        request.headers.push(("x-version", self.version.as_str().to_owned()));
+        request.headers.push(self.version_header());
         Ok(request)
     }
 
@@ -120,6 +123,14 @@ impl Dialect for Workiva {
                 complaint.answer(Verdict::Rejected { attributes })
             }
             _ => complaint.usual(),
+        }
+    }
+
+    fn lists(&self) -> Result<&dyn Lists, &'static str> {
+        match self.version {
+            Version::Of2022 => Err("only the version 2026-01-01 is documented to have a list; set \
+                `api_version = \"2026-01-01\"`"),
+            Version::Of2026 => Ok(self),
         }
     }
 
@@ -143,7 +154,47 @@ impl Dialect for Workiva {
     }
 }
 
+impl Lists for Workiva {
+    fn page(&self, cursor: Option<&Cursor>) -> Result<Request, String> {
+        let mut url = self.base.of_list(&self.segments());
+        match cursor {
+            None => url.set_query(Some(PAGE)),
+            Some(Cursor::Word(query)) => url.set_query(Some(query)),
+            Some(Cursor::Number(_)) => return Err("the list has no such page".to_owned()),
+        }
+        let mut request = get(url, &[BEARER]);
+        request.headers.push(self.version_header());
+        Ok(request)
+    }
+
+    fn read_page(
+        &self,
+        _: Option<&Cursor>,
+        response: &Response,
+        _: Date,
+    ) -> Result<Page, Answer> {
+        page_of(response, complaint, |body| {
+            let page = paged(body, "data", |user| {
+                grammar::Entry::of(user.get("id"), || self.show(user))
+            })?;
+            let next = linked(body.get("@nextLink"), &self.base.of_list(&self.segments()))?;
+            Ok(Page { next, ..page })
+        })
+    }
+}
+
 impl Workiva {
+    /// Of the address of all users.
+    fn segments(&self) -> Vec<&str> {
+        let mut segments = self.version.prefix().to_vec();
+        segments.extend(["organizations", &self.organization, "users"]);
+        segments
+    }
+
+    fn version_header(&self) -> (&'static str, String) {
+        ("x-version", self.version.as_str().to_owned())
+    }
+
     fn has_ended(&self, today: Date) -> bool {
         self.version == Version::Of2022 && today > SUNSET
     }
@@ -152,10 +203,12 @@ impl Workiva {
         match user.get("id").and_then(Json::as_str) {
             None => Sight::Nothing,
             Some(shown) if shown != id.as_str() => Sight::Stranger,
-            Some(_) => {
-                Sight::User(show_all(&self.capabilities.attributes, |path| at(user, path.as_str())))
-            }
+            Some(_) => Sight::User(self.show(user)),
         }
+    }
+
+    fn show(&self, user: &Map<String, Json>) -> Attributes {
+        show_all(&self.capabilities.attributes, |path| at(user, path.as_str()))
     }
 }
 

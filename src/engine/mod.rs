@@ -17,6 +17,7 @@ pub mod guard;
 
 pub mod bisect;
 pub mod delivery;
+pub mod listing;
 pub mod reply;
 pub mod retry;
 

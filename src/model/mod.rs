@@ -9,6 +9,7 @@ mod capability;
 mod finding;
 mod http;
 mod id;
+mod page;
 mod plan;
 mod problem;
 mod rate;
@@ -22,6 +23,7 @@ pub use capability::{Attribute, Capabilities, Group, Kind, Weight};
 pub use finding::{Code, Finding, Place, Severity};
 pub use http::{Body, CredentialHeader, Method, Request, Response};
 pub use id::{AttrPath, Fingerprint, IdProblem, RemoteId, RunId, SourceId, TenantId, UserKey};
+pub use page::{Cursor, Listed, Page};
 pub use plan::{
     Action, Edit, Forecast, Held, HeldReason, Leaver, LeaverReason, Operation, Plan, Timer,
     TrippedGuard,

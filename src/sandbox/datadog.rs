@@ -3,6 +3,7 @@
 
 use super::{
     SandboxTenant, checks,
+    lists::{Query, Window},
     practice::{
         Edited, Incoming, Outline, PracticeApi, QuotaView, Refusal, Scene, fill, millis,
         push_leaves,
@@ -48,6 +49,11 @@ impl PracticeApi for Datadog {
         request.refuse_query()?;
         self.check_id(id).map_err(|_| Refusal::new(400, "user_uuid must be a UUID"))?;
         Ok(id.to_owned())
+    }
+
+    fn list(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
+        let is_list = request.path_segments() == ["api", "v2", "scim", "Users"];
+        (is_list && request.method == "GET").then(|| list(tenant, request))
     }
 
     fn get(&self, _: &SandboxTenant, _: &str, account: &Value) -> Value {
@@ -105,6 +111,22 @@ impl PracticeApi for Datadog {
             ("x-ratelimit-name", "scim_users".to_owned()),
         ]
     }
+}
+
+/// By the document: entries count from 1, and 20 stand on a page unless another number is asked for.
+/// The most is not said; as RFC 7644 §3.4.2.4 allows, there are fewer than asked for beyond 100.
+fn list(tenant: &SandboxTenant, request: &Incoming) -> Result<Value, Refusal> {
+    let mut query = Query::of(request, &["startIndex", "count"])?;
+    let start = query.number("startIndex", 1)?.max(1);
+    let count = query.number("count", 20)?;
+    let Window { users, total, .. } = Window::of(tenant, start - 1, count.min(100));
+    Ok(json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+        "totalResults": total,
+        "startIndex": start,
+        "itemsPerPage": users.len(),
+        "Resources": users,
+    }))
 }
 
 /// One attribute set by an operation; a path-less operation may set several.

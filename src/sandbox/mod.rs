@@ -12,6 +12,7 @@ mod datadog;
 mod faults;
 mod judge;
 mod kare;
+mod lists;
 mod practice;
 mod quota;
 mod scalepad;
@@ -25,6 +26,7 @@ mod workiva;
 
 pub use biot::CustomType;
 pub use faults::{Fault, Faults, RetryAfterForm};
+pub use lists::Lie;
 pub use quota::QuotaStyle;
 pub use seed::account_of;
 pub use server::Sandbox;
@@ -52,6 +54,10 @@ pub struct SandboxTenant {
     /// How long every answer takes; the effect is immediate.
     pub latency: Duration,
     pub nested: Nested,
+    /// Entries of a page of the list of all users at most; `None`: as the API's document has it.
+    pub page_max: Option<usize>,
+    /// What is wrong with the list of all users.
+    pub lie: Option<Lie>,
     /// By id, as a GET shows it. Members that the API always shows are filled in where absent.
     pub accounts: BTreeMap<String, Value>,
     /// `ScalePad`: the departments that exist, by UUID.
@@ -73,6 +79,8 @@ impl SandboxTenant {
             faults: Faults::none(),
             latency: Duration::ZERO,
             nested: Nested::Replace,
+            page_max: None,
+            lie: None,
             accounts: BTreeMap::new(),
             departments: BTreeMap::new(),
             custom_attributes: BTreeMap::new(),

@@ -17,6 +17,12 @@ pub(super) trait PracticeApi: Sync {
     /// The user that method, path and version headers name.
     fn user_in(&self, tenant: &SandboxTenant, request: &Incoming) -> Result<String, Refusal>;
 
+    /// The body of the page that the request asks for; `None`: it does not ask for a list.
+    fn list(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
+        let _ = (tenant, request);
+        None
+    }
+
     /// The user does not exist.
     fn no_such_user(&self) -> Refusal {
         Refusal::new(404, "user not found")

@@ -1,7 +1,7 @@
 //! The listener, and the way from a socket to a [`Stage`] and back.
 
 use super::{
-    Faults, SandboxTenant, Seen,
+    Faults, Lie, SandboxTenant, Seen,
     answer::Answer,
     practice::Incoming,
     stage::{Moment, Stage},
@@ -106,6 +106,11 @@ impl Sandbox {
     /// Has the requests arrive that [`Fault::Withheld`](super::Fault::Withheld) held up.
     pub fn release(&self, tenant: &str) {
         self.hall.stage(tenant).release(wall_clock());
+    }
+
+    /// From the next page of a list on.
+    pub fn set_lie(&self, tenant: &str, lie: Option<Lie>) {
+        self.hall.stage(tenant).set_lie(lie);
     }
 
     /// From the next request on.

@@ -81,6 +81,10 @@ impl Stage {
         Ok(())
     }
 
+    pub(super) fn set_lie(&mut self, lie: Option<super::Lie>) {
+        self.tenant.lie = lie;
+    }
+
     pub(super) fn set_faults(&mut self, faults: Faults) {
         self.faults = FaultPlan::new(faults);
     }
@@ -265,6 +269,9 @@ impl Stage {
 
     fn attempt(&self, request: &Incoming) -> Result<Attempt, Refusal> {
         self.api.authorize(&self.tenant.tokens, &request.headers)?;
+        if let Some(page) = self.api.list(&self.tenant, request) {
+            return page.map(Attempt::Read);
+        }
         let id = self.api.user_in(&self.tenant, request)?;
         let account = self.tenant.accounts.get(&id).ok_or_else(|| self.api.no_such_user())?;
         if request.method == "GET" {

@@ -1,7 +1,8 @@
 //! Workiva, "Partially update a single user in an organization": JSON Patch, `replace` only.
 
 use super::{
-    SandboxTenant, checks,
+    Lie, SandboxTenant, checks,
+    lists::{Query, Window},
     practice::{Edited, Incoming, Outline, PracticeApi, Refusal, Scene, fill},
 };
 use jiff::Timestamp;
@@ -51,6 +52,15 @@ impl PracticeApi for Workiva {
         Ok(id.to_owned())
     }
 
+    fn list(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
+        match request.path_segments()[..] {
+            ["organizations", organization, "users"] if request.method == "GET" => {
+                Some(list(tenant, organization, request))
+            }
+            _ => None,
+        }
+    }
+
     fn no_such_user(&self) -> Refusal {
         Refusal::of_status(404)
     }
@@ -97,6 +107,34 @@ impl PracticeApi for Workiva {
         let code = refusal.code.map_or_else(|| code_of(refusal.status), str::to_owned);
         json!({ "code": code, "message": refusal.message })
     }
+}
+
+/// By the description of 2026-01-01: 1000 on a page at most, and the link to the next one is whole.
+fn list(tenant: &SandboxTenant, organization: &str, request: &Incoming) -> Result<Value, Refusal> {
+    check_version(true, request)?;
+    if organization != tenant.scope_id {
+        return Err(Refusal::of_status(404));
+    }
+    let mut query = Query::of(request, &["$maxpagesize", "$next", "$filter"])?;
+    if query.text("$filter").is_some() {
+        return Err(Refusal::new(400, "`$filter` is not understood here"));
+    }
+    let size = query.number("$maxpagesize", 1000)?;
+    if !(1..=1000).contains(&size) {
+        return Err(Refusal::new(400, "`$maxpagesize` is from 1 to 1000"));
+    }
+    let Window { users, next, .. } = Window::of(tenant, query.place("$next")?, size);
+    let mut page = json!({ "data": users });
+    if let Some(next) = next {
+        let path = request.path.split('?').next().unwrap_or_default();
+        let origin = match &tenant.lie {
+            Some(Lie::Elsewhere(origin)) => origin.clone(),
+            _ => format!("http://{}/{}", request.header("host").unwrap_or_default(), tenant.name),
+        };
+        let query = format!("%24maxpagesize={size}&%24next={}", Window::cursor(next));
+        page["@nextLink"] = format!("{origin}{path}?{query}").into();
+    }
+    Ok(page)
 }
 
 /// The path decides the version; without the header the old one is meant.

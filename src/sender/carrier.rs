@@ -9,7 +9,6 @@ use super::{
 use crate::{
     dialect::Basis,
     engine::{
-        allowance::Allowance,
         delivery::{Delivery, Next, Step, StopCause},
         reply::Reply,
         retry::{self, RetryAfter},
@@ -20,11 +19,6 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{Instant, sleep};
-
-/// A request that leaves later than this after it was recorded is recorded once more. Longer than
-/// slots are given ahead and a busy disk takes: who records again holds a place in the window for as
-/// long.
-pub(crate) const RECORD_AGE_MAX: Duration = Duration::from_secs(1);
 
 const ENDED_FIRST: &str = "the run ended first";
 
@@ -117,24 +111,8 @@ impl<'a, R: Recorder> Carrier<'a, R> {
         if self.lane.has_ended() {
             return Ok(Sending::Ended);
         }
-        let mut recorded = Instant::now();
-        let Some(pass) = self.lane.or_end(self.lane.pass()).await else {
+        let Some((pass, departure)) = self.lane.leave(self.recorder, self.intent).await? else {
             return Ok(Sending::Ended);
-        };
-        let departure = loop {
-            let Some(departure) = self.lane.or_end(self.lane.pacer.depart()).await else {
-                return Ok(Sending::Ended);
-            };
-            if recorded.elapsed() <= RECORD_AGE_MAX {
-                break departure;
-            }
-            // Held up by a pause: the next run counts the quota by what is recorded.
-            self.recorder.again(self.intent, self.lane.clock.now()).await?;
-            recorded = Instant::now();
-            // The disk may have taken so long that there is a pause again.
-            if self.lane.pacer.paused_until() <= recorded {
-                break departure;
-            }
         };
         self.requests += 1;
         self.count_request(action);
@@ -194,11 +172,7 @@ impl<'a, R: Recorder> Carrier<'a, R> {
             self.basis = self.lane.dialect.basis(remote_id, &response);
         }
         let retry_after = RetryAfter::of(&response, now);
-        if let Some(allowance) = Allowance::of(&response, self.lane.reset_unit, now) {
-            self.lane.pacer.heed(allowance, Instant::now());
-        }
-        let notices = crate::dialect::sunset::deprecation_notices(&response);
-        self.lane.shared().notices.extend(notices);
+        self.lane.heed_headers(&response);
         self.status = Some(response.status);
         Reply::Answered { answer, status: response.status, retry_after }
     }

@@ -65,7 +65,7 @@ pub struct Lane {
 
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    ended: Option<Ended>,
+    pub(super) ended: Option<Ended>,
     pub(super) caution: Caution,
     pub(super) notices: BTreeSet<Notice>,
     pub(super) tally: Tally,

@@ -6,11 +6,13 @@
 
 mod carrier;
 mod clock;
+mod departure;
 mod grace;
 mod hide;
 pub mod http;
 pub mod lane;
 pub mod pacer;
+mod pages;
 mod queue;
 pub mod record;
 pub mod resolver;
@@ -18,12 +20,13 @@ mod secrets;
 mod slots;
 pub mod transport;
 
-pub(crate) use carrier::RECORD_AGE_MAX;
 pub use clock::Clock;
+pub(crate) use departure::RECORD_AGE_MAX;
 pub use grace::GRACE;
 pub use http::{Hosts, Http, SetupError, Timeouts};
 pub use lane::Lane;
 pub use pacer::Pacer;
+pub use pages::{Unlisted, Written};
 pub use record::{Delivered, End, Ended, Recorder, Tally};
 pub use resolver::{Looking, Lookup, OfMachine};
 pub use secrets::{Loader, Secrets};

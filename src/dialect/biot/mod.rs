@@ -8,6 +8,8 @@
 //! - Whether an omitted member of a sent object (`_name`, `_address`, `_mfa`) is kept is not said,
 //!   so an object always goes whole: that is right under both readings.
 //! - The answer is the whole user; `GET` on the same path shows the same.
+//! - `GET {base}/organization/v1/users/organizations?searchRequest=` lists all users; the pages count
+//!   from 0 and have 100 entries, which is what the document names.
 //! - The customer's own attributes are declared in the settings: `custom = { badge = "LABEL" }`.
 //! - Errors are `{code, message, details}`, and the code, not the status, tells whose fault it is.
 //! - References are `{"id": uuid}`. UUIDs are compared and sent in lower case.
@@ -18,15 +20,16 @@
 
 mod custom;
 mod fault;
+mod list;
 
 use super::grammar::{
     BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, is_uuid, nest, patch,
     show_all, spell_all, success,
 };
-use super::{Dialect, Entry, Opened, Settings};
+use super::{Dialect, Entry, Lists, Opened, Settings};
 use crate::model::{
-    Action, Answer, AttrPath, Attribute, Capabilities, Group, Kind, RemoteId, Request, Response,
-    Weight,
+    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Group, Kind, RemoteId, Request,
+    Response, Weight,
 };
 use custom::Custom;
 use jiff::civil::Date;
@@ -38,6 +41,8 @@ pub(super) const ENTRY: Entry = Entry {
     summary: "BioT: users of an organization, custom attributes included (partial JSON)",
     open,
 };
+
+const USERS: [&str; 4] = ["organization", "v1", "users", "organizations"];
 
 #[derive(Debug)]
 struct Biot {
@@ -133,8 +138,7 @@ impl Dialect for Biot {
 
     fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
         self.check_id(id)?;
-        let segments = ["organization", "v1", "users", "organizations"];
-        let url = self.base.of_user(&segments, id)?;
+        let url = self.base.of_user(&USERS, id)?;
         match action {
             Action::Read => Ok(get(url, &[BEARER])),
             Action::Patch { edits, companions } => {
@@ -155,6 +159,10 @@ impl Dialect for Biot {
         }
         fault::answer(&self.capabilities, edits_of(action), complaint(response))
     }
+
+    fn lists(&self) -> Result<&dyn Lists, &'static str> {
+        Ok(self)
+    }
 }
 
 impl Biot {
@@ -162,11 +170,15 @@ impl Biot {
         match user.get("_id").and_then(Json::as_str) {
             None => Sight::Nothing,
             Some(shown) if !shown.eq_ignore_ascii_case(id.as_str()) => Sight::Stranger,
-            Some(_) => Sight::User(show_all(&self.capabilities.attributes, |path| {
-                let shown = at(user, path.as_str());
-                if self.references.contains(path) { shown.map(reference_id) } else { shown }
-            })),
+            Some(_) => Sight::User(self.show(user)),
         }
+    }
+
+    fn show(&self, user: &Map<String, Json>) -> Attributes {
+        show_all(&self.capabilities.attributes, |path| {
+            let shown = at(user, path.as_str());
+            if self.references.contains(path) { shown.map(reference_id) } else { shown }
+        })
     }
 }
 

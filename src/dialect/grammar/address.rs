@@ -47,6 +47,16 @@ impl Base {
         same_user.ok_or_else(|| "the id cannot be written as one part of an address".to_owned())
     }
 
+    /// The address `base/segments…` of a list. The segments are the API's own words, or settings that
+    /// were checked.
+    pub(crate) fn of_list(&self, segments: &[&str]) -> Url {
+        let mut url = self.0.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
     fn means(&self, url: &Url, segments: &[&str], id: &RemoteId) -> bool {
         let mut parts = parts(url);
         let bare = url.query().is_none() && url.fragment().is_none();

@@ -5,11 +5,13 @@
 
 mod address;
 mod answer;
+mod pages;
 mod settings;
 mod spelling;
 
 pub(super) use address::Base;
 pub(super) use answer::{Complaint, Sight, success};
+pub(super) use pages::{Entry, linked, page_of, paged, with_query};
 pub(super) use settings::{Table, is_uuid};
 pub(super) use spelling::{
     BEARER, at, catalogue, edits_of, get, nest, note, patch, patch_as, show_all, spell, spell_all,
