@@ -66,7 +66,7 @@ impl Call {
         match api {
             Api::Workiva => headers.push(("x-version", "2026-01-01".to_owned())),
             Api::Kare => headers.push(("x-session-token", "session".to_owned())),
-            Api::Biot | Api::Scalepad | Api::Datadog => {}
+            Api::Biot | Api::Scalepad | Api::Datadog | Api::Scim => {}
         }
         Self { method, path, headers, body }
     }
@@ -204,7 +204,7 @@ fn ann(api: Api) -> &'static str {
     match api {
         Api::Workiva => "V1ZVd2Vy+ann",
         Api::Kare => "17",
-        Api::Biot | Api::Scalepad | Api::Datadog => ANN,
+        Api::Biot | Api::Scalepad | Api::Datadog | Api::Scim => ANN,
     }
 }
 
@@ -212,7 +212,7 @@ fn bob(api: Api) -> &'static str {
     match api {
         Api::Workiva => "V1ZVd2Vy+bob",
         Api::Kare => "18",
-        Api::Biot | Api::Scalepad | Api::Datadog => BOB,
+        Api::Biot | Api::Scalepad | Api::Datadog | Api::Scim => BOB,
     }
 }
 

@@ -13,8 +13,8 @@ use crate::{
     daemon::{new_run, now},
     model::{AttrPath, Rate, Wanted, Weight},
     sandbox::{
-        Api, CustomType, Department, Fault, Faults, RetryAfterForm, Sandbox, SandboxTenant, Tokens,
-        account_of,
+        Api, CustomType, Department, Fault, Faults, RetryAfterForm, Sandbox, SandboxTenant,
+        ScimQuirks, Tokens, account_of,
     },
 };
 use anyhow::{Context, anyhow};
@@ -104,6 +104,18 @@ fn tenants(config: &Config, wish: &Wish) -> anyhow::Result<Vec<SandboxTenant>> {
     Ok(tenants)
 }
 
+/// What a strict server would not take from this tenant's requests.
+fn scim_quirks(settings: &serde_json::Map<String, Value>) -> ScimQuirks {
+    let preset = settings.get("preset").and_then(Value::as_str).unwrap_or_default();
+    let is = |key: &str, value: &Value| settings.get(key) == Some(value);
+    ScimQuirks {
+        only_put: preset == "okta_put" || is("method", &"put".into()),
+        like_entra: preset == "entra" || is("capital_ops", &true.into()),
+        etag: preset == "wandb" || is("etag", &true.into()),
+        ..ScimQuirks::default()
+    }
+}
+
 /// The tenant's practice twin: its quota, its ids and its custom attributes, with no account yet.
 pub(super) fn practice_tenant(tenant: &TenantConfig) -> anyhow::Result<SandboxTenant> {
     let api: Api = tenant.api.parse().map_err(|_| anyhow!("no practice API `{}`", tenant.api))?;
@@ -112,6 +124,10 @@ pub(super) fn practice_tenant(tenant: &TenantConfig) -> anyhow::Result<SandboxTe
     let scope = text("organization_id").or_else(|| text("client_id"));
     practice.scope_id = scope.unwrap_or(practice.scope_id);
     practice.quota = Some(tenant.quota);
+    if api == Api::Scim {
+        practice.scim = scim_quirks(&tenant.settings);
+        return Ok(practice);
+    }
     let custom = tenant.settings.get("custom").and_then(Value::as_object);
     for (name, settings) in custom.into_iter().flatten() {
         practice.custom_attributes.insert(name.clone(), custom_type(name, settings)?);

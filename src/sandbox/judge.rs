@@ -46,14 +46,16 @@ impl Judge {
         self.violations.push(format!("request {}, {method} {path}: {what}", self.requests));
     }
 
+    /// A request has a method that no change of one user needs.
+    pub(super) fn strange(&mut self, request: &Incoming) {
+        self.note(request, "only GET and PATCH are ever needed");
+    }
+
     /// A request begins.
     pub(super) fn head(&mut self, request: &Incoming, user: Option<&str>) {
         self.requests += 1;
         if request.header("user-agent").is_none_or(str::is_empty) {
             self.note(request, "without a User-Agent");
-        }
-        if !request.is_read_or_patch() {
-            self.note(request, "only GET and PATCH are ever needed");
         }
         let Some(user) = user else { return };
         let count = self.in_flight.entry(user.to_owned()).or_default();

@@ -1,4 +1,4 @@
-//! Practice servers of the five target APIs, in memory, on loopback.
+//! Practice servers of the five target APIs and of SCIM 2.0, in memory, on loopback.
 //!
 //! They are written from the APIs' own documents and know nothing of our dialects, so that they can
 //! judge the requests which those send. Where a document leaves a question open they take the
@@ -16,6 +16,7 @@ mod lists;
 mod practice;
 mod quota;
 mod scalepad;
+mod scim;
 mod seed;
 mod server;
 mod stage;
@@ -28,6 +29,7 @@ pub use biot::CustomType;
 pub use faults::{Fault, Faults, RetryAfterForm};
 pub use lists::Lie;
 pub use quota::QuotaStyle;
+pub use scim::ScimQuirks;
 pub use seed::account_of;
 pub use server::Sandbox;
 pub use unplugged::{Answered, Exchange, Returned, Unplugged};
@@ -64,6 +66,8 @@ pub struct SandboxTenant {
     pub departments: BTreeMap<String, Department>,
     /// `BioT`: the template's own attributes, by name.
     pub custom_attributes: BTreeMap<String, CustomType>,
+    /// SCIM: what the server does not do as the RFC has it.
+    pub scim: ScimQuirks,
 }
 
 impl SandboxTenant {
@@ -84,6 +88,7 @@ impl SandboxTenant {
             accounts: BTreeMap::new(),
             departments: BTreeMap::new(),
             custom_attributes: BTreeMap::new(),
+            scim: ScimQuirks::default(),
         }
     }
 }
@@ -96,9 +101,12 @@ pub enum Api {
     Scalepad,
     Kare,
     Datadog,
+    /// No vendor's own: any directory that speaks SCIM 2.0.
+    Scim,
 }
 
 impl Api {
+    /// The vendors' own APIs.
     pub const ALL: [Self; 5] =
         [Self::Workiva, Self::Biot, Self::Scalepad, Self::Kare, Self::Datadog];
 
@@ -109,6 +117,7 @@ impl Api {
             Self::Scalepad => "scalepad",
             Self::Kare => "kare",
             Self::Datadog => "datadog",
+            Self::Scim => "scim",
         }
     }
 
@@ -119,6 +128,7 @@ impl Api {
             Self::Scalepad => &scalepad::Scalepad,
             Self::Kare => &kare::Kare,
             Self::Datadog => &datadog::Datadog,
+            Self::Scim => &scim::Scim,
         }
     }
 }
@@ -127,7 +137,7 @@ impl FromStr for Api {
     type Err = UnknownApi;
 
     fn from_str(name: &str) -> Result<Self, UnknownApi> {
-        Self::ALL.into_iter().find(|api| api.name() == name).ok_or(UnknownApi)
+        Self::ALL.into_iter().chain([Self::Scim]).find(|api| api.name() == name).ok_or(UnknownApi)
     }
 }
 
@@ -138,7 +148,7 @@ impl fmt::Display for Api {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such practice API; there are workiva, biot, scalepad, kare and datadog")]
+#[error("no such practice API; there are workiva, biot, scalepad, kare, datadog and scim")]
 pub struct UnknownApi;
 
 /// Which credentials a tenant takes.

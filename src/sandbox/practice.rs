@@ -32,7 +32,41 @@ pub(super) trait PracticeApi: Sync {
         check_bearer(tokens, headers)
     }
 
-    /// The status for a body that is not `application/json`.
+    /// What a body may be called.
+    fn media_types(&self, tenant: &SandboxTenant) -> &'static [&'static str] {
+        let _ = tenant;
+        &["application/json"]
+    }
+
+    /// A careful client may use the method to change a user.
+    fn is_change(&self, method: &str) -> bool {
+        method == "PATCH"
+    }
+
+    /// Whether the change may be made to the account as it is.
+    fn precondition(
+        &self,
+        tenant: &SandboxTenant,
+        request: &Incoming,
+        account: &Value,
+    ) -> Result<(), Refusal> {
+        let _ = (tenant, request, account);
+        Ok(())
+    }
+
+    /// Headers of an answer that shows the account.
+    fn headers(&self, tenant: &SandboxTenant, account: &Value) -> Vec<(&'static str, String)> {
+        let _ = (tenant, account);
+        Vec::new()
+    }
+
+    /// The status of an answer to a change: 200 with the user, or 204 with nothing.
+    fn changed_status(&self, tenant: &SandboxTenant) -> u16 {
+        let _ = tenant;
+        200
+    }
+
+    /// The status for a body that has another media type.
     fn media_type_status(&self) -> u16 {
         400
     }
@@ -57,6 +91,12 @@ pub(super) trait PracticeApi: Sync {
     }
 
     fn error_body(&self, refusal: &Refusal) -> Value;
+
+    /// The same, where it is the tenant's own.
+    fn error_body_of(&self, tenant: &SandboxTenant, refusal: &Refusal) -> Value {
+        let _ = tenant;
+        self.error_body(refusal)
+    }
 
     fn over_quota(&self, quota: Rate) -> Refusal {
         let _ = quota;

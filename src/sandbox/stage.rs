@@ -93,6 +93,9 @@ impl Stage {
     pub(super) fn arrive(&mut self, request: &Incoming) -> Option<String> {
         let user = self.api.user_in(&self.tenant, request).ok();
         self.judge.head(request, user.as_deref());
+        if request.method != "GET" && !self.api.is_change(&request.method) {
+            self.judge.strange(request);
+        }
         user
     }
 
@@ -159,9 +162,10 @@ impl Stage {
             Ok(Attempt::Edit { id, edited, .. }) => {
                 self.mark_applied();
                 self.commit(&id, edited.account, moment.stamp);
-                Answer::ok(&self.api.patched(&self.tenant, &id, &self.tenant.accounts[&id]))
+                self.changed(&id)
             }
         };
+        let answer = self.with_headers(request, answer);
         self.turn(Some(answer))
     }
 
@@ -260,10 +264,9 @@ impl Stage {
         let answer = match attempt {
             Err(refusal) => self.refuse(&refusal),
             Ok(Attempt::Read(body)) => Answer::ok(&body),
-            Ok(Attempt::Edit { id, .. }) => {
-                Answer::ok(&self.api.patched(&self.tenant, &id, &self.tenant.accounts[&id]))
-            }
+            Ok(Attempt::Edit { id, .. }) => self.changed(&id),
         };
+        let answer = self.with_headers(request, answer);
         self.turn(Some(answer))
     }
 
@@ -277,16 +280,24 @@ impl Stage {
         if request.method == "GET" {
             return Ok(Attempt::Read(self.api.get(&self.tenant, &id, account)));
         }
-        let media_types = request.headers.get_all("content-type").iter();
-        if !media_types.map(axum::http::HeaderValue::as_bytes).eq([b"application/json"]) {
-            let status = self.api.media_type_status();
-            return Err(Refusal::new(status, "the content type must be `application/json`"));
-        }
+        self.check_media_type(request)?;
+        self.api.precondition(&self.tenant, request, account)?;
         let body = strict_json::parse(&request.body);
         let body = body.map_err(|e| Refusal::new(400, format!("the body is not JSON: {e}")))?;
         let scene = Scene { tenant: &self.tenant, id: &id, account };
         let edited = self.api.patch(&scene, &body)?;
         Ok(Attempt::Edit { id, body, edited })
+    }
+
+    fn check_media_type(&self, request: &Incoming) -> Result<(), Refusal> {
+        let mut named = request.headers.get_all("content-type").iter();
+        let known = self.api.media_types(&self.tenant);
+        let first = named.next().and_then(|name| name.to_str().ok());
+        if first.is_some_and(|name| known.contains(&name)) && named.next().is_none() {
+            return Ok(());
+        }
+        let message = format!("the content type must be `{}`", known.join("` or `"));
+        Err(Refusal::new(self.api.media_type_status(), message))
     }
 
     fn commit(&mut self, id: &str, mut account: Value, stamp: Timestamp) {
@@ -316,7 +327,7 @@ impl Stage {
     /// A success that reached the client ends its doubt about that user.
     fn settle(&mut self, turn: &Turn, index: usize) {
         let seen = &self.seen[index];
-        let succeeded = turn.answer.as_ref().is_some_and(|answer| answer.status == 200);
+        let succeeded = turn.answer.as_ref().is_some_and(|answer| answer.status < 300);
         if let Some(user) = seen.user_id.as_deref().filter(|_| succeeded) {
             self.judge.settle(user, seen.method == "GET");
         }
@@ -348,7 +359,24 @@ impl Stage {
     }
 
     fn refuse(&self, refusal: &Refusal) -> Answer {
-        Answer::json(refusal.status, &self.api.error_body(refusal))
+        Answer::json(refusal.status, &self.api.error_body_of(&self.tenant, refusal))
+    }
+
+    /// The answer to a change of that user.
+    fn changed(&self, id: &str) -> Answer {
+        let shown = self.api.patched(&self.tenant, id, &self.tenant.accounts[id]);
+        match self.api.changed_status(&self.tenant) {
+            204 => Answer { status: 204, headers: Vec::new(), body: String::new() },
+            status => Answer::json(status, &shown),
+        }
+    }
+
+    fn with_headers(&self, request: &Incoming, mut answer: Answer) -> Answer {
+        let account = self.user_of(request).and_then(|id| self.tenant.accounts.get(&id));
+        if let Some(account) = account.filter(|_| answer.status < 300) {
+            answer.headers.extend(self.api.headers(&self.tenant, account));
+        }
+        answer
     }
 
     fn turn_away(&mut self, refusal: &Refusal, form: RetryAfterForm, moment: Moment) -> Turn {

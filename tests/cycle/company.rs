@@ -2,7 +2,9 @@
 
 use rosterd::{
     model::Rate,
-    sandbox::{Api, CustomType, Department, Fault, Faults, Sandbox, SandboxTenant, account_of},
+    sandbox::{
+        Api, CustomType, Department, Fault, Faults, Sandbox, SandboxTenant, ScimQuirks, account_of,
+    },
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _, fs, net::SocketAddr, path::Path};
@@ -105,7 +107,7 @@ impl Person {
         match api {
             Api::Workiva => self.get("workiva_id"),
             Api::Kare => self.get("kare_id"),
-            Api::Biot | Api::Scalepad | Api::Datadog => self.get("uuid"),
+            Api::Biot | Api::Scalepad | Api::Datadog | Api::Scim => self.get("uuid"),
         }
     }
 
@@ -136,6 +138,15 @@ impl Person {
                 ("lastName", get("family_name")),
                 ("professionId", json!(department.map(|(.., profession)| profession))),
                 ("scope", json!(2)),
+            ],
+            Api::Scim => vec![
+                ("active", json!(self.get("status") == "active")),
+                ("title", get("title")),
+                ("name.givenName", get("given_name")),
+                ("name.familyName", get("family_name")),
+                ("userName", get("email")),
+                (r#"emails[type eq "work"].value"#, get("email")),
+                (DEPARTMENT, get("department")),
             ],
             Api::Datadog => vec![
                 ("active", json!(self.get("status") == "active")),
@@ -198,6 +209,8 @@ pub(crate) struct Tenant {
     rewritten: Vec<(&'static str, &'static str)>,
     api_version: &'static str,
     practice_quota: Option<&'static str>,
+    /// What a SCIM server does not do, and the settings that say so.
+    scim: (ScimQuirks, &'static str),
     pub(crate) faults: Faults,
 }
 
@@ -219,6 +232,7 @@ impl Tenant {
             rewritten: Vec::new(),
             api_version: "2026-01-01",
             practice_quota: None,
+            scim: (ScimQuirks::default(), ""),
             faults: Faults::none(),
         }
         .guards(LAX)
@@ -265,6 +279,12 @@ impl Tenant {
         self
     }
 
+    /// A SCIM server's ways, and the lines of `[tenants.NAME.scim]` about them.
+    pub(crate) fn scim(mut self, quirks: ScimQuirks, lines: &'static str) -> Self {
+        self.scim = (quirks, lines);
+        self
+    }
+
     /// Workiva's.
     pub(crate) fn api_version(mut self, version: &'static str) -> Self {
         self.api_version = version;
@@ -302,6 +322,7 @@ impl Tenant {
             Api::Scalepad => ("uuid", SCALEPAD, SCALEPAD_MAP),
             Api::Kare => ("kare_id", "", KARE_MAP),
             Api::Datadog => ("uuid", "", DATADOG_MAP),
+            Api::Scim => ("uuid", self.scim.1, SCIM_MAP),
         };
         let (settings, map) = (settings.replace("VERSION", api_version), map.replace("NAME", name));
         let map = rewritten.iter().fold(map, |map, (from, to)| map.replacen(from, to, 1));
@@ -319,6 +340,7 @@ impl Tenant {
         let mut practice = SandboxTenant::new(&self.name, self.api);
         ORGANIZATION.clone_into(&mut practice.scope_id);
         practice.faults = self.faults.clone();
+        practice.scim = self.scim.0.clone();
         let quota = self.practice_quota.unwrap_or(self.keys["quota"].trim_matches('"'));
         practice.quota = Some(Rate::parse(quota).unwrap());
         practice.custom_attributes = [("jobTitle".to_owned(), CustomType::Label)].into();
@@ -362,6 +384,17 @@ firstName = { column = "given_name" }
 lastName = { column = "family_name" }
 professionId = { column = "department", lookup = { file = "departments.csv", key = "name", value = "kare" } }
 scope = { constant = 2 }"#;
+
+const DEPARTMENT: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department";
+
+const SCIM_MAP: &str = r#"
+active = { column = "status", true_values = ["active"], false_values = ["leave"] }
+title = { column = "title", on_empty = "clear" }
+"name.givenName" = { column = "given_name" }
+"name.familyName" = { column = "family_name" }
+userName = { column = "email" }
+'emails[type eq "work"].value' = { column = "email" }
+"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department" = { column = "department" }"#;
 
 const DATADOG_MAP: &str = r#"
 active = { column = "status", true_values = ["active"], false_values = ["leave"] }

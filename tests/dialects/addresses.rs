@@ -15,6 +15,7 @@ fn with_base(base: &str) -> Vec<(&'static str, Json)> {
         ("scalepad", json!({ "base_url": base, "client_id": OTHER_UUID })),
         ("kare", json!({ "base_url": base })),
         ("datadog", json!({ "base_url": base })),
+        ("scim", json!({ "base_url": base })),
     ]
 }
 

@@ -23,7 +23,7 @@ fn every_entry_has_a_fixture_a_name_and_a_summary() {
         assert!(entry.name.chars().all(|c| c.is_ascii_lowercase()));
         assert!((10..80).contains(&entry.summary.len()), "{}", entry.name);
     }
-    assert_eq!(REGISTRY.len(), 5);
+    assert_eq!(REGISTRY.len(), 6);
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn every_attribute_is_spelled_as_a_patch_below_the_base() {
         let dialect = fixture.open();
         for path in dialect.capabilities().attributes.keys() {
             let action = patch_of(dialect.capabilities(), path.as_str());
-            let request = dialect.request(&fixture.id(), &action).unwrap();
+            let request = fixture.spell(&action).unwrap();
             assert_eq!(request.method, Method::Patch);
             assert!(
                 request.url.as_str().starts_with(&format!("{}/", fixture.base)),
@@ -42,9 +42,10 @@ fn every_attribute_is_spelled_as_a_patch_below_the_base() {
             assert!(request.url.as_str().ends_with(&format!("/{}", fixture.id)), "{}", request.url);
             let content_types: Vec<_> =
                 request.headers.iter().filter(|(name, _)| *name == "content-type").collect();
-            assert_eq!(content_types, [&("content-type", "application/json".to_owned())]);
-            let named = models::of(&fixture).named(&body_of(&request));
-            assert!(named.contains(path), "{} {path}", fixture.dialect);
+            assert_eq!(content_types, [&("content-type", fixture.media_type())]);
+            let model = models::of(&fixture);
+            let named = model.named(&body_of(&request));
+            assert!(named.contains(&model.name_of(path)), "{} {path}", fixture.dialect);
         }
     }
 }
@@ -113,7 +114,7 @@ fn only_what_can_be_unset_is_spelled_as_unset() {
             let before = Some(Some(fixtures::sample(&attribute.kind)));
             let edits = vec![Edit { path: path.clone(), before, after: None }];
             let action = Action::Patch { edits, companions: [].into() };
-            let request = dialect.request(&fixture.id(), &action);
+            let request = fixture.spell(&action);
             assert_eq!(request.is_ok(), attribute.clearable, "{} {path}", fixture.dialect);
         }
     }

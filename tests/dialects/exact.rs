@@ -45,7 +45,7 @@ fn value(kind: &Kind) -> BoxedStrategy<Value> {
 
 /// A known account and a wanted one. What a parent object demands is always known, as the planner
 /// sees to; what cannot be unset is not wished unset.
-fn accounts(capabilities: &Capabilities) -> BoxedStrategy<(Attributes, Attributes)> {
+pub(crate) fn accounts(capabilities: &Capabilities) -> BoxedStrategy<(Attributes, Attributes)> {
     let attributes: Vec<_> = capabilities
         .attributes
         .iter()

@@ -1,11 +1,12 @@
 //! One tenant of each API, and short ways to open it and to ask it.
 
+use crate::{directory, models};
 use jiff::civil::{Date, date};
 use rosterd::{
     dialect::{Dialect, Entry, Opened, REGISTRY, Settings},
     model::{
         Action, Answer, AttrPath, Attributes, Body, Capabilities, Edit, Kind, Reach, RemoteId,
-        Response, Value,
+        Request, Response, Value,
     },
 };
 use serde_json::{Value as Json, json};
@@ -56,6 +57,9 @@ pub(crate) fn all() -> Vec<Fixture> {
             other_id: "18",
         },
         uuids("datadog", json!({ "site": "datadoghq.eu" }), "https://api.datadoghq.eu"),
+        uuids("scim", directory::settings(), directory::BASE),
+        uuids("scim", directory::settings(), directory::BASE)
+            .with("preset", json!("github_enterprise")),
     ]
 }
 
@@ -120,6 +124,21 @@ impl Fixture {
             table.insert(key.to_owned(), value);
         }
         self
+    }
+
+    /// Spells the action, after a look at a user without attributes where the dialect wants one.
+    pub(crate) fn spell(&self, action: &Action) -> Result<Request, String> {
+        let (dialect, model) = (self.open(), models::of(self));
+        let look = response(200, &model.read_answer(&model.store(self.id, &[].into())));
+        let basis = dialect.basis(&self.id(), &look);
+        let basis = basis.filter(|_| dialect.builds_on_look(action));
+        dialect.request_on(&self.id(), action, basis.as_ref())
+    }
+
+    /// What its bodies are called.
+    pub(crate) fn media_type(&self) -> String {
+        let is_scim = self.dialect == "scim";
+        (if is_scim { "application/scim+json" } else { "application/json" }).to_owned()
     }
 
     /// Reads a response to the action, today.

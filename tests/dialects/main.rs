@@ -4,6 +4,7 @@
 
 mod addresses;
 mod contract;
+mod directory;
 mod documented;
 mod exact;
 mod fixtures;

@@ -1,7 +1,7 @@
 //! The target APIs as their documents describe them, written apart from the code under test: how a
 //! user is stored and shown, and what a PATCH does to it.
 
-use crate::{fixtures::Fixture, scim::Scim};
+use crate::{directory::Directory, fixtures::Fixture, scim::Scim};
 use rosterd::model::{AttrPath, Attributes, Value};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeSet;
@@ -26,6 +26,11 @@ pub(crate) trait Model {
     /// The attributes that a request names.
     fn named(&self, body: &Json) -> BTreeSet<AttrPath>;
 
+    /// How a request names the attribute.
+    fn name_of(&self, path: &AttrPath) -> AttrPath {
+        path.clone()
+    }
+
     /// What the API shows once an attribute was unset.
     fn when_unset(&self) -> Option<Value> {
         None
@@ -44,6 +49,7 @@ pub(crate) fn of(fixture: &Fixture) -> Box<dyn Model> {
         "scalepad" => Box::new(ScalePad),
         "kare" => Box::new(Kare { merges: false }),
         "datadog" => Box::new(Scim),
+        "scim" => Box::new(Directory),
         other => panic!("no model of {other}"),
     }
 }

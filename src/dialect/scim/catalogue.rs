@@ -92,14 +92,8 @@ fn single() -> impl Iterator<Item = Slot> {
         ("locale", text()),
         ("timezone", Attribute::of(Kind::TimeZone)),
     ];
-    let enterprise = [
-        "employeeNumber",
-        "costCenter",
-        "organization",
-        "division",
-        "department",
-        "manager.value",
-    ];
+    let enterprise =
+        ["employeeNumber", "costCenter", "organization", "division", "department", "manager.value"];
     let enterprise = enterprise.map(|name| (format!("{ENTERPRISE}:{name}"), text()));
     let core = core.map(|(name, attribute)| (name.to_owned(), attribute));
     let all = core.into_iter().chain(enterprise);

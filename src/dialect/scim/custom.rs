@@ -20,7 +20,15 @@ use serde_json::{Map, Value as Json};
 
 /// RFC 7643 §2.3's simple types, and forms of a text that are worth checking.
 const TYPES: [&str; 10] = [
-    "string", "boolean", "integer", "decimal", "dateTime", "date", "reference", "email", "phone",
+    "string",
+    "boolean",
+    "integer",
+    "decimal",
+    "dateTime",
+    "date",
+    "reference",
+    "email",
+    "phone",
     "uuid",
 ];
 
@@ -31,7 +39,9 @@ pub(super) fn read(table: &mut Table<'_>) -> Vec<Slot> {
         Some(Json::Object(declared)) => declared,
         Some(_) => {
             let problem = Problem::new("custom", "must be a table of attribute paths and types");
-            table.report(problem.hint(r#"for example `custom = { "urn:…:User:badge" = "string" }`"#));
+            table.report(
+                problem.hint(r#"for example `custom = { "urn:…:User:badge" = "string" }`"#),
+            );
             return Vec::new();
         }
     };
@@ -59,7 +69,9 @@ fn read_one(name: &str, declaration: &Json) -> Result<Slot, Vec<Problem>> {
         let hint = format!("write it as `{path}`, and so in the mapping");
         return Err(vec![Problem::new("", "is not written as paths are").hint(hint)]);
     }
-    if path.schema.is_none() && NEVER.iter().any(|never| never.eq_ignore_ascii_case(&path.attribute)) {
+    if path.schema.is_none()
+        && NEVER.iter().any(|never| never.eq_ignore_ascii_case(&path.attribute))
+    {
         return Err(vec![Problem::new("", "is the server's own, or a secret, and is never sent")]);
     }
     match declaration {
@@ -174,7 +186,9 @@ fn shape(table: &mut Table<'_>, path: &Path) -> Option<Shape> {
     };
     if path.filter.is_some() || path.sub.is_some() {
         let hint = "name the list alone, or leave `list` out";
-        table.report(Problem::new("list", "is of a whole attribute, and this is part of one").hint(hint));
+        table.report(
+            Problem::new("list", "is of a whole attribute, and this is part of one").hint(hint),
+        );
         return None;
     }
     Some(shape)

@@ -24,16 +24,20 @@ mod presets;
 mod profile;
 mod resource;
 
-use super::grammar::{BEARER, Base, Complaint, Sight, Table, edits_of, get, note, patch_as, success};
-use super::{Basis, Dialect, Entry, Opened, Settings};
+use super::grammar::{
+    self, BEARER, Base, Complaint, Sight, Table, edits_of, get, note, page_of, paged, patch_as,
+    success, with_query,
+};
+use super::{Basis, Dialect, Entry, Lists, Opened, Settings};
 use crate::model::{
-    Action, Answer, AttrPath, Attributes, Capabilities, Kind, Method, RemoteId, Request, Response,
-    Verdict, Weight,
+    Action, Answer, AttrPath, Attributes, Capabilities, Cursor, Kind, Method, Page, RemoteId,
+    Request, Response, Verdict, Weight,
 };
 use catalogue::{Slot, Slots};
 use jiff::civil::Date;
 use profile::{Profile, SWITCHES, Writes};
 use serde_json::{Map, Value as Json};
+use url::Url;
 
 pub(super) const ENTRY: Entry =
     Entry { name: "scim", summary: "any directory that speaks SCIM 2.0 (PatchOp, or PUT)", open };
@@ -107,20 +111,17 @@ impl Dialect for Scim {
         basis: Option<&Basis>,
     ) -> Result<Request, String> {
         let url = self.base.of_user(&["Users"], id)?;
-        let media_type = self.profile.media_type.as_str();
         let Action::Patch { edits, companions: _ } = action else {
-            let accept = vec![("accept", media_type.to_owned())];
-            return Ok(Request { headers: accept, ..get(url, &[BEARER]) });
+            return Ok(self.look(url));
         };
         let settings = patch::settings(&self.profile, &self.slots, edits)?;
         let resource = basis.map(|basis| &basis.resource);
         let (method, body) = match self.profile.method {
-            Writes::Patch => {
-                (Method::Patch, patch::body(&self.profile, &settings, resource)?)
-            }
+            Writes::Patch => (Method::Patch, patch::body(&self.profile, &settings, resource)?),
             Writes::Put => (Method::Put, patch::resource_after(&settings, resource)?),
         };
-        let mut request = Request { method, ..patch_as(media_type, url, &body, &[BEARER]) };
+        let mut request =
+            Request { method, ..patch_as(self.profile.media_type.as_str(), url, &body, &[BEARER]) };
         if let Some(tag) = basis.and_then(|basis| basis.etag.as_ref()).filter(|_| self.profile.etag)
         {
             request.headers.push(("if-match", tag.clone()));
@@ -147,9 +148,61 @@ impl Dialect for Scim {
             _ => complaint.usual(),
         }
     }
+
+    fn lists(&self) -> Result<&dyn Lists, &'static str> {
+        Ok(self)
+    }
+}
+
+/// RFC 7644 §3.4.2.4: entries count from 1, and a server may show fewer than asked for.
+impl Lists for Scim {
+    fn page(&self, cursor: Option<&Cursor>) -> Result<Request, String> {
+        let start = first_of(cursor)?.to_string();
+        let count = self.profile.page_size.to_string();
+        let pairs = [("startIndex", start.as_str()), ("count", count.as_str())];
+        Ok(self.look(with_query(self.base.of_list(&["Users"]), &pairs)))
+    }
+
+    fn read_page(
+        &self,
+        cursor: Option<&Cursor>,
+        response: &Response,
+        _: Date,
+    ) -> Result<Page, Answer> {
+        page_of(response, complaint, |body| {
+            let total = body.get("totalResults").and_then(Json::as_u64);
+            let mut page = match body.get("Resources") {
+                // §3.4.2: a list without entries may leave them out.
+                None | Some(Json::Null) if total.is_some() => Page::default(),
+                _ => paged(body, "Resources", |user| {
+                    grammar::Entry::of(resource::member(user, "id"), || self.show(user))
+                })?,
+            };
+            let entries = page.users.len() as u64 + page.unnamed;
+            let next = first_of(cursor).unwrap_or(1) + entries;
+            let more = entries > 0 && total.is_none_or(|total| next <= total);
+            page.next = more.then_some(Cursor::Number(next));
+            page.total = total;
+            Ok(page)
+        })
+    }
+}
+
+/// The number of the first entry of the page.
+fn first_of(cursor: Option<&Cursor>) -> Result<u64, String> {
+    match cursor {
+        None => Ok(1),
+        Some(Cursor::Number(number)) => Ok(*number),
+        Some(Cursor::Word(_)) => Err("the list has no such page".to_owned()),
+    }
 }
 
 impl Scim {
+    fn look(&self, url: Url) -> Request {
+        let accept = vec![("accept", self.profile.media_type.as_str().to_owned())];
+        Request { headers: accept, ..get(url, &[BEARER]) }
+    }
+
     fn is(&self, id: &RemoteId, user: &Map<String, Json>) -> bool {
         let shown = resource::member(user, "id").and_then(Json::as_str);
         shown.is_some_and(|shown| shown.eq_ignore_ascii_case(id.as_str()))

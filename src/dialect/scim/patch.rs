@@ -167,10 +167,7 @@ fn whole_list(
     Ok(operation(profile, if value.is_some() { "replace" } else { "remove" }, top, value))
 }
 
-fn new_list(
-    group: &[&Setting<'_>],
-    resource: Option<&Map<String, Json>>,
-) -> Result<Json, String> {
+fn new_list(group: &[&Setting<'_>], resource: Option<&Map<String, Json>>) -> Result<Json, String> {
     let resource = resource.ok_or(NO_LOOK)?;
     let edits = group.iter().map(|setting| (&setting.slot.path, setting.value.clone()));
     Ok(list_after(resource, edits))
@@ -272,8 +269,7 @@ pub(super) fn resource_after(
         settings.iter().map(|setting| (&setting.slot.path, setting)).collect();
     for (path, setting) in by_path {
         let value = setting.value.clone().filter(|value| {
-            !(setting.slot.shape != Shape::Single
-                && value.as_array().is_some_and(Vec::is_empty))
+            !(setting.slot.shape != Shape::Single && value.as_array().is_some_and(Vec::is_empty))
         });
         resource::set(&mut resource, path, value);
     }

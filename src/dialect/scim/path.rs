@@ -82,7 +82,9 @@ fn split_schema(head: &str) -> Result<(Option<String>, &str), &'static str> {
             let is_urn = parts.next().is_some_and(|first| first.eq_ignore_ascii_case("urn"));
             let plain = |c: char| c.is_ascii_graphic() && !"\"[]\\".contains(c);
             let rest: Vec<&str> = parts.collect();
-            if is_urn && rest.len() >= 2 && rest.iter().all(|p| !p.is_empty() && p.chars().all(plain))
+            if is_urn
+                && rest.len() >= 2
+                && rest.iter().all(|p| !p.is_empty() && p.chars().all(plain))
             {
                 Ok((Some(schema.to_owned()), attribute))
             } else {

@@ -229,7 +229,8 @@ pub(super) fn as_settings(profile: &Profile) -> Vec<(&'static str, Json)> {
     let text = name(!profile.json_booleans, ("text", true));
     let json = name(profile.media_type == MediaType::Json, ("application/json", true));
     let destroys = name(profile.deactivation == Deactivation::Destroys, ("destroys", true));
-    let words = [("method", put), ("booleans", text), ("media_type", json), ("deactivation", destroys)];
+    let words =
+        [("method", put), ("booleans", text), ("media_type", json), ("deactivation", destroys)];
     let flags = [
         ("value_paths", profile.value_paths, rfc.value_paths),
         ("paths", profile.paths, rfc.paths),
