@@ -2,7 +2,9 @@
 //! target shows now, held side by side.
 
 use super::diff::same;
-use crate::model::{AttrPath, Attributes, Known, OnDrift, Standing, UserKey, Value, Wanted};
+use crate::model::{
+    AttrPath, Attributes, Drifted, Known, OnDrift, Standing, UserKey, Value, Wanted,
+};
 use serde::Serialize;
 
 /// Who has changed an attribute since it was last known.
@@ -125,22 +127,38 @@ fn who(path: &AttrPath, wish: Option<&Value>, known: Option<&Known>, shown: Opti
     }
 }
 
-/// The account as it is known once these contrasts are: `None` when nothing of it is new. Only what
-/// somebody else changed is taken in; who changed it, and from what, is the second half.
+/// The account as it is known once this was seen, and what of it others changed, by the wish at that
+/// time; `None` when nothing of both is new. What was never seen stays so, and of a user in doubt, or
+/// of what a request of ours may bring yet, nothing is taken in.
 #[must_use]
-pub fn taken_in(known: &Known, contrasts: &[Contrast]) -> Option<(Attributes, Attributes)> {
+pub fn taken_in(
+    wanted: &Wanted,
+    known: &Known,
+    shown: &Attributes,
+    contrasts: &[Contrast],
+) -> Option<(Attributes, Attributes)> {
+    if known.standing != Standing::Settled || known.remote_id != wanted.remote_id {
+        return None;
+    }
     let mut attributes = known.attributes.clone();
-    let noted = known.drifted.iter().map(|(path, drifted)| (path.clone(), drifted.wish.clone()));
-    let mut wishes: Attributes = noted.clone().collect();
-    for contrast in contrasts.iter().filter(|contrast| contrast.who.is_drift()) {
-        let Contrast { path, who, policy: _, wanted, known: _, shown } = contrast;
-        attributes.insert(path.clone(), shown.clone());
-        if *who == Who::Target {
-            wishes.insert(path.clone(), wanted.clone());
+    for (path, value) in shown.iter().filter(|(path, _)| !known.suspect.contains(*path)) {
+        let is_new = |before: &Option<Value>| !same(before.as_ref(), value.as_ref());
+        if wanted.attributes.contains_key(path) && known.attributes.get(path).is_some_and(is_new) {
+            attributes.insert(path.clone(), value.clone());
         }
     }
-    let is_new = attributes != known.attributes || wishes != noted.collect::<Attributes>();
-    is_new.then_some((attributes, wishes))
+    let noted = |(path, drifted): (&AttrPath, &Drifted)| (path.clone(), drifted.wish.clone());
+    let before: Attributes = known.drifted.iter().map(noted).collect();
+    let mut wishes = before.clone();
+    wishes.retain(|path, wish| {
+        let lasts = |now: &Option<Value>| same(now.as_ref(), wish.as_ref());
+        let holds = |shown: &Option<Value>| same(shown.as_ref(), wish.as_ref());
+        wanted.attributes.get(path).is_none_or(lasts) && !shown.get(path).is_some_and(holds)
+    });
+    for contrast in contrasts.iter().filter(|contrast| contrast.who == Who::Target) {
+        wishes.insert(contrast.path.clone(), contrast.wanted.clone());
+    }
+    (attributes != known.attributes || wishes != before).then_some((attributes, wishes))
 }
 
 #[cfg(test)]
@@ -161,16 +179,25 @@ mod tests {
         }
     }
 
-    fn found(wish: &str, known: &Known, shown: &str) -> Vec<Contrast> {
-        let wanted = Wanted {
+    fn wanted(wish: &str) -> Wanted {
+        Wanted {
             key: UserKey::parse("E1").unwrap(),
-            remote_id: known.remote_id.clone(),
+            remote_id: RemoteId::parse("u1").unwrap(),
             attributes: attributes(Some(wish)),
             withheld: Vec::new(),
             line: 2,
             fingerprint: Fingerprint::default(),
-        };
-        contrasts(&wanted, Some(known), &attributes(Some(shown)), &|_| OnDrift::Keep)
+        }
+    }
+
+    fn found(wish: &str, known: &Known, shown: &str) -> Vec<Contrast> {
+        let shown = attributes(Some(shown));
+        contrasts(&wanted(wish), Some(known), &shown, &|_| OnDrift::Keep)
+    }
+
+    fn taken(wish: &str, known: &Known, shown: &str) -> Option<(Attributes, Attributes)> {
+        let told = found(wish, known, shown);
+        taken_in(&wanted(wish), known, &attributes(Some(shown)), &told)
     }
 
     fn who_changed(wish: &str, known: &Known, shown: &str) -> Who {
@@ -209,27 +236,40 @@ mod tests {
         assert_eq!(who_changed("B", &refused, "a"), Who::Source);
     }
 
+    /// The same user once somebody has noted that.
+    fn noted(account: Attributes, wishes: Attributes) -> Known {
+        let drifted = |(path, wish)| (path, Drifted { wish, policy: OnDrift::Keep });
+        Known {
+            attributes: account,
+            drifted: wishes.into_iter().map(drifted).collect(),
+            ..known(None)
+        }
+    }
+
     #[test]
     fn what_was_noted_once_is_told_again_until_the_wish_changes() {
-        let known_before = known(Some("a"));
-        let told = found("a", &known_before, "b");
-        let (account, wishes) = taken_in(&known_before, &told).unwrap();
+        let (account, wishes) = taken("a", &known(Some("a")), "b").unwrap();
         assert!(account == attributes(Some("b")) && wishes == attributes(Some("a")));
-        let drifted = wishes.into_iter().map(|(path, wish)| {
-            (path, Drifted { wish, policy: OnDrift::Keep })
-        });
-        let noted = Known { attributes: account, drifted: drifted.collect(), ..known(None) };
+        let noted = noted(account, wishes);
         assert_eq!(who_changed("a", &noted, "b"), Who::Target);
-        assert_eq!(taken_in(&noted, &found("a", &noted, "b")), None, "nothing is new");
+        assert_eq!(taken("a", &noted, "b"), None, "nothing is new");
         assert_eq!(who_changed("a", &noted, "c"), Who::Target);
         assert_eq!(who_changed("c", &noted, "b"), Who::Source);
+        assert_eq!(taken("c", &noted, "b"), Some((attributes(Some("b")), attributes(None))));
+    }
+
+    #[test]
+    fn what_somebody_set_back_is_in_step_and_noted_no_more() {
+        let noted = noted(attributes(Some("b")), attributes(Some("a")));
+        assert_eq!(who_changed("a", &noted, "a"), Who::InStep);
+        assert_eq!(taken("a", &noted, "a"), Some((attributes(Some("a")), attributes(None))));
     }
 
     #[test]
     fn what_the_roster_changed_and_what_was_never_seen_is_not_taken_in() {
-        let source = known(Some("a"));
-        assert_eq!(taken_in(&source, &found("b", &source, "a")), None);
-        let unseen = known(None);
-        assert_eq!(taken_in(&unseen, &found("a", &unseen, "b")), None);
+        assert_eq!(taken("b", &known(Some("a")), "a"), None);
+        assert_eq!(taken("a", &known(None), "b"), None);
+        let in_doubt = Known { standing: Standing::InDoubt, ..known(Some("a")) };
+        assert_eq!(taken("a", &in_doubt, "b"), None);
     }
 }
