@@ -152,6 +152,7 @@ fn conclusion(operation_id: u64, user: &str, edits: Vec<Edit>, outcome: Outcome)
         fingerprint: None,
         refused: None,
         keep: Arc::default(),
+        watched: Attributes::new(),
         effect: Effect::Nothing,
         row: None,
     }
@@ -1195,7 +1196,8 @@ fn check(store: &Snapshot, model: &Model) -> Result<(), TestCaseError> {
     let mut everybody = 0;
     for user in ["E0", "E1", "E2"] {
         let found = known(store, user).map(|known| {
-            let Known { remote_id: _, attributes, standing, refused, suspect } = known;
+            let Known { remote_id: _, attributes, standing, refused, suspect, drifted } = known;
+            assert!(drifted.is_empty(), "nothing is watched");
             let expected = model.suspects.get(&key(user)).map(|(_, paths)| paths.clone());
             assert_eq!(suspect, expected.unwrap_or_default());
             (attributes, refused, standing != Standing::InDoubt)

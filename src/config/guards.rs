@@ -29,6 +29,7 @@ pub(super) struct GuardTable {
     max_source_growth: Option<String>,
     min_known: Option<String>,
     max_bad_values: Option<String>,
+    max_drift: Option<String>,
 }
 
 type Parse = fn(&str) -> Result<Limit, &'static str>;
@@ -46,9 +47,10 @@ pub(super) fn limits(table: &GuardTable, at: &str, problems: &mut Vec<Problem>) 
         max_source_growth,
         min_known,
         max_bad_values,
+        max_drift,
     } = table;
     let mut limits = Limits::default();
-    let keys: [(&str, &Option<String>, &mut Limit, Parse); 11] = [
+    let keys: [(&str, &Option<String>, &mut Limit, Parse); 12] = [
         ("max_update", max_update, &mut limits.max_update, Limit::parse),
         ("max_disable", max_disable, &mut limits.max_disable, Limit::parse),
         ("max_disable_abs", max_disable_abs, &mut limits.max_disable_abs, number),
@@ -65,6 +67,7 @@ pub(super) fn limits(table: &GuardTable, at: &str, problems: &mut Vec<Problem>) 
         ),
         ("min_known", min_known, &mut limits.min_known, Limit::parse),
         ("max_bad_values", max_bad_values, &mut limits.max_bad_values, Limit::parse),
+        ("max_drift", max_drift, &mut limits.max_drift, Limit::parse),
     ];
     let mut is_right = true;
     for (key, text, limit, parse) in keys {

@@ -51,6 +51,7 @@ fn has_its_timer(held: &Held) -> bool {
         | HeldReason::BadReference
         | HeldReason::MissingCompanion
         | HeldReason::NotAccepted
+        | HeldReason::Drifted
         | HeldReason::Protected => held.timer.is_none(),
     }
 }

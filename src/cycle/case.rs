@@ -90,7 +90,10 @@ impl Case {
     /// What is known of those who have to be planned, as it is now.
     fn known(&self, snapshot: Option<&Snapshot>) -> Result<BTreeMap<UserKey, Known>, StoreError> {
         let keys: Vec<&UserKey> = self.intake.wanted.iter().map(|wanted| &wanted.key).collect();
-        Ok(snapshot.map(|snapshot| snapshot.known(&keys)).transpose()?.unwrap_or_default())
+        let known = snapshot.map(|snapshot| snapshot.known(&keys)).transpose()?;
+        let mut known = known.unwrap_or_default();
+        self.config.mapping.judge_drift(known.values_mut());
+        Ok(known)
     }
 
     /// Who of those known has one of the ids that are wished for.
@@ -131,8 +134,8 @@ impl Case {
             .map(|wanted| {
                 let known = known.get(&wanted.key);
                 let known = known.filter(|known| known.remote_id == wanted.remote_id);
-                let refused = known.map(|known| known.refused.clone()).unwrap_or_default();
-                (wanted.key.clone(), Wishes::of(wanted, refused))
+                let stays = |path: &AttrPath| self.config.mapping.stays(path);
+                (wanted.key.clone(), Wishes::of(wanted, known, stays))
             })
             .collect()
     }

@@ -5,10 +5,11 @@ use super::{
     waiting::Waiting,
 };
 use crate::{
+    config::TenantConfig,
     engine::{
         bits::Bits,
         index::{Entry, Index, Place},
-        mapping::{Mapped, Mapping},
+        mapping::Mapped,
         plan::{GONE, is_as_wanted},
     },
     model::{
@@ -50,6 +51,7 @@ pub(super) struct Intake {
     /// Those users.
     pub(super) emptied_users: BTreeSet<Fingerprint>,
     heeded: Heeded,
+    tenant: Option<Arc<TenantConfig>>,
     pub(super) waiting: Waiting,
     judged: Bits,
 }
@@ -89,6 +91,7 @@ impl Intake {
             emptied: BTreeMap::new(),
             emptied_users: BTreeSet::new(),
             heeded: Heeded::default(),
+            tenant: None,
             waiting: Waiting::default(),
             judged: Bits::default(),
         }
@@ -98,8 +101,11 @@ impl Intake {
         Self { waiting, ..self }
     }
 
-    /// Has an eye on values that the source empties where that says nothing.
-    pub(super) fn heed(&mut self, mapping: &Mapping, columns: &Columns) {
+    /// Has an eye on values that the source empties where that says nothing, and on what others may
+    /// change.
+    pub(super) fn heed(&mut self, tenant: &Arc<TenantConfig>, columns: &Columns) {
+        self.tenant = Some(tenant.clone());
+        let mapping = &tenant.mapping;
         let paths = mapping.silent_when_empty(&|column| columns.contains(column));
         self.heeded = Heeded { paths, mapped: mapping.attributes().count() };
     }
@@ -181,6 +187,9 @@ impl Intake {
         let keys: Vec<&UserKey> = wanted.iter().map(|(_, user)| &user.key).collect();
         let known = snapshot.map(|snapshot| snapshot.known(&keys)).transpose()?;
         let mut known = known.unwrap_or_default();
+        if let Some(tenant) = &self.tenant {
+            tenant.mapping.judge_drift(known.values_mut());
+        }
         for (entry, user) in wanted {
             if self.waiting.is_held_by_hand(&user.key) {
                 let held = self.waiting.by_hand(&user.key, Some(user.line));

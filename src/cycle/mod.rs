@@ -23,6 +23,7 @@ mod recorder;
 mod same;
 mod secrets;
 mod session;
+mod survey;
 mod target;
 mod tenant;
 mod waiting;
@@ -35,6 +36,7 @@ pub use look::{Wishes, judge, preview, wishes};
 pub use progress::{Phase, Progress, Silent};
 pub use quarantine::{Quarantines, Turn};
 pub use session::Session;
+pub use survey::{Compared, Listed, Whom, adopt_listed, compare};
 
 use crate::{
     model::{Finding, Notice, Plan, RunId, SourceFacts, SourceId, TenantId, UserKey},
@@ -52,7 +54,7 @@ use tokio::sync::watch;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub run: RunId,
-    /// `plan`, `apply`, `run`, `daemon`, `adopt`: for the record.
+    /// `plan`, `apply`, `run`, `daemon`, `adopt`, `drift`: for the record.
     pub verb: &'static str,
     pub now: Timestamp,
     /// Only these tenants; empty: all that the source feeds.

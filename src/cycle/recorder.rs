@@ -8,7 +8,7 @@ use crate::{
         quarantine::{Circumstances, Effect},
     },
     model::{
-        Action, AttrPath, Attributes, Edit, Fingerprint, Operation, Outcome, Refusal, RunId,
+        Action, AttrPath, Attributes, Edit, Fingerprint, Known, Operation, Outcome, Refusal, RunId,
         UserKey, Wanted,
     },
     sender::{End, Recorder},
@@ -44,15 +44,24 @@ pub(super) struct Wishes {
     withheld: bool,
     fingerprint: Fingerprint,
     refused: Attributes,
+    /// Of the attributes that stay as others set them.
+    watched: Attributes,
 }
 
 impl Wishes {
-    pub(super) fn of(wanted: &Wanted, refused: Attributes) -> Self {
+    /// `known`: what is known of the user's account. `stays`: the attribute stays as others set it.
+    pub(super) fn of(
+        wanted: &Wanted,
+        known: Option<&Known>,
+        stays: impl Fn(&AttrPath) -> bool,
+    ) -> Self {
+        let watched = wanted.attributes.iter().filter(|(path, _)| stays(path));
         Self {
             attributes: wanted.attributes.clone(),
             withheld: !wanted.withheld.is_empty(),
             fingerprint: wanted.fingerprint,
-            refused,
+            refused: known.map(|known| known.refused.clone()).unwrap_or_default(),
+            watched: watched.map(|(path, wish)| (path.clone(), wish.clone())).collect(),
         }
     }
 
@@ -161,6 +170,7 @@ impl Journal {
             fingerprint,
             refused,
             keep: self.keep.clone(),
+            watched: wishes.map(|wishes| wishes.watched.clone()).unwrap_or_default(),
             effect,
             row: wishes.map(|wishes| wishes.fingerprint),
         }))
@@ -372,7 +382,7 @@ mod tests {
             fingerprint: Fingerprint(7),
         };
         let outcome = Outcome::Settled { shown: attributes(shown), unverified: false };
-        learn(&Wishes::of(&wanted, Attributes::new()), &operation, &ended(outcome))
+        learn(&Wishes::of(&wanted, None, |_| false), &operation, &ended(outcome))
     }
 
     fn ended(outcome: Outcome) -> End {

@@ -175,7 +175,10 @@ impl Desk {
     fn use_approval(&mut self, options: &Options) -> bool {
         let (Some(approval), Some(store)) = (&self.approval, &mut self.store) else { return true };
         match store.use_approval(approval.id, &options.run, self.clock.now()) {
-            Ok(true) => return true,
+            Ok(true) => match store.clear_drift_sample() {
+                Ok(()) => return true,
+                Err(error) => self.report.end = of_store(&error),
+            },
             // It expired while a person was asked.
             Ok(false) => self.report.end = TenantEnd::Guarded,
             Err(error) => self.report.end = of_store(&error),
@@ -222,6 +225,12 @@ impl Desk {
         close(store, self.case.view, &self.case.facts, &self.report, options, now)
     }
 
+    /// For a run that ends without [`Self::finish`].
+    pub(super) fn keep_pace(&self, store: &mut Store) -> Result<(), StoreError> {
+        let learnt = self.lane.as_ref().map(|lane| lane.pacer.learnt());
+        learnt.map_or(Ok(()), |learnt| store.remember_pace(learnt, self.clock.now()))
+    }
+
     fn plan(&mut self, reads_done: bool) -> Result<Judgement, StoreError> {
         self.case.plan(self.store.as_deref(), reads_done, self.began)
     }
@@ -253,7 +262,7 @@ impl Desk {
     }
 
     /// The lane, made when it is first needed; `None`, and the tenant's end, when it cannot be.
-    fn lane(&mut self, options: &Options) -> Option<Arc<Lane>> {
+    pub(super) fn lane(&mut self, options: &Options) -> Option<Arc<Lane>> {
         if self.lane.is_none() && !self.ended() {
             match self.verify().and_then(|()| self.open_lane(options)) {
                 Ok(lane) => self.lane = Some(Arc::new(lane)),
@@ -360,7 +369,7 @@ impl Desk {
         self.count(delivered);
     }
 
-    fn count(&mut self, delivered: crate::sender::Delivered) {
+    pub(super) fn count(&mut self, delivered: crate::sender::Delivered) {
         let crate::sender::Delivered { left, ended, tally, notices } = delivered;
         let results = &mut self.report.results;
         results.left += left as u64;

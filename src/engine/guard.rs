@@ -41,6 +41,9 @@ pub struct Evidence<'a> {
     pub holders: &'a BTreeMap<AttrPath, u64>,
     /// How many users the source has emptied an attribute of, though nothing is sent for that.
     pub emptied: &'a BTreeMap<AttrPath, u64>,
+    /// Accounts that others have changed, and those that were looked at, of the last look at many of
+    /// them.
+    pub drift: Option<(u64, u64)>,
     /// The mapping is another one than when the source was last accepted.
     pub new_mapping: bool,
 }
@@ -57,6 +60,7 @@ pub const CHECKS: &[Check] = &[
     checks::attr_clear,
     checks::source_clear,
     checks::bad_values,
+    checks::drift,
 ];
 
 /// All checks that trip; empty when the plan may be sent.
@@ -122,6 +126,7 @@ mod tests {
         accounts: u64,
         holders: u64,
         emptied: u64,
+        drift: Option<(u64, u64)>,
         recent: Vec<(u64, Edit)>,
         new_mapping: bool,
     }
@@ -149,6 +154,7 @@ mod tests {
             source_users_before: scene.source.map(|(_, before)| before),
             holders: &of_title(scene.holders),
             emptied: &of_title(scene.emptied),
+            drift: scene.drift,
             new_mapping: scene.new_mapping,
         })
     }
@@ -215,6 +221,18 @@ mod tests {
         let scene = |emptied| Scene { emptied, holders: 80, ..Scene::default() };
         assert_eq!(tripped(&quiet, &scene(8)), [""; 0]);
         assert_eq!(tripped(&quiet, &scene(9)), ["max_source_clear"]);
+    }
+
+    #[test]
+    fn d34_a_plan_that_changes_something_is_held_where_others_changed_more_than_a_tenth() {
+        let scene = |changed| Scene { drift: Some((changed, 50)), ..Scene::default() };
+        let small = plan(100, 1, &[title()]);
+        assert_eq!(tripped(&small, &scene(5)), [""; 0]);
+        assert_eq!(tripped(&small, &scene(6)), ["max_drift"]);
+        assert_eq!(tripped(&plan(100, 0, &[]), &scene(50)), [""; 0], "nothing would be sent");
+        let told = &judged(&small, &scene(6))[0].figure;
+        assert!(told.contains("6 (12.0 %) of the 50 accounts"), "{told}");
+        assert!(told.contains("rosterd resnapshot --tenant acme"), "{told}");
     }
 
     #[test]

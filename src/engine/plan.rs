@@ -228,8 +228,13 @@ fn told(wanted: &Wanted, diff: &Diff) -> Vec<Held> {
     let refused = diff.not_accepted.iter().map(|path| {
         tell(path, HeldReason::NotAccepted, "the target did not take this value; not sent again")
     });
-    withheld.chain(refused).collect()
+    let contested = diff.contested.iter().map(|path| tell(path, HeldReason::Drifted, DRIFTED));
+    withheld.chain(refused).chain(contested).collect()
 }
+
+/// Why an attribute is held that somebody else changed.
+const DRIFTED: &str = "somebody changed it at the target, and `on_drift` says to ask; `rosterd drift \
+    --user` shows both values: change it at the target, or in the roster, or the rule";
 
 fn hold(wanted: &Wanted, reason: HeldReason, attribute: Option<AttrPath>, why: String) -> Held {
     let key = wanted.key.clone();

@@ -6,6 +6,7 @@
 
 mod account;
 mod capability;
+mod drift;
 mod finding;
 mod http;
 mod id;
@@ -20,6 +21,7 @@ mod verdict;
 
 pub use account::{Attributes, Known, Standing, Wanted};
 pub use capability::{Attribute, Capabilities, Group, Kind, Weight};
+pub use drift::{Drifted, OnDrift};
 pub use finding::{Code, Finding, Place, Severity};
 pub use http::{Body, CredentialHeader, Method, Request, Response};
 pub use id::{AttrPath, Fingerprint, IdProblem, RemoteId, RunId, SourceId, TenantId, UserKey};

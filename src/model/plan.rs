@@ -108,6 +108,8 @@ pub enum HeldReason {
     Protected,
     /// The target could not be brought to do it, as often as it was asked.
     Unreachable,
+    /// Somebody else changed it at the target, and the rule says to hold it.
+    Drifted,
     /// A person said so.
     ByHand,
 }

@@ -76,6 +76,7 @@ pub(super) fn held_reason(reason: HeldReason) -> &'static str {
         HeldReason::InDoubt => "in doubt",
         HeldReason::Protected => "protected",
         HeldReason::Unreachable => "not reached",
+        HeldReason::Drifted => "changed at the target",
         HeldReason::ByHand => "held by hand",
     }
 }

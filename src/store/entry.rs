@@ -91,6 +91,8 @@ pub struct Conclusion {
     /// Attributes of `shown` to remember, besides those of `edits`; what is not wished of anybody
     /// is not kept. The same for all users of a tenant.
     pub keep: Arc<BTreeSet<AttrPath>>,
+    /// What is wished of the attributes that stay as others set them.
+    pub watched: Attributes,
     /// What it means for the user's quarantine.
     pub effect: Effect,
     /// Of the user's row as it was wished, whatever became of it: another row is another wish.

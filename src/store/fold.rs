@@ -207,6 +207,52 @@ fn sent_anew(suspect: &Suspect, edits: &[Edit]) -> Suspicion {
     }
 }
 
+/// What others have changed of the user, by what was wished of it then. `before`: what was noted of
+/// that.
+///
+/// A wish that is another one by now, or holds, ends it. What one of our own requests may still bring,
+/// or this very one has sent, is nobody else's doing.
+pub(super) fn drifted(
+    row: Option<&UserRow>,
+    open: &[OpenIntent],
+    suspect: Option<&Suspect>,
+    before: &Attributes,
+    conclusion: &Conclusion,
+) -> Attributes {
+    let Conclusion { remote_id, edits, watched, outcome, .. } = conclusion;
+    let shown = match outcome {
+        Outcome::Settled { shown, unverified: _ } => shown,
+        Outcome::Gone => return Attributes::new(),
+        Outcome::Refused(_) | Outcome::Deferred { .. } | Outcome::InDoubt { .. } => {
+            return before.clone();
+        }
+    };
+    let sent = |path: &AttrPath| edits.iter().any(|edit| edit.path == *path);
+    let ours = |path: &AttrPath| {
+        sent(path)
+            || open.iter().any(|intent| intent.paths.contains(path))
+            || suspect.is_some_and(|suspect| suspect.paths.contains(path))
+    };
+    let shows = |path: &AttrPath, value: &Option<Value>| {
+        shown.get(path).is_some_and(|shown| same(shown.as_ref(), value.as_ref()))
+    };
+    let lasts = |(path, wish): &(&AttrPath, &Option<Value>)| {
+        let changed = watched.get(*path).is_some_and(|now| !same(now.as_ref(), wish.as_ref()));
+        !changed && !sent(path) && !shows(path, wish)
+    };
+    let row = row.filter(|row| row.remote_id == *remote_id && row.seen && !row.gone);
+    let held = |path: &AttrPath, wish: &Option<Value>| {
+        let known = row.and_then(|row| row.attributes.get(path));
+        known.is_some_and(|known| same(known.as_ref(), wish.as_ref()))
+    };
+    let is_new = |(path, wish): &(&AttrPath, &Option<Value>)| {
+        !ours(path) && held(path, wish) && shown.contains_key(*path) && !shows(path, wish)
+    };
+    let lasting = before.iter().filter(lasts);
+    let new = watched.iter().filter(is_new);
+    lasting.chain(new).map(|(path, wish)| (path.clone(), wish.clone())).collect()
+}
+
 fn wished(edit: &Edit) -> (AttrPath, Option<Value>) {
     (edit.path.clone(), edit.after.clone())
 }

@@ -4,6 +4,7 @@ use super::{
     StoreError,
     convert::{attributes_to_text, sound},
     disk::{Disk, Failed},
+    drift,
     find::Sieve,
     ledger::{Books, advance},
     pack::{Change, News, write_pages},
@@ -26,6 +27,9 @@ pub struct Account {
     key: UserKey,
     remote_id: RemoteId,
     attributes: String,
+    refused: String,
+    /// What others changed of it, by what is wished of that; `None`: nothing new is said of it.
+    drifted: Option<Attributes>,
     hash: [u8; 16],
     fingerprint: Fingerprint,
     remote: u64,
@@ -34,16 +38,30 @@ pub struct Account {
 impl Account {
     #[must_use]
     pub fn new(key: UserKey, remote_id: RemoteId, attributes: &Attributes) -> Self {
-        let attributes = attributes_to_text(attributes);
+        Self::with_refused(key, remote_id, attributes, &Attributes::new())
+    }
+
+    /// `refused`: values that the target would not take.
+    #[must_use]
+    pub fn with_refused(
+        key: UserKey,
+        remote_id: RemoteId,
+        attributes: &Attributes,
+        refused: &Attributes,
+    ) -> Self {
+        let (attributes, refused) = (attributes_to_text(attributes), attributes_to_text(refused));
         let hash =
-            rows::row_hash(key.as_str(), remote_id.as_str(), true, false, &attributes, NOTHING);
+            rows::row_hash(key.as_str(), remote_id.as_str(), true, false, &attributes, &refused);
         let (fingerprint, remote) = (key.fingerprint(), remote_hash(remote_id.as_str()));
-        Self { key, remote_id, attributes, hash, fingerprint, remote }
+        Self { key, remote_id, attributes, refused, drifted: None, hash, fingerprint, remote }
+    }
+
+    /// What others changed of it, by what is wished of that, in place of what was noted.
+    #[must_use]
+    pub fn drifted(self, wishes: Attributes) -> Self {
+        Self { drifted: Some(wishes), ..self }
     }
 }
-
-/// No attributes, as JSON.
-const NOTHING: &str = "{}";
 
 /// What came of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,20 +75,23 @@ pub struct Imported {
 
 /// Takes accounts over, within one transaction; see [`super::Store::import`].
 pub struct Import<'a> {
+    tx: &'a Connection,
     put: CachedStatement<'a>,
     /// While nobody else has an id, they are handed out from here.
     next_id: Option<i64>,
     users: Vec<Change>,
+    /// Of whom something is noted that others changed, and whether there is anything.
+    drifted: Vec<(UserKey, bool)>,
     path: &'a Path,
     failed: Option<StoreError>,
 }
 
 const INSERT: &str = "INSERT INTO user (id, key, remote_id, seen, gone, attributes, refused, hash)
-     VALUES (?1, ?2, ?3, 1, 0, ?4, '{}', ?5)";
+     VALUES (?1, ?2, ?3, 1, 0, ?4, ?6, ?5)";
 const REPLACE: &str = "INSERT INTO user (id, key, remote_id, seen, gone, attributes, refused, hash)
-     VALUES (?1, ?2, ?3, 1, 0, ?4, '{}', ?5)
+     VALUES (?1, ?2, ?3, 1, 0, ?4, ?6, ?5)
      ON CONFLICT (key) DO UPDATE SET remote_id = excluded.remote_id, seen = 1, gone = 0,
-         attributes = excluded.attributes, refused = '{}', hash = excluded.hash
+         attributes = excluded.attributes, refused = excluded.refused, hash = excluded.hash
      RETURNING id";
 
 /// As the schema has it.
@@ -86,7 +107,7 @@ impl<'a> Import<'a> {
         }
         let put = tx.prepare_cached(if known { REPLACE } else { INSERT })?;
         let next_id = (!known).then_some(1);
-        Ok(Self { put, next_id, users: Vec::new(), path, failed: None })
+        Ok(Self { tx, put, next_id, users: Vec::new(), drifted: Vec::new(), path, failed: None })
     }
 
     /// In place of what was known of the user. `row`: its row's own fingerprint, when all of the row
@@ -95,8 +116,17 @@ impl<'a> Import<'a> {
     /// # Errors
     /// After which nothing can be written any more.
     pub fn add(&mut self, account: Account, row: Option<Fingerprint>) -> Result<(), StoreError> {
-        let Account { key, remote_id, attributes, hash, fingerprint, remote } = account;
-        let put = self.put(key.as_str(), remote_id.as_str(), &attributes, hash).map_err(|e| {
+        let Account { key, remote_id, attributes, refused, drifted, hash, fingerprint, remote } =
+            account;
+        let put = self.put(key.as_str(), remote_id.as_str(), &attributes, &refused, hash);
+        let put = put.and_then(|id| {
+            if let Some(wishes) = drifted {
+                drift::put(self.tx, &key, &wishes)?;
+                self.drifted.push((key, !wishes.is_empty()));
+            }
+            Ok(id)
+        });
+        let put = put.map_err(|e| {
             let failed = StoreError::sql("take over an account", self.path, e);
             self.failed.insert(failed).clone()
         });
@@ -109,9 +139,10 @@ impl<'a> Import<'a> {
         key: &str,
         remote_id: &str,
         attributes: &str,
+        refused: &str,
         hash: [u8; 16],
     ) -> rusqlite::Result<u32> {
-        let values = params![self.next_id, key, remote_id, attributes, hash];
+        let values = params![self.next_id, key, remote_id, attributes, hash, refused];
         let id = match self.next_id {
             Some(id) => {
                 self.put.execute(values)?;
@@ -149,8 +180,15 @@ fn finish(
     view: Fingerprint,
     import: Import<'_>,
 ) -> rusqlite::Result<Imported> {
-    let Import { put, next_id, mut users, path: _, failed: _ } = import;
+    let Import { tx: _, put, next_id, mut users, drifted, path: _, failed: _ } = import;
     drop(put);
+    for (key, has_some) in drifted {
+        if has_some {
+            books.drifted.insert(key);
+        } else {
+            books.drifted.remove(&key);
+        }
+    }
     let fresh = next_id.is_some();
     if !fresh {
         // Stable: of one user the later counts.

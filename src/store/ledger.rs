@@ -5,7 +5,8 @@ use super::{
     ActionKind, Conclusion, Entry, Intent,
     chain::{self, Chain},
     convert::{count_to_integer, instant_to_micros},
-    fold::{Closes, Suspicion, UserRow, fold},
+    drift,
+    fold::{Closes, Suspicion, UserRow, drifted, fold},
     holds, journal, pace,
     pack::Change,
     packed::{is_bare, remote_hash},
@@ -32,6 +33,8 @@ pub(super) struct Books {
     pub(super) news: Vec<Change>,
     /// Who is in quarantine.
     pub(super) quarantine: BTreeSet<UserKey>,
+    /// Of whom others have changed something.
+    pub(super) drifted: BTreeSet<UserKey>,
 }
 
 impl Books {
@@ -43,7 +46,8 @@ impl Books {
         let inherited = inherits.then_some(journal);
         let (open, suspects) = (rows::open_intents(db)?, rows::suspects(db)?);
         let (quarantine, chain) = (holds::users(db)?, Chain::after(chain::head(db)?.1));
-        Ok(Self { open, suspects, journal, chain, inherited, news: Vec::new(), quarantine })
+        let (news, drifted) = (Vec::new(), drift::users(db)?);
+        Ok(Self { open, suspects, journal, chain, inherited, news, quarantine, drifted })
     }
 }
 
@@ -131,13 +135,14 @@ impl<'a> Ledger<'a> {
     fn conclude(&mut self, conclusion: &Conclusion) -> rusqlite::Result<()> {
         let Conclusion { operation_id, key, fingerprint, .. } = conclusion;
         self.operation = self.operation.max(*operation_id);
-        let open = self.books.open.get(key).map_or(&[][..], Vec::as_slice);
         let (id, row) = match rows::find_user(&mut self.find, key)? {
             Some((id, Found::Sound(row))) => (Some(id), Some(row)),
             // Put right by what the target shows; nothing of it goes on.
             Some((id, Found::Damaged(_))) => (Some(id), None),
             None => (None, None),
         };
+        self.drift(row.as_ref(), conclusion)?;
+        let open = self.books.open.get(key).map_or(&[][..], Vec::as_slice);
         let own = open.iter().find(|intent| intent.operation_id == *operation_id);
         let run = own.map(|intent| intent.run.as_str());
         self.books.journal += 1;
@@ -162,6 +167,29 @@ impl<'a> Ledger<'a> {
         }
         self.suspect(key, folded.suspicion)?;
         self.close(conclusion, folded.closes)
+    }
+
+    fn drift(&mut self, row: Option<&UserRow>, conclusion: &Conclusion) -> rusqlite::Result<()> {
+        let key = &conclusion.key;
+        let known = self.books.drifted.contains(key);
+        // Of most tenants nothing is watched, and of most users nothing noted.
+        if !known && conclusion.watched.is_empty() {
+            return Ok(());
+        }
+        let before =
+            if known { drift::wishes(self.db, key)? } else { crate::model::Attributes::new() };
+        let open = self.books.open.get(key).map_or(&[][..], Vec::as_slice);
+        let suspect = self.books.suspects.get(key);
+        let now = drifted(row, open, suspect, &before, conclusion);
+        if now != before {
+            drift::put(self.db, key, &now)?;
+            if now.is_empty() {
+                self.books.drifted.remove(key);
+            } else {
+                self.books.drifted.insert(key.clone());
+            }
+        }
+        Ok(())
     }
 
     fn suspect(&mut self, key: &UserKey, suspicion: Suspicion) -> rusqlite::Result<()> {

@@ -28,6 +28,7 @@ mod chain;
 mod convert;
 mod disk;
 mod doubt;
+mod drift;
 mod entry;
 mod error;
 mod files;
@@ -60,6 +61,7 @@ pub use approvals::{AcceptedView, Approval, ApprovalError, Approving, Bindings, 
 pub use backup::{backups, folder as backup_folder};
 pub use chain::{Audit, Broken, audit};
 pub use disk::disk_failure;
+pub use drift::DriftSample;
 pub use entry::{ActionKind, Conclusion, Entry, Intent};
 pub use error::StoreError;
 pub use files::Holder;

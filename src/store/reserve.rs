@@ -90,6 +90,7 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             fingerprint: None,
             refused: Some(Attributes::new()),
+            watched: Attributes::new(),
             keep: std::sync::Arc::default(),
             was_in_doubt: false,
             effect: Effect::Nothing,

@@ -207,6 +207,25 @@ pub(super) fn bad_values(evidence: &Evidence<'_>) -> Vec<Trip> {
     bad.into_iter().filter_map(trip).collect()
 }
 
+/// A target that somebody has put back to an old state looks like one that many have changed by hand, and
+/// what was not looked at is then not as it is known either.
+pub(super) fn drift(evidence: &Evidence<'_>) -> Vec<Trip> {
+    let limit = evidence.limits.max_drift;
+    let sends = evidence.figures.changed.planned > 0;
+    let Some((changed, looked)) = evidence.drift.filter(|_| sends) else { return Vec::new() };
+    let trip = limit.exceeded(changed, looked).then(|| {
+        let tenant = &evidence.plan.tenant;
+        let figure = format!(
+            "others changed {} of the {looked} accounts that `rosterd drift` looked at; if the \
+             target was put back from a copy, `rosterd resnapshot --tenant {tenant}` has everybody \
+             read anew",
+            share(changed, looked)
+        );
+        Trip::new("max_drift", limit, figure)
+    });
+    trip.into_iter().collect()
+}
+
 /// `412 (41.2 %)`.
 #[expect(clippy::cast_precision_loss)]
 fn share(count: u64, total: u64) -> String {

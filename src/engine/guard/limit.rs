@@ -111,6 +111,8 @@ pub struct Limits {
     pub min_known: Limit,
     /// Users with a bad value in one attribute.
     pub max_bad_values: Limit,
+    /// Accounts that others have changed, of those that were last looked at together.
+    pub max_drift: Limit,
 }
 
 impl Default for Limits {
@@ -127,6 +129,7 @@ impl Default for Limits {
             max_source_growth: Limit::Percent(100.0),
             min_known: Limit::Percent(50.0),
             max_bad_values: Limit::Percent(5.0),
+            max_drift: Limit::Percent(10.0),
         }
     }
 }

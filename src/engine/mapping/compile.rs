@@ -81,7 +81,7 @@ fn rule(
     templates: &mut Templates,
     problems: &mut Vec<Problem>,
 ) -> Option<Rule> {
-    let RuleSettings { template, split, lookup, on_empty, optional, case, .. } = settings;
+    let RuleSettings { template, split, lookup, on_empty, optional, case, on_drift, .. } = settings;
     let path = AttrPath::new(path);
     check_one_source(settings, problems);
     check_constant_alone(settings, problems);
@@ -113,6 +113,7 @@ fn rule(
         on_empty: *on_empty,
         optional: *optional,
         case: *case,
+        on_drift: *on_drift,
         forms,
     })
 }

@@ -28,8 +28,8 @@ pub use trouble::{
 };
 
 use crate::model::{
-    AttrPath, Attributes, Capabilities, Finding, Fingerprint, Held, Problem, Record, RemoteId,
-    Wanted,
+    AttrPath, Attributes, Capabilities, Finding, Fingerprint, Held, Known, OnDrift, Problem,
+    Record, RemoteId, Wanted,
 };
 use rule::{Rule, Wish};
 use std::{
@@ -96,6 +96,26 @@ impl Mapping {
                 && columns.iter().all(|column| has(column))
         };
         self.rules.iter().filter(silent).map(|rule| rule.path.clone()).collect()
+    }
+
+    /// What others set there at the target stays.
+    #[must_use]
+    pub fn stays(&self, path: &AttrPath) -> bool {
+        self.on_drift(path) != OnDrift::Overwrite
+    }
+
+    /// What becomes of the attribute when somebody else changes it.
+    #[must_use]
+    pub fn on_drift(&self, path: &AttrPath) -> OnDrift {
+        let rule = self.rules.binary_search_by(|rule| rule.path.cmp(path));
+        rule.map_or(OnDrift::Overwrite, |at| self.rules[at].on_drift)
+    }
+
+    /// Has its say on what others changed.
+    pub fn judge_drift<'a>(&self, known: impl IntoIterator<Item = &'a mut Known>) {
+        for (path, drifted) in known.into_iter().flat_map(|known| &mut known.drifted) {
+            drifted.policy = self.on_drift(path);
+        }
     }
 
     /// Columns that the source must have, those of templates, scope and remote id included.

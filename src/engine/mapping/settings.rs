@@ -1,5 +1,6 @@
 //! The mapping as written in the configuration, below `[tenants.NAME]`.
 
+use crate::model::OnDrift;
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
@@ -35,6 +36,8 @@ pub struct RuleSettings {
     pub date_format: Option<String>,
     pub true_values: Vec<String>,
     pub false_values: Vec<String>,
+    /// What becomes of the attribute when somebody else changes it at the target.
+    pub on_drift: OnDrift,
     /// ISO 3166 country whose national phone forms are read.
     pub phone_region: Option<String>,
 }
