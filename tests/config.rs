@@ -772,6 +772,7 @@ fn the_example_shows_every_key_that_there_is_and_no_other() {
         ("scalepad", format!("base_url = \"https://a.example.com\"\nclient_id = \"{}\"", uuid())),
         ("kare", "base_url = \"https://a.example.com\"".to_owned()),
         ("datadog", "site = \"datadoghq.eu\"".to_owned()),
+        ("scim", "base_url = \"https://a.example.com\"".to_owned()),
     ];
     let mut text = format!(
         "{odd}\n[state]\n{odd}\n[sources.hr]\n{odd}\n[sources.hr.csv]\n{odd}\n\
@@ -895,7 +896,7 @@ fn each_of_the_examples_other_tenants_is_valid_once_its_lines_are_in_use() {
     assert_eq!(full.lines().filter(is_choice).count(), choices.len());
     let text: Vec<_> = full.lines().filter(|line| !is_choice(line)).collect();
     let text = text.join("\n");
-    assert_eq!(keys_at(&parse(&text), &["tenants"]).len(), 5, "one for each target API");
+    assert_eq!(keys_at(&parse(&text), &["tenants"]).len(), 6, "one for each target API");
     let error = load(&text).unwrap_err();
     // `acme` shows every choice at once; the others are as somebody would have them.
     let others = error.problems.iter().filter(|problem| !problem.key.starts_with("tenants.acme."));

@@ -5,6 +5,7 @@
 
 mod approvals;
 mod company;
+mod directory;
 mod doubt;
 mod faults;
 mod guards;

@@ -8,7 +8,7 @@ import SCIMMYRouters from "scimmy-routers";
 
 const users = new Map();
 
-SCIMMY.Schemas.User.definition.extend(SCIMMY.Schemas.EnterpriseUser);
+SCIMMY.Schemas.User.definition.extend(SCIMMY.Schemas.EnterpriseUser.definition);
 SCIMMY.Resources.declare(SCIMMY.Resources.User)
   .ingress((resource, data) => {
     const id = resource.id ?? randomUUID();

@@ -138,13 +138,23 @@ fn with_paths(
         let once = profile.one_operation_per_attribute && group.len() > 1;
         if filtered && (once || !profile.value_paths || !all_there(&group, resource)) {
             operations.push(whole_list(profile, &top, &group, resource)?);
-        } else if once {
+        } else if once || is_new_object(&group) {
             operations.push(as_object(profile, &top, &group));
         } else {
             operations.extend(group.iter().map(|setting| single(profile, setting)));
         }
     }
     Ok(operations)
+}
+
+/// Parts of an object of an extension, none of them there yet: some servers look in vain for an object
+/// to put the first one in.
+fn is_new_object(group: &[&Setting<'_>]) -> bool {
+    group.iter().all(|setting| {
+        let Setting { edit, slot, value } = setting;
+        let is_part = slot.path.schema.is_some() && slot.path.sub.is_some();
+        is_part && value.is_some() && edit.before == Some(None)
+    })
 }
 
 /// Each of the values is there for its filter to find.
