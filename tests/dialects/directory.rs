@@ -211,7 +211,9 @@ fn check(settings: &Json, quirks: &ScimQuirks, known: &Attributes, wanted: &Attr
 
     let mut wanted = wanted.clone();
     // Nobody who has no list is wished to have an empty one.
-    wanted.retain(|path, wish| !wish.as_ref().is_some_and(Value::is_empty_set) || known[path].is_some());
+    wanted.retain(|path, wish| {
+        !wish.as_ref().is_some_and(Value::is_empty_set) || known[path].is_some()
+    });
     let action = patch(practice.dialect.capabilities(), &known, &wanted);
     let Action::Patch { edits, companions: _ } = &action else { unreachable!() };
     if edits.is_empty() {
