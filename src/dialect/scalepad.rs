@@ -123,12 +123,7 @@ impl Lists for ScalePad {
         Ok(get(with_query(url, &pairs), &[BEARER]))
     }
 
-    fn read_page(
-        &self,
-        _: Option<&Cursor>,
-        response: &Response,
-        _: Date,
-    ) -> Result<Page, Answer> {
+    fn read_page(&self, _: Option<&Cursor>, response: &Response, _: Date) -> Result<Page, Answer> {
         page_of(response, complaint, |body| {
             let page = paged(body, "data", |user| {
                 grammar::Entry::of(user.get("id"), || self.departments(user))

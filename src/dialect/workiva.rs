@@ -20,8 +20,8 @@ use super::grammar::{
 };
 use super::{Dialect, Entry, Lists, Opened, Settings};
 use crate::model::{
-    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Cursor, Edit, Kind, Notice, Page,
-    RemoteId, Request, Response, Verdict, Weight,
+    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Cursor, Edit, Kind, Notice,
+    Page, RemoteId, Request, Response, Verdict, Weight,
 };
 use jiff::civil::{Date, date};
 use serde_json::{Map, Value as Json, json};
@@ -128,8 +128,10 @@ impl Dialect for Workiva {
 
     fn lists(&self) -> Result<&dyn Lists, &'static str> {
         match self.version {
-            Version::Of2022 => Err("only the version 2026-01-01 is documented to have a list; set \
-                `api_version = \"2026-01-01\"`"),
+            Version::Of2022 => {
+                Err("only the version 2026-01-01 is documented to have a list; set \
+                `api_version = \"2026-01-01\"`")
+            }
             Version::Of2026 => Ok(self),
         }
     }
@@ -167,16 +169,10 @@ impl Lists for Workiva {
         Ok(request)
     }
 
-    fn read_page(
-        &self,
-        _: Option<&Cursor>,
-        response: &Response,
-        _: Date,
-    ) -> Result<Page, Answer> {
+    fn read_page(&self, _: Option<&Cursor>, response: &Response, _: Date) -> Result<Page, Answer> {
         page_of(response, complaint, |body| {
-            let page = paged(body, "data", |user| {
-                grammar::Entry::of(user.get("id"), || self.show(user))
-            })?;
+            let page =
+                paged(body, "data", |user| grammar::Entry::of(user.get("id"), || self.show(user)))?;
             let next = linked(body.get("@nextLink"), &self.base.of_list(&self.segments()))?;
             Ok(Page { next, ..page })
         })

@@ -108,9 +108,8 @@ fn who(path: &AttrPath, wish: Option<&Value>, known: Option<&Known>, shown: Opti
         return Who::InStep;
     }
     // What a request of ours may have changed says nothing of others.
-    let before = known.filter(|known| {
-        known.standing == Standing::Settled && !known.suspect.contains(path)
-    });
+    let before =
+        known.filter(|known| known.standing == Standing::Settled && !known.suspect.contains(path));
     let Some((known, before)) = before.and_then(|k| Some((k, k.attributes.get(path)?))) else {
         return Who::Unseen;
     };

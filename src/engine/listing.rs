@@ -63,7 +63,9 @@ pub enum Step {
     /// Ask for the page at [`Listing::cursor`].
     Send,
     /// The same after the wait of the `failures`-th transient failure, from 0.
-    Again { failures: u32 },
+    Again {
+        failures: u32,
+    },
     /// The same once the tenant's silence is over.
     Pause,
     /// Renew the credentials, then the same.
@@ -228,9 +230,7 @@ impl Listing {
             Reply::Answered { .. } if throttled => Step::Pause,
             Reply::Answered { answer, status, retry_after: _ } => self.answered(answer, status),
             Reply::NotSent { why } | Reply::Lost { why } => self.transient(why),
-            Reply::Unreachable { why } => {
-                Step::Refused(Refused::NoAnswer { page: self.at(), why })
-            }
+            Reply::Unreachable { why } => Step::Refused(Refused::NoAnswer { page: self.at(), why }),
         };
         let repeats = matches!(step, Step::Again { .. } | Step::Pause | Step::Renew);
         let cost = if lost { Cost::Unanswered } else { Cost::Plain };
@@ -323,11 +323,8 @@ mod tests {
     #[test]
     fn all_pages_together_are_the_list() {
         let mut listing = Listing::default();
-        let pages = [
-            page(0..2, Some(1), Some(5)),
-            page(2..4, Some(2), Some(5)),
-            page(4..5, None, Some(5)),
-        ];
+        let pages =
+            [page(0..2, Some(1), Some(5)), page(2..4, Some(2), Some(5)), page(4..5, None, Some(5))];
         assert_eq!(after(&mut listing, pages.into()), Step::Done);
         let Census { users, unnamed, pages } = listing.finish();
         assert_eq!((users, unnamed, pages), ((0..5).map(listed).collect(), 0, 3));
@@ -446,7 +443,8 @@ mod tests {
             let refused = Refused::Status { page: 1, status, code: String::new() };
             assert_eq!(read(vec![answered(verdict, status)]), Step::Refused(refused));
         }
-        let elsewhere = Answer { code: "next_link_elsewhere".into(), ..Answer::of(Verdict::Broken) };
+        let elsewhere =
+            Answer { code: "next_link_elsewhere".into(), ..Answer::of(Verdict::Broken) };
         let retry_after = RetryAfter::Absent;
         let heard = Heard::Else(Reply::Answered { answer: elsewhere, status: 200, retry_after });
         let code = "next_link_elsewhere".to_owned();

@@ -138,7 +138,9 @@ impl Http {
             Err(why) => return Sent::NotSent { why },
         };
         match self.client.execute(built).await {
-            Ok(response) => Sent::Answered(hide::without(receive(response, body_max).await, secrets)),
+            Ok(response) => {
+                Sent::Answered(hide::without(receive(response, body_max).await, secrets))
+            }
             Err(error) => classify(&error),
         }
     }

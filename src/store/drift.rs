@@ -70,9 +70,8 @@ pub(super) fn users(db: &Connection) -> rusqlite::Result<BTreeSet<UserKey>> {
 /// What was wished of the user when it was noticed; most have none.
 pub(super) fn wishes(db: &Connection, key: &UserKey) -> rusqlite::Result<Attributes> {
     let mut statement = db.prepare_cached("SELECT wishes FROM drift WHERE key = ?1")?;
-    let found = statement.query_row([key.as_str()], |row| {
-        sound(attributes_from_text(row.get_ref(0)?.as_str()?))
-    });
+    let found = statement
+        .query_row([key.as_str()], |row| sound(attributes_from_text(row.get_ref(0)?.as_str()?)));
     Ok(found.optional()?.unwrap_or_default())
 }
 

@@ -6,9 +6,11 @@
 mod approvals;
 mod company;
 mod doubt;
+mod drift;
 mod faults;
 mod guards;
 mod held;
+mod lists;
 mod quarantine;
 mod quiet;
 mod targets;

@@ -97,7 +97,10 @@ fn b10_a_link_of_workiva_that_leaves_the_list_is_not_followed() {
     let fixture = workiva();
     let list = format!("{}/organizations/{OTHER_UUID}/users", fixture.base);
     for (link, code) in [
-        ("https://api.evil.example/organizations/x/users?$next=2".to_owned(), "next_link_elsewhere"),
+        (
+            "https://api.evil.example/organizations/x/users?$next=2".to_owned(),
+            "next_link_elsewhere",
+        ),
         (list.replace("https", "http") + "?$next=2", "next_link_elsewhere"),
         (format!("{list}/{UUID}?$next=2"), "next_link_elsewhere"),
         (list.clone(), "next_link"),
@@ -121,7 +124,8 @@ fn biot_counts_pages_from_0_in_the_order_of_ids() {
     };
     assert_eq!(sent(None), search(0));
     assert_eq!(sent(Some(&Cursor::Number(3))), search(3));
-    let metadata = |page: u64| json!({ "page": { "totalResults": 201, "page": page, "limit": 100 } });
+    let metadata =
+        |page: u64| json!({ "page": { "totalResults": 201, "page": page, "limit": 100 } });
     let user = json!({ "_id": UUID.to_uppercase(), "_name": { "firstName": "Ann" } });
     let body = json!({ "data": [user], "metadata": metadata(1) });
     let page = read(&fixture, Some(&Cursor::Number(1)), &body).unwrap();
@@ -194,10 +198,10 @@ fn b11_b12_what_is_no_page_says_nothing_of_anybody() {
     for fixture in listing() {
         let dialect = fixture.open();
         let lists = dialect.lists().unwrap();
-        let verdict = |response: &Response| {
-            lists.read_page(None, response, TODAY).unwrap_err().verdict
-        };
-        let cut = Response { body: Body::Cut(b"{\"data\":[".to_vec()), ..response(200, &json!({})) };
+        let verdict =
+            |response: &Response| lists.read_page(None, response, TODAY).unwrap_err().verdict;
+        let cut =
+            Response { body: Body::Cut(b"{\"data\":[".to_vec()), ..response(200, &json!({})) };
         assert_eq!(verdict(&cut), Verdict::Uncertain);
         let page = raw_response(200, "text/html", b"<html>Sign in</html>");
         assert_eq!(verdict(&page), Verdict::Uncertain);

@@ -14,8 +14,8 @@ use crate::{
         plan::{SHARED, count_users},
     },
     model::{
-        Attributes, Fingerprint, Forecast, Held, HeldReason, Known, Listed as Entry, Plan, RemoteId,
-        SourceId, Standing, TenantId, UserKey, Wanted,
+        Attributes, Fingerprint, Forecast, Held, HeldReason, Known, Listed as Entry, Plan,
+        RemoteId, SourceId, Standing, TenantId, UserKey, Wanted,
     },
     store::{Account, Holder, Imported, Store, StoreError},
 };
@@ -179,9 +179,9 @@ impl<'a> Matched<'a> {
             let keys: Vec<&UserKey> = part.iter().map(|(user, _)| &user.key).collect();
             let mut known = store.known(&keys)?;
             tenant.mapping.judge_drift(known.values_mut());
-            let news = part.iter().filter_map(|(user, shown)| {
-                account(tenant, user, known.get(&user.key), shown)
-            });
+            let news = part
+                .iter()
+                .filter_map(|(user, shown)| account(tenant, user, known.get(&user.key), shown));
             accounts.extend(news);
         }
         if accounts.is_empty() {

@@ -180,9 +180,8 @@ fn asked_for<'a>(
         }
         Whom::Sample(size) => {
             let mut drawn: Vec<&Wanted> = all.collect();
-            let lot = |user: &&Wanted| {
-                Fingerprint::of([Some(run.as_str()), Some(user.key.as_str())])
-            };
+            let lot =
+                |user: &&Wanted| Fingerprint::of([Some(run.as_str()), Some(user.key.as_str())]);
             drawn.sort_by_cached_key(lot);
             drawn.truncate(*size);
             drawn

@@ -1,7 +1,9 @@
 //! Pages of a list, as far as all APIs agree.
 
 use super::Complaint;
-use crate::model::{Answer, Attributes, Body, Cursor, Excerpt, Listed, Page, RemoteId, Response, Verdict};
+use crate::model::{
+    Answer, Attributes, Body, Cursor, Excerpt, Listed, Page, RemoteId, Response, Verdict,
+};
 use serde_json::{Map, Value as Json};
 use url::Url;
 

@@ -1,0 +1,1 @@
+//! Accounts that others change as well.
