@@ -315,6 +315,7 @@ mod tests {
                 accounts,
                 holders: 30,
                 emptied: 0,
+                drift: None,
                 recent: (changed..changed + recent).map(|user| (user, edit.clone())).collect(),
                 new_mapping: false,
             };

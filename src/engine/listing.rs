@@ -29,7 +29,7 @@ pub const PAGES_MAX: u32 = 10_000;
 pub const BYTES_MAX: u64 = 4 << 30;
 
 /// One list of all users, while it is read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Listing {
     cursor: Option<Cursor>,
     /// Pages that were read, by what led to them.
@@ -112,24 +112,6 @@ pub struct Census {
     /// Entries whose ids no roster could name.
     pub unnamed: u64,
     pub pages: u32,
-}
-
-impl Default for Listing {
-    fn default() -> Self {
-        Self {
-            cursor: None,
-            visited: HashSet::new(),
-            pages: 0,
-            bytes: 0,
-            ids: HashSet::new(),
-            users: Vec::new(),
-            unnamed: 0,
-            announced: None,
-            second: false,
-            failures: 0,
-            renewed: false,
-        }
-    }
 }
 
 impl Listing {

@@ -97,7 +97,7 @@ fn is_applyable(tenant: &TenantReport) -> bool {
         && !tenant.notices.iter().any(|notice| notice.refuses)
 }
 
-fn source(report: &CycleReport) -> Json {
+pub(super) fn source(report: &CycleReport) -> Json {
     let mut json = json!({ "id": report.source, "path": report.path.display().to_string() });
     let Some(facts) = &report.facts else {
         json["refused"] = json!(true);

@@ -7,6 +7,7 @@
 
 mod check;
 mod counts;
+mod drift;
 mod escape;
 mod findings;
 mod json;
@@ -20,6 +21,7 @@ mod value;
 mod words;
 
 pub use check::check_text;
+pub use drift::{drift_json, drift_text};
 pub use findings::findings_text;
 pub use json::{FORMAT_VERSION, json_line, json_text, plan_json, summary_json};
 pub use plan::{plan_text, tenant_plan_text};

@@ -170,7 +170,7 @@ fn forecast(forecast: Forecast, reads: u64, started: Option<Timestamp>) -> Strin
 }
 
 /// How the tenant's part ended, unless all went as it should.
-fn push_end(page: &mut Page, end: &TenantEnd) {
+pub(super) fn push_end(page: &mut Page, end: &TenantEnd) {
     // A guard is told at length.
     if matches!(end, TenantEnd::Guarded) {
         return;

@@ -65,6 +65,21 @@ impl SavedPlan {
         Ok(Self { format_version: head.format_version, source, path, tenants })
     }
 
+    /// The users that the plan of [`super::plan_json`] names.
+    ///
+    /// # Errors
+    /// As with [`Self::read`].
+    pub fn users(text: &str) -> Result<BTreeMap<TenantId, BTreeSet<UserKey>>, String> {
+        let tenants = Self::read(text)?.tenants;
+        let body: Body = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+        let named = body.tenants.into_iter().filter_map(|tenant| {
+            let id = TenantId::parse(&tenant.name).ok().filter(|id| tenants.contains_key(id))?;
+            let operations = tenant.changes.into_iter().chain(tenant.reads);
+            Some((id, operations.map(|operation| operation.key).collect()))
+        });
+        Ok(named.collect())
+    }
+
     /// Why the plans as they stand now are not the saved ones; `None` when they are.
     #[must_use]
     pub fn stale<'a>(&self, now: impl IntoIterator<Item = &'a TenantReport>) -> Option<String> {

@@ -14,7 +14,7 @@ pub enum Lie {
     Total,
     /// Each page but the first begins with the last user of the one before.
     Twice,
-    /// What leads to the next page leads to the same page again.
+    /// What leads on from the second page leads to it again.
     Loop,
     /// Links to the next page begin with this, and not with the tenant's own address.
     Elsewhere(String),
@@ -43,7 +43,7 @@ impl<'a> Window<'a> {
         let users = tenant.accounts.values().skip(from).take(end.saturating_sub(from));
         let users = if gap { Vec::new() } else { users.collect() };
         let next = match &tenant.lie {
-            Some(Lie::Loop) => start,
+            Some(Lie::Loop) if start > 0 => start,
             Some(Lie::Gap) if gap => start + all + 1,
             _ => end,
         };

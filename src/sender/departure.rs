@@ -22,18 +22,18 @@ impl Lane {
         recorder: &R,
         intent: u64,
     ) -> Result<Option<(Pass, Departure<'_>)>, String> {
-        let mut recorded = Instant::now();
+        let mut since = Instant::now();
         let Some(pass) = self.or_end(self.pass()).await else { return Ok(None) };
         loop {
             let Some(departure) = self.or_end(self.pacer.depart()).await else { return Ok(None) };
-            if recorded.elapsed() <= RECORD_AGE_MAX {
+            if since.elapsed() <= RECORD_AGE_MAX {
                 return Ok(Some((pass, departure)));
             }
             // Held up by a pause: the next run counts the quota by what is recorded.
             recorder.again(intent, self.clock.now()).await?;
-            recorded = Instant::now();
+            since = Instant::now();
             // The disk may have taken so long that there is a pause again.
-            if self.pacer.paused_until() <= recorded {
+            if self.pacer.paused_until() <= since {
                 return Ok(Some((pass, departure)));
             }
         }

@@ -233,12 +233,12 @@ pub(super) fn drifted(
             || open.iter().any(|intent| intent.paths.contains(path))
             || suspect.is_some_and(|suspect| suspect.paths.contains(path))
     };
-    let shows = |path: &AttrPath, value: &Option<Value>| {
+    let says = |path: &AttrPath, value: &Option<Value>| {
         shown.get(path).is_some_and(|shown| same(shown.as_ref(), value.as_ref()))
     };
     let lasts = |(path, wish): &(&AttrPath, &Option<Value>)| {
         let changed = watched.get(*path).is_some_and(|now| !same(now.as_ref(), wish.as_ref()));
-        !changed && !sent(path) && !shows(path, wish)
+        !changed && !sent(path) && !says(path, wish)
     };
     let row = row.filter(|row| row.remote_id == *remote_id && row.seen && !row.gone);
     let held = |path: &AttrPath, wish: &Option<Value>| {
@@ -246,7 +246,7 @@ pub(super) fn drifted(
         known.is_some_and(|known| same(known.as_ref(), wish.as_ref()))
     };
     let is_new = |(path, wish): &(&AttrPath, &Option<Value>)| {
-        !ours(path) && held(path, wish) && shown.contains_key(*path) && !shows(path, wish)
+        !ours(path) && held(path, wish) && shown.contains_key(*path) && !says(path, wish)
     };
     let lasting = before.iter().filter(lasts);
     let new = watched.iter().filter(is_new);

@@ -95,6 +95,7 @@ impl World {
                 | HeldReason::SharedRemoteId
                 | HeldReason::BadReference
                 | HeldReason::MissingCompanion
+                | HeldReason::Drifted
                 | HeldReason::Protected
                 | HeldReason::ByHand
                 | HeldReason::Gone => false,

@@ -116,7 +116,7 @@ impl Desk {
         let counts = matches!(whom, Whom::Everybody | Whom::Sample(_));
         let sample = counts.then(|| self.clock.now());
         let view = self.case.view.view;
-        let compared = conclude(&self.case.config, view, seen, sample, &mut store);
+        let compared = conclude(&self.case.config, view, &seen, sample, &mut store);
         self.store = Some(store);
         match compared {
             Ok(compared) => {
@@ -206,7 +206,7 @@ const CHUNK: usize = 5000;
 fn conclude(
     tenant: &TenantConfig,
     view: Fingerprint,
-    seen: Seen<'_>,
+    seen: &[(&Wanted, Live)],
     sample: Option<jiff::Timestamp>,
     store: &mut Store,
 ) -> Result<Compared, StoreError> {

@@ -90,17 +90,14 @@ where
     let tasks: Vec<_> = started.collect();
     let mut found = BTreeMap::new();
     for (tenant, task) in tasks {
-        match task.await {
-            Ok((report, results)) => {
-                found.extend(results.map(|results| (tenant.id.clone(), results)));
-                ended.push(report);
-            }
+        if let Ok((report, results)) = task.await {
+            found.extend(results.map(|results| (tenant.id.clone(), results)));
+            ended.push(report);
+        } else {
             // It panicked: its snapshot is as its last record left it.
-            Err(_) => {
-                let why = "an internal error; nothing of this was remembered".to_owned();
-                let ended_early = TenantEnd::Early(Ended::Broken { why });
-                ended.push(end(blank(&tenant, options.now), ended_early));
-            }
+            let why = "an internal error; nothing of this was remembered".to_owned();
+            let ended_early = TenantEnd::Early(Ended::Broken { why });
+            ended.push(end(blank(&tenant, options.now), ended_early));
         }
     }
     (report(config, source, options, (facts, findings), ended), found)

@@ -27,7 +27,7 @@ pub(crate) fn page_of(
         return Err(complaint(response).usual());
     }
     match (response.json(), &response.body) {
-        (Some(Json::Object(body)), _) => read(&body).map_err(|code| broken(code)),
+        (Some(Json::Object(body)), _) => read(&body).map_err(broken),
         // Cut on its way: the next time it may come whole.
         (_, Body::Cut(_)) => Err(coded(Verdict::Uncertain, "cut")),
         (_, Body::Whole(_)) => Err(coded(Verdict::Uncertain, Answer::PAGE)),

@@ -283,5 +283,6 @@ pub(super) fn resource_after(
         });
         resource::set(&mut resource, path, value);
     }
+    resource::declare_all(&mut resource);
     Ok(Json::Object(resource))
 }

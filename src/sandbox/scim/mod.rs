@@ -59,7 +59,10 @@ impl PracticeApi for Scim {
     }
 
     fn furnish(&self, id: &str, account: &mut Map<String, Value>, now: Timestamp) {
-        fill(account, "schemas", json!([USER_SCHEMA]));
+        let extensions = account.keys().filter(|name| name.starts_with("urn:"));
+        let schemas = [USER_SCHEMA].into_iter().chain(extensions.map(String::as_str));
+        let schemas: Value = schemas.map(Value::from).collect();
+        fill(account, "schemas", schemas);
         fill(account, "id", id);
         fill(account, "userName", format!("user-{id}"));
         let meta = json!({
