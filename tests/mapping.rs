@@ -19,7 +19,7 @@ use rosterd::{
     },
     model::{
         AttrPath, Attribute, Capabilities, Finding, Fingerprint, Held, HeldReason, INTEGER_MAX,
-        Kind, Problem, Record, RemoteId, Severity, UserKey, Value, Wanted,
+        Kind, OnDrift, Problem, Record, RemoteId, Severity, UserKey, Value, Wanted,
     },
 };
 use serde_json::json;
@@ -1146,6 +1146,8 @@ fn the_digest_moves_with_every_setting_that_can_change_a_result() {
         |s| rule(s, "title").case = Some(Case::Lower),
         |s| rule(s, "title").case = Some(Case::Upper),
         |s| rule(s, "startDate").date_format = Some("%d.%m.%Y".into()),
+        |s| rule(s, "title").on_drift = OnDrift::Keep,
+        |s| rule(s, "title").on_drift = OnDrift::Hold,
         |s| rule(s, "active").true_values = vec!["1".into()],
         |s| rule(s, "active").false_values = vec!["1".into()],
         |s| s.scope = Some("a == 'b'".into()),

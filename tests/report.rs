@@ -77,6 +77,7 @@ fn held(user: &str, reason: HeldReason, attribute: Option<&str>, why: &str) -> H
         why: why.to_owned(),
         others_go: reason == HeldReason::NotAccepted,
         timer: None,
+        sides: None,
     }
 }
 

@@ -324,6 +324,7 @@ impl Intake {
                 why: row.why.clone(),
                 others_go: false,
                 timer: None,
+                sides: None,
             });
         }
     }
@@ -348,6 +349,7 @@ impl Intake {
                 why: GONE.to_owned(),
                 others_go: false,
                 timer: None,
+                sides: None,
             });
         }
         Ok(gone)

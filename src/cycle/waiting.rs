@@ -53,6 +53,7 @@ impl Waiting {
             why: format!("held by {person}: {reason}"),
             others_go: false,
             timer: Some(Timer { since: *since, next_try: *until, tries: 0 }),
+            sides: None,
         })
     }
 
@@ -106,5 +107,6 @@ pub(super) fn held(key: &UserKey, found: &InQuarantine, line: Option<u64>) -> He
         why: format!("{}{details}", cause.told()),
         others_go: false,
         timer: Some(*timer),
+        sides: None,
     }
 }

@@ -12,7 +12,7 @@ pub struct Diff {
     /// The target would not take this very value before, and is not known to hold it now.
     pub not_accepted: Vec<AttrPath>,
     /// Somebody else changed it at the target, and it is held for a person to decide.
-    pub contested: Vec<AttrPath>,
+    pub contested: Vec<Edit>,
 }
 
 /// Compares every wish with what is known. `diff(x, x)` is empty.
@@ -28,7 +28,7 @@ pub fn diff(wanted: &Attributes, known: &Known) -> Diff {
             }
             shown => match (on_drift(known, path, wish.as_ref()), shown) {
                 (OnDrift::Keep, _) => {}
-                (OnDrift::Hold, _) => diff.contested.push(path.clone()),
+                (OnDrift::Hold, shown) => diff.contested.push(edit(shown.cloned())),
                 (OnDrift::Overwrite, None) => diff.unseen.push(edit(None)),
                 (OnDrift::Overwrite, Some(shown)) => diff.edits.push(edit(Some(shown.clone()))),
             },

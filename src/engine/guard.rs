@@ -286,6 +286,7 @@ mod tests {
             why: String::new(),
             others_go: false,
             timer: None,
+            sides: None,
         };
         plan.held = (0..5).map(bad).collect();
         assert!(tripped(&plan, &Scene::default()).is_empty());

@@ -3,7 +3,7 @@
 use super::diff::{Diff, diff};
 use crate::model::{
     Action, AttrPath, Capabilities, Edit, Forecast, Held, HeldReason, Known, Leaver, Operation,
-    Plan, Rate, RemoteId, Standing, TenantId, UserKey, Value, Wanted,
+    Plan, Rate, RemoteId, Sides, Standing, TenantId, UserKey, Value, Wanted,
 };
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -228,17 +228,29 @@ fn told(wanted: &Wanted, diff: &Diff) -> Vec<Held> {
     let refused = diff.not_accepted.iter().map(|path| {
         tell(path, HeldReason::NotAccepted, "the target did not take this value; not sent again")
     });
-    let contested = diff.contested.iter().map(|path| tell(path, HeldReason::Drifted, DRIFTED));
+    let contested = diff.contested.iter().map(|Edit { path, before, after }| {
+        let sides = Sides { wished: after.clone(), shown: before.clone().flatten() };
+        Held { sides: Some(sides), ..tell(path, HeldReason::Drifted, DRIFTED) }
+    });
     withheld.chain(refused).chain(contested).collect()
 }
 
 /// Why an attribute is held that somebody else changed.
-const DRIFTED: &str = "somebody changed it at the target, and `on_drift` says to ask; `rosterd drift \
-    --user` shows both values: change it at the target, or in the roster, or the rule";
+const DRIFTED: &str = "somebody changed it at the target, and the rule's `on_drift` says to hold it; \
+    change it back there, or in the roster too, or change the rule";
 
 fn hold(wanted: &Wanted, reason: HeldReason, attribute: Option<AttrPath>, why: String) -> Held {
     let key = wanted.key.clone();
-    Held { key, reason, attribute, line: Some(wanted.line), why, others_go: false, timer: None }
+    Held {
+        key,
+        reason,
+        attribute,
+        line: Some(wanted.line),
+        why,
+        others_go: false,
+        timer: None,
+        sides: None,
+    }
 }
 
 fn operation(wanted: &Wanted, action: Action) -> Operation {

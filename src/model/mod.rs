@@ -27,7 +27,7 @@ pub use http::{Body, CredentialHeader, Method, Request, Response};
 pub use id::{AttrPath, Fingerprint, IdProblem, RemoteId, RunId, SourceId, TenantId, UserKey};
 pub use page::{Cursor, Listed, Page};
 pub use plan::{
-    Action, Edit, Forecast, Held, HeldReason, Leaver, LeaverReason, Operation, Plan, Timer,
+    Action, Edit, Forecast, Held, HeldReason, Leaver, LeaverReason, Operation, Plan, Sides, Timer,
     TrippedGuard,
 };
 pub use problem::{Notice, Problem};

@@ -67,6 +67,16 @@ pub struct Held {
     /// Of users in quarantine and of those held by hand; what waits for people has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timer: Option<Timer>,
+    /// Both values of an attribute that somebody else changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sides: Option<Sides>,
+}
+
+/// What the roster wishes, and what somebody has set there. For reports only.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Sides {
+    pub wished: Option<Value>,
+    pub shown: Option<Value>,
 }
 
 /// Since when somebody is held, and for how long.

@@ -12,7 +12,7 @@ use crate::{
     cycle::{CycleReport, TenantEnd, TenantReport},
     model::{
         Action, AttrPath, Edit, Finding, Forecast, Held, Leaver, Notice, Operation, Plan, Severity,
-        TrippedGuard, UserKey,
+        Sides, TrippedGuard, UserKey, Value,
     },
 };
 use jiff::Timestamp;
@@ -305,7 +305,7 @@ fn push_held(page: &mut Page, held: &[Held], findings: &[Finding]) {
 }
 
 fn push_held_user(page: &mut Page, held: &Held, hint: &str) {
-    let Held { key, reason, attribute, line, why, others_go, timer } = held;
+    let Held { key, reason, attribute, line, why, others_go, timer, sides } = held;
     let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
     let attribute = attribute.as_ref().map(|path| format!(", {path}")).unwrap_or_default();
     let what = if *others_go { "the rest of the user goes" } else { "nothing of the user is sent" };
@@ -313,6 +313,11 @@ fn push_held_user(page: &mut Page, held: &Held, hint: &str) {
     page.line(2, &[(Tone::Care, "! "), (Tone::Strong, key.as_str()), (Tone::Plain, &rest)]);
     if !why.is_empty() {
         page.prose(6, Tone::Plain, why);
+    }
+    if let Some(Sides { wished, shown }) = sides {
+        let told = |value: &Option<Value>| value::shown(value.as_ref(), page.style.values);
+        let text = format!("wished {}; there now {}", told(wished), told(shown));
+        page.prose(6, Tone::Plain, &text);
     }
     if let Some(timer) = timer {
         page.prose(6, Tone::Plain, &words::timer(*reason, timer));

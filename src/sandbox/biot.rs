@@ -2,13 +2,11 @@
 //! their parent is present.
 
 use super::{
-    SandboxTenant, checks,
-    lists::{Query, Window},
+    SandboxTenant, biot_list, checks,
     practice::{
         Edited, Incoming, PracticeApi, Refusal, Scene, fill, idle_members, members_of, millis,
         overlay,
     },
-    strict_json,
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -171,7 +169,7 @@ impl PracticeApi for Biot {
 
     fn list(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
         let is_list = request.path_segments() == ["organization", "v1", "users", "organizations"];
-        (is_list && request.method == "GET").then(|| list(tenant, request))
+        (is_list && request.method == "GET").then(|| biot_list::list(tenant, request))
     }
 
     fn get(&self, _: &SandboxTenant, _: &str, account: &Value) -> Value {
@@ -223,39 +221,6 @@ impl PracticeApi for Biot {
             "details": details,
         })
     }
-}
-
-/// By the document: pages count from 0 and have 100 entries unless another number is asked for. The
-/// newest come first, which a careful client does not build on.
-fn list(tenant: &SandboxTenant, request: &Incoming) -> Result<Value, Refusal> {
-    let mut query = Query::of(request, &["searchRequest"])?;
-    let search = query.text("searchRequest").unwrap_or_else(|| "{}".to_owned());
-    let search = strict_json::parse(search.as_bytes());
-    let search = search.map_err(|_| Refusal::new(400, "searchRequest is not JSON"))?;
-    let Value::Object(members) = &search else {
-        return Err(Refusal::new(400, "searchRequest is no object"));
-    };
-    if let Some(name) = members.keys().find(|name| !["sort", "limit", "page"].contains(&&***name)) {
-        return Err(Refusal::new(400, format!("`{name}` is not understood here")));
-    }
-    if search["sort"] != json!([{ "prop": "_id", "order": "ASC" }]) {
-        return Err(Refusal::new(400, "pages in the order of creation move under their reader"));
-    }
-    let number = |name: &str, default: usize| match members.get(name) {
-        None => Ok(default),
-        Some(value) => {
-            let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
-            number.ok_or_else(|| Refusal::new(400, format!("`{name}` is no number")))
-        }
-    };
-    let (limit, page) = (number("limit", 100)?, number("page", 0)?);
-    if limit == 0 {
-        return Err(Refusal::new(400, "`limit` is at least 1"));
-    }
-    let limit = limit.min(tenant.page_max.unwrap_or(limit));
-    let Window { users, total, .. } = Window::of(tenant, page.saturating_mul(limit), limit);
-    let page = json!({ "totalResults": total, "page": page, "limit": limit });
-    Ok(json!({ "data": users, "metadata": { "page": page } }))
 }
 
 fn check_member(tenant: &SandboxTenant, name: &str, value: &Value) -> Result<(), Refusal> {

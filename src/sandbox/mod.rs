@@ -7,6 +7,7 @@
 
 mod answer;
 mod biot;
+mod biot_list;
 mod checks;
 mod datadog;
 mod faults;

@@ -8,7 +8,7 @@ use rosterd::{
     cycle::{Compared, Exit, Whom},
     daemon::{holder, new_run},
     engine::drift::Sight,
-    model::{HeldReason, TenantId, UserKey, Value},
+    model::{HeldReason, Sides, TenantId, UserKey, Value},
     sandbox::{Api, Fault, Faults},
     store::{Request, Store},
 };
@@ -156,8 +156,10 @@ async fn d33_hold_tells_the_attribute_every_night_and_sends_the_rest_of_the_user
         let report = world.night().await;
         assert_eq!(exit_of(&report, "acme"), 4);
         let held = &of(&report, "acme").plan.as_ref().unwrap().held;
-        let held: Vec<_> = held.iter().map(|held| (held.key.as_str(), held.reason)).collect();
-        assert_eq!(held, [("E00003", HeldReason::Drifted)]);
+        let told: Vec<_> = held.iter().map(|held| (held.key.as_str(), held.reason)).collect();
+        assert_eq!(told, [("E00003", HeldReason::Drifted)]);
+        let (wished, shown) = (Some(Value::text("Engineer")), Some(Value::text("CTO")));
+        assert_eq!(held[0].sides, Some(Sides { wished, shown }), "both sides are told");
         assert_eq!(world.sent("acme"), [""; 0]);
     }
     world.change(3, |person| _ = person.set("status", "leave"));

@@ -76,7 +76,7 @@ async fn who_is_not_listed_stays_unknown_and_is_read_before_anything_is_sent() {
     let listed = &listed[&id("acme")];
     assert_eq!((listed.known, listed.unlisted, listed.unmanaged), (5, 1, 0));
     assert_eq!(world.snapshot("acme").users().unwrap(), 5, "not even gone");
-    world.sandbox.set_account("acme", &world.people[1].id(Api::Datadog).to_owned(), account);
+    world.sandbox.set_account("acme", world.people[1].id(Api::Datadog), account);
     world.night().await;
     assert_eq!(world.sent("acme"), ["GET E00002"]);
     world.rest().await;

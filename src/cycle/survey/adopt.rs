@@ -246,5 +246,6 @@ fn shared_id(key: UserKey) -> Held {
         why: SHARED.to_owned(),
         others_go: false,
         timer: None,
+        sides: None,
     }
 }
