@@ -8,7 +8,7 @@ pub(super) use drift::Drift;
 pub(super) use state::{Audit, Backup, Renew, Restore, State, Tenants};
 pub(super) use waiting::{Chosen, Hold, OfTenants, Quarantine, QuarantineList, Release};
 
-use crate::model::{TenantId, UserKey};
+use crate::model::{RemoteId, TenantId, UserKey};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -135,6 +135,8 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: State,
     },
+    /// Find out how a tenant's server speaks SCIM, on one user whom nobody needs
+    Probe(Probe),
     /// Run each source's cycle on its schedule, as a service
     Daemon,
     /// Serve the configured target APIs on loopback, to rehearse a configuration
@@ -175,6 +177,10 @@ pub(super) struct Scope {
 
 fn parse_tenant(text: &str) -> Result<TenantId, String> {
     TenantId::parse(text).map_err(|problem| problem.to_string())
+}
+
+fn parse_remote_id(text: &str) -> Result<RemoteId, String> {
+    RemoteId::parse(text).map_err(|problem| problem.to_string())
 }
 
 fn parse_user(text: &str) -> Result<UserKey, String> {
@@ -273,6 +279,19 @@ pub(super) struct Adopt {
     /// Do not ask
     #[arg(short, long, env = "ROSTERD_YES")]
     pub(super) yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Probe {
+    /// The tenant
+    #[arg(env = "ROSTERD_PROBE_TENANT", value_name = "TENANT", value_parser = parse_tenant)]
+    pub(super) tenant: TenantId,
+    /// The id, at the target, of a user whom nobody needs: attributes are set, and put back
+    #[arg(long, env = "ROSTERD_PROBE_USER", value_name = "ID", value_parser = parse_remote_id)]
+    pub(super) user: RemoteId,
+    /// Write the lines to this file instead of printing them
+    #[arg(long, env = "ROSTERD_WRITE", value_name = "FILE")]
+    pub(super) write: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -6,6 +6,7 @@ mod ask;
 mod demo;
 mod holds;
 mod output;
+mod probe;
 mod rehearse;
 mod signals;
 mod state_verbs;
@@ -116,6 +117,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Ended> {
         Verb::Resnapshot(renew) => state_verbs::resnapshot(&common, &renew),
         Verb::Audit { verb } => state_verbs::audit(&common, &verb),
         Verb::State { verb } => state_verbs::state(&common, &verb),
+        Verb::Probe(wish) => on_runtime(probe::probe(&common, &wish)),
         Verb::Daemon => on_runtime(verbs::daemon(&common)),
         Verb::Sandbox(sandbox) => on_runtime(rehearse::sandbox(&common, &sandbox)),
         Verb::Demo(demo) => on_runtime(demo::demo(&demo, colour)),

@@ -80,11 +80,43 @@ pub trait Dialect: fmt::Debug + Send + Sync {
         Err(NO_LIST)
     }
 
+    /// Finds the server's ways out on that user; `None`: they are the same everywhere.
+    fn prober(&self, id: &RemoteId) -> Option<Box<dyn Prober>> {
+        let _ = id;
+        None
+    }
+
     /// What an operator should know about this API on that day.
     fn notices(&self, today: Date) -> Vec<Notice> {
         let _ = today;
         Vec::new()
     }
+}
+
+/// Trials on one user whom nobody needs, one request after the other; in the end all is as it was.
+pub trait Prober: fmt::Debug + Send {
+    /// What comes after the response to the last request; `None` at the beginning, and to go on after
+    /// a request that came to nothing.
+    ///
+    /// # Errors
+    /// Why no trial makes sense any more.
+    fn next(&mut self, response: Option<&Response>) -> Result<ProbeStep, String>;
+
+    /// The attributes that may not be as they were if nothing more is sent.
+    fn to_put_back(&self) -> Vec<String>;
+}
+
+#[derive(Debug)]
+pub enum ProbeStep {
+    Send(Request),
+    Done {
+        /// Keys of the dialect's table that say how the server is.
+        settings: Vec<(&'static str, serde_json::Value)>,
+        /// What else was noticed.
+        notes: Vec<String>,
+        /// Attributes that could not be put back.
+        left: Vec<String>,
+    },
 }
 
 /// A user as a look showed it, which a change is built on within the same operation and which is never

@@ -12,6 +12,7 @@ mod faults;
 mod guards;
 mod held;
 mod lists;
+mod probe;
 mod quarantine;
 mod quiet;
 mod targets;

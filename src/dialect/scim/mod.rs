@@ -21,6 +21,7 @@ mod custom;
 mod patch;
 mod path;
 mod presets;
+mod probe;
 mod profile;
 mod resource;
 
@@ -28,7 +29,7 @@ use super::grammar::{
     self, BEARER, Base, Complaint, Sight, Table, edits_of, get, note, page_of, paged, patch_as,
     success, with_query,
 };
-use super::{Basis, Dialect, Entry, Lists, Opened, Settings};
+use super::{Basis, Dialect, Entry, Lists, Opened, Prober, Settings};
 use crate::model::{
     Action, Answer, AttrPath, Attributes, Capabilities, Cursor, Kind, Method, Page, RemoteId,
     Request, Response, Verdict, Weight,
@@ -147,6 +148,10 @@ impl Dialect for Scim {
             (400, "noTarget") => complaint.answer(Verdict::Conflict),
             _ => complaint.usual(),
         }
+    }
+
+    fn prober(&self, id: &RemoteId) -> Option<Box<dyn Prober>> {
+        Some(Box::new(probe::Probe::new(self.base.clone(), id.clone())))
     }
 
     fn lists(&self) -> Result<&dyn Lists, &'static str> {

@@ -246,7 +246,9 @@ pub(super) fn as_settings(profile: &Profile) -> Vec<(&'static str, Json)> {
         ("etag", profile.etag, rfc.etag),
         ("lists", profile.lists, rfc.lists),
     ];
+    let page =
+        (profile.page_size != rfc.page_size).then(|| ("page_size", profile.page_size.into()));
     let words = words.into_iter().filter_map(|(key, word)| Some((key, Json::from(word?))));
     let flags = flags.into_iter().filter(|(_, is, default)| is != default);
-    words.chain(flags.map(|(key, is, _)| (key, Json::from(is)))).collect()
+    words.chain(flags.map(|(key, is, _)| (key, Json::from(is)))).chain(page).collect()
 }

@@ -150,7 +150,8 @@ fn object_at<'o>(object: &'o mut Object, name: &str) -> Option<&'o mut Object> {
 
 /// RFC 7643 §3: `schemas` names every extension that the resource has.
 pub(super) fn declare_all(resource: &mut Object) {
-    let is_extension = |name: &&String| name.get(..4).is_some_and(|n| n.eq_ignore_ascii_case("urn:"));
+    let is_extension =
+        |name: &&String| name.get(..4).is_some_and(|n| n.eq_ignore_ascii_case("urn:"));
     let extensions: Vec<String> = resource.keys().filter(is_extension).cloned().collect();
     for urn in extensions {
         declare(resource, &urn);
