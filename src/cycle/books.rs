@@ -47,6 +47,7 @@ fn has_its_timer(held: &Held) -> bool {
         HeldReason::BadRow
         | HeldReason::BadValue
         | HeldReason::NoRemoteId
+        | HeldReason::Ambiguous
         | HeldReason::SharedRemoteId
         | HeldReason::BadReference
         | HeldReason::MissingCompanion

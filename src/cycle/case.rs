@@ -5,7 +5,7 @@ use crate::{
     config::TenantConfig,
     engine::{
         index::Entry,
-        plan::{Inputs, Planned, plan},
+        plan::{Inputs, Planned, is_of, plan},
     },
     model::{AttrPath, Finding, Held, HeldReason, Known, RemoteId, SourceFacts, UserKey, Wanted},
     store::{AcceptedView, Snapshot, StoreError},
@@ -101,7 +101,8 @@ impl Case {
         let Some(snapshot) = snapshot.filter(|_| !self.intake.wanted.is_empty()) else {
             return Ok(BTreeMap::new());
         };
-        snapshot.owners(&self.intake.wanted.iter().map(|wanted| &wanted.remote_id).collect())
+        let wished = self.intake.wanted.iter().filter_map(|wanted| wanted.remote_id.as_ref());
+        snapshot.owners(&wished.collect())
     }
 
     /// Rows that need no look until they change: of users who are as wished, `planned` among them.
@@ -130,7 +131,7 @@ impl Case {
         wanted
             .map(|wanted| {
                 let known = known.get(&wanted.key);
-                let known = known.filter(|known| known.remote_id == wanted.remote_id);
+                let known = known.filter(|known| is_of(wanted, known));
                 let refused = known.map(|known| known.refused.clone()).unwrap_or_default();
                 (wanted.key.clone(), Wishes::of(wanted, refused))
             })

@@ -210,7 +210,7 @@ impl Intake {
                 }
                 (false, false) => {
                     self.others.users += 1;
-                    self.others.remote_ids.insert(user.remote_id);
+                    self.others.remote_ids.extend(user.remote_id);
                 }
             }
             if agrees {
@@ -238,7 +238,7 @@ impl Intake {
 
     /// Not sent for now; nobody else may have the user's id meanwhile.
     fn hold_back(&mut self, user: Wanted, held: Option<Held>) {
-        self.others.remote_ids.insert(user.remote_id);
+        self.others.remote_ids.extend(user.remote_id);
         self.held.extend(held);
     }
 

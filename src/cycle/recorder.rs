@@ -8,7 +8,7 @@ use crate::{
         quarantine::{Circumstances, Effect},
     },
     model::{
-        Action, AttrPath, Attributes, Edit, Fingerprint, Operation, Outcome, Refusal, RunId,
+        AttrPath, Attributes, Edit, Fingerprint, Operation, Outcome, Refusal, RunId,
         UserKey, Wanted,
     },
     sender::{End, Recorder},
@@ -131,7 +131,7 @@ impl Journal {
             key: key.clone(),
             remote_id: remote_id.clone(),
             action: action.into(),
-            edits: edits_of(operation).to_vec(),
+            edits: operation.edits().to_vec(),
             at,
         };
         (operation_id, Entry::Intent(intent))
@@ -144,7 +144,7 @@ impl Journal {
         self.count(operation, &end);
         let edits = done_of(operation, &end).cloned().collect();
         let End { outcome, status, requests, at, was_in_doubt, parts: _ } = end;
-        let is_read = operation.action == Action::Read;
+        let is_read = operation.action.is_look();
         let remembered = refused.is_some();
         let circumstances = Circumstances { is_read, status, requests, remembered };
         let effect = Effect::of(&outcome, circumstances);
@@ -152,6 +152,7 @@ impl Journal {
             operation_id,
             key: operation.key.clone(),
             remote_id: operation.remote_id.clone(),
+            action: (&operation.action).into(),
             outcome,
             edits,
             was_in_doubt,
@@ -173,10 +174,19 @@ impl Journal {
     fn count(&self, operation: &Operation, end: &End) {
         let mut results = self.results();
         let failure = match &end.outcome {
-            Outcome::Settled { shown, unverified } => {
-                match operation.action {
-                    Action::Read => results.read += 1,
-                    Action::Patch { .. } => results.settled += 1,
+            Outcome::Nobody | Outcome::Matched { .. } | Outcome::Ambiguous { .. } => {
+                results.read += 1;
+                return;
+            }
+            Outcome::Deleted => {
+                results.settled += 1;
+                return;
+            }
+            Outcome::Settled { shown, unverified } | Outcome::Created { shown, unverified, .. } => {
+                if operation.action.is_look() {
+                    results.read += 1;
+                } else {
+                    results.settled += 1;
                 }
                 results.unverified += u64::from(*unverified);
                 let rewritten = not_accepted(done_of(operation, end), shown);
@@ -230,7 +240,7 @@ fn told_of_parts(parts: &Parts) -> Failure {
 }
 
 fn learn(wishes: &Wishes, operation: &Operation, end: &End) -> Learned {
-    let edits = edits_of(operation);
+    let edits = operation.edits();
     let parts = end.parts.as_ref();
     let at_fault = |edit: &&Edit| parts.is_some_and(|parts| parts.refused.contains(&edit.path));
     let wish = |edit: &Edit| (edit.path.clone(), edit.after.clone());
@@ -238,7 +248,7 @@ fn learn(wishes: &Wishes, operation: &Operation, end: &End) -> Learned {
         Outcome::Settled { .. } if edits.is_empty() => {
             Learned { fingerprint: None, refused: Some(wishes.still_refused()) }
         }
-        Outcome::Settled { shown, unverified: _ } => {
+        Outcome::Settled { shown, unverified: _ } | Outcome::Created { shown, .. } => {
             let mut refused = wishes.still_refused();
             refused.extend(not_accepted(done_of(operation, end), shown));
             refused.extend(edits.iter().filter(at_fault).map(wish));
@@ -265,7 +275,11 @@ fn learn(wishes: &Wishes, operation: &Operation, end: &End) -> Learned {
         Outcome::Gone
         | Outcome::Refused(_)
         | Outcome::InDoubt { .. }
-        | Outcome::Deferred { .. } => Learned::default(),
+        | Outcome::Deferred { .. }
+        | Outcome::Matched { .. }
+        | Outcome::Nobody
+        | Outcome::Ambiguous { .. }
+        | Outcome::Deleted => Learned::default(),
     }
 }
 
@@ -283,17 +297,15 @@ fn done_of<'a>(operation: &'a Operation, end: &'a End) -> impl Iterator<Item = &
         Outcome::Refused(_)
         | Outcome::InDoubt { .. }
         | Outcome::Deferred { .. }
-        | Outcome::Gone => None,
+        | Outcome::Gone
+        | Outcome::Matched { .. }
+        | Outcome::Nobody
+        | Outcome::Ambiguous { .. }
+        | Outcome::Created { .. }
+        | Outcome::Deleted => None,
     };
     let done = move |edit: &&Edit| parts.is_none_or(|parts| parts.accepted.contains(&edit.path));
-    edits_of(operation).iter().filter(done)
-}
-
-fn edits_of(operation: &Operation) -> &[Edit] {
-    match &operation.action {
-        Action::Read => &[],
-        Action::Patch { edits, companions: _ } => edits,
-    }
+    operation.edits().iter().filter(done)
 }
 
 impl Recorder for Journal {
@@ -344,7 +356,7 @@ impl Recorder for Journal {
 mod tests {
     use super::*;
     use crate::{
-        model::{RemoteId, TenantId, Value},
+        model::{Action, RemoteId, TenantId, Value},
         store::{Holder, JournalFilter, Writer},
     };
 
@@ -362,10 +374,10 @@ mod tests {
         };
         let action = Action::Patch { edits: vec![edit], companions: BTreeMap::new() };
         let remote_id = RemoteId::parse("u1").unwrap();
-        let operation = Operation { key: key.clone(), remote_id: remote_id.clone(), action };
+        let operation = Operation { key: key.clone(), remote_id: Some(remote_id.clone()), action };
         let wanted = Wanted {
             key: key.clone(),
-            remote_id,
+            remote_id: Some(remote_id),
             attributes: attributes(wished),
             withheld: Vec::new(),
             line: 2,
@@ -403,7 +415,7 @@ mod tests {
 
     fn read_of(user: &str) -> Operation {
         let (key, remote_id) = (UserKey::parse(user).unwrap(), RemoteId::parse(user).unwrap());
-        Operation { key, remote_id, action: Action::Read }
+        Operation { key, remote_id: Some(remote_id), action: Action::Read }
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ use crate::{
         plan::{Planned, digest},
         retry::{WAIT_IN_RUN_MAX, moment_after},
     },
-    model::{Action, Notice, Operation, Outcome, UserKey},
+    model::{Notice, Operation, Outcome, UserKey},
     sender::{Clock, Ended, Lane, Timeouts},
     store::{Approval, Store, StoreError},
 };
@@ -153,7 +153,7 @@ impl Desk {
         if self.approval.is_none() {
             // Only a plan that was shown to somebody still has reads: what they will show was not.
             self.leave(plan.reads().count());
-            operations.retain(|operation| operation.action != Action::Read);
+            operations.retain(|operation| !operation.action.is_look());
         }
         if !operations.is_empty() && self.lane(options).is_none() {
             return;

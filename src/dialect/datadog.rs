@@ -14,8 +14,8 @@
 //! to, which names another host.
 
 use super::grammar::{
-    BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, is_uuid, patch, show_all,
-    spell, success,
+    BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, get, is_same,
+    is_uuid, patch, show_all, spell, success,
 };
 use super::{Dialect, Entry, Opened, Settings};
 use crate::model::{
@@ -67,8 +67,8 @@ fn capabilities() -> Capabilities {
             ("userName", key_like(Kind::Text)),
             (WORK_EMAIL, key_like(Kind::Email)),
         ]),
-        groups: Vec::new(),
         read: true,
+        ..Capabilities::default()
     }
 }
 
@@ -85,7 +85,8 @@ impl Dialect for Datadog {
         if is_uuid(id.as_str()) { Ok(()) } else { Err("should be a UUID".to_owned()) }
     }
 
-    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
+    fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
+        let id = account_of(id)?;
         self.check_id(id)?;
         let url = self.base.of_user(&["api", "v2", "scim", "Users"], id)?;
         match action {
@@ -99,17 +100,22 @@ impl Dialect for Datadog {
                 let body = json!({ "schemas": [PATCH_OP], "Operations": operations });
                 Ok(patch(url, &body, &[BEARER]))
             }
+            Action::Find { .. }
+            | Action::Create { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Delete => Err(NOT_OFFERED.to_owned()),
         }
     }
 
-    fn read(&self, id: &RemoteId, action: &Action, response: &Response, _: Date) -> Answer {
+    fn read(&self, id: Option<&RemoteId>, action: &Action, response: &Response, _: Date) -> Answer {
         if response.is_success() {
             return success(action, response, complaint, |user| self.see(id, user));
         }
         let complaint = complaint(response);
         // RFC 7644 §3.12: another user has that value; looking again does not help.
         if complaint.status() == 409 && complaint.code() == "uniqueness" {
-            let attributes = self.key_like(edits_of(action));
+            let attributes = self.key_like(action.edits());
             return complaint.answer(Verdict::Rejected { attributes });
         }
         complaint.usual()
@@ -133,10 +139,10 @@ impl Datadog {
         })
     }
 
-    fn see(&self, id: &RemoteId, user: &Map<String, Json>) -> Sight {
+    fn see(&self, id: Option<&RemoteId>, user: &Map<String, Json>) -> Sight {
         match user.get("id").and_then(Json::as_str) {
             None => Sight::Nothing,
-            Some(shown) if !shown.eq_ignore_ascii_case(id.as_str()) => Sight::Stranger,
+            Some(shown) if !is_same(shown, id) => Sight::Stranger,
             Some(_) => {
                 Sight::User(show_all(&self.capabilities.attributes, |path| match path.as_str() {
                     WORK_EMAIL => work_email(user),

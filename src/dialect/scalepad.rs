@@ -14,7 +14,8 @@
 //! add or remove single members, which answer 200 for what they did not do.
 
 use super::grammar::{
-    BEARER, Base, Complaint, Sight, Table, catalogue, get, is_uuid, note, patch, spell_all, success,
+    BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, catalogue, get, is_same,
+    is_uuid, note, patch, spell_all, success,
 };
 use super::{Dialect, Entry, Opened, Settings};
 use crate::model::{
@@ -52,8 +53,8 @@ fn capabilities() -> Capabilities {
     let departments = Attribute::of(Kind::SetOf(Box::new(Kind::Uuid))).clearable();
     Capabilities {
         attributes: catalogue([(DEPARTMENTS, departments)]),
-        groups: Vec::new(),
         read: true,
+        ..Capabilities::default()
     }
 }
 
@@ -70,7 +71,8 @@ impl Dialect for ScalePad {
         if is_uuid(id.as_str()) { Ok(()) } else { Err("should be a UUID".to_owned()) }
     }
 
-    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
+    fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
+        let id = account_of(id)?;
         self.check_id(id)?;
         let url = self.base.of_user(&["clients", &self.client, "users"], id)?;
         match action {
@@ -83,10 +85,15 @@ impl Dialect for ScalePad {
                 });
                 Ok(patch(url, &Json::Object(members.collect()), &[BEARER]))
             }
+            Action::Find { .. }
+            | Action::Create { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Delete => Err(NOT_OFFERED.to_owned()),
         }
     }
 
-    fn read(&self, id: &RemoteId, action: &Action, response: &Response, _: Date) -> Answer {
+    fn read(&self, id: Option<&RemoteId>, action: &Action, response: &Response, _: Date) -> Answer {
         if response.is_success() {
             return success(action, response, complaint, |user| self.see(id, user));
         }
@@ -102,10 +109,10 @@ impl Dialect for ScalePad {
 }
 
 impl ScalePad {
-    fn see(&self, id: &RemoteId, user: &Map<String, Json>) -> Sight {
+    fn see(&self, id: Option<&RemoteId>, user: &Map<String, Json>) -> Sight {
         match user.get("id").and_then(Json::as_str) {
             None => Sight::Nothing,
-            Some(shown) if !shown.eq_ignore_ascii_case(id.as_str()) => Sight::Stranger,
+            Some(shown) if !is_same(shown, id) => Sight::Stranger,
             Some(_) => Sight::User(self.departments(user)),
         }
     }

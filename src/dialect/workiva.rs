@@ -13,8 +13,8 @@
 //! can be unset, and there is no lock); suspending a user, which its PATCH cannot do.
 
 use super::grammar::{
-    BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, patch, show_all,
-    spell_all, success,
+    BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, get, patch,
+    show_all, spell_all, success,
 };
 use super::{Dialect, Entry, Opened, Settings};
 use crate::model::{
@@ -72,8 +72,8 @@ fn capabilities() -> Capabilities {
             ("username", key_like(Kind::Text)),
             ("email", key_like(Kind::Email)),
         ]),
-        groups: Vec::new(),
         read: true,
+        ..Capabilities::default()
     }
 }
 
@@ -91,10 +91,10 @@ impl Dialect for Workiva {
         Ok(())
     }
 
-    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
+    fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
         let mut segments = self.version.prefix().to_vec();
         segments.extend(["organizations", &self.organization, "users"]);
-        let url = self.base.of_user(&segments, id)?;
+        let url = self.base.of_user(&segments, account_of(id)?)?;
         let mut request = match action {
             Action::Read => get(url, &[BEARER]),
             Action::Patch { edits, companions } => {
@@ -102,12 +102,17 @@ impl Dialect for Workiva {
                 let replace = |(path, value)| replace(&path, &value);
                 patch(url, &values.into_iter().map(replace).collect(), &[BEARER])
             }
+            Action::Find { .. }
+            | Action::Create { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Delete => return Err(NOT_OFFERED.to_owned()),
         };
         request.headers.push(("x-version", self.version.as_str().to_owned()));
         Ok(request)
     }
 
-    fn read(&self, id: &RemoteId, action: &Action, response: &Response, today: Date) -> Answer {
+    fn read(&self, id: Option<&RemoteId>, action: &Action, response: &Response, today: Date) -> Answer {
         if response.is_success() {
             return success(action, response, complaint, |user| self.see(id, user));
         }
@@ -116,7 +121,7 @@ impl Dialect for Workiva {
             // The endpoint is gone, which says nothing about the user.
             404 | 410 if self.has_ended(today) => complaint.answer(Verdict::Broken),
             400 | 422 => {
-                let attributes = at_fault(&complaint, edits_of(action));
+                let attributes = at_fault(&complaint, action.edits());
                 complaint.answer(Verdict::Rejected { attributes })
             }
             _ => complaint.usual(),
@@ -148,10 +153,10 @@ impl Workiva {
         self.version == Version::Of2022 && today > SUNSET
     }
 
-    fn see(&self, id: &RemoteId, user: &Map<String, Json>) -> Sight {
+    fn see(&self, id: Option<&RemoteId>, user: &Map<String, Json>) -> Sight {
         match user.get("id").and_then(Json::as_str) {
             None => Sight::Nothing,
-            Some(shown) if shown != id.as_str() => Sight::Stranger,
+            Some(shown) if id.is_none_or(|id| shown != id.as_str()) => Sight::Stranger,
             Some(_) => {
                 Sight::User(show_all(&self.capabilities.attributes, |path| at(user, path.as_str())))
             }

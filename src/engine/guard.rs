@@ -99,7 +99,7 @@ mod tests {
     fn plan(users: u64, changed: u64, edits: &[Edit]) -> Plan {
         let operation = |n: u64| {
             let action = Action::Patch { edits: edits.to_vec(), companions: BTreeMap::new() };
-            Operation { key: key(n), remote_id: RemoteId::parse("u").unwrap(), action }
+            Operation { key: key(n), remote_id: RemoteId::parse("u").ok(), action }
         };
         Plan {
             tenant: TenantId::parse("acme").unwrap(),

@@ -2,8 +2,8 @@
 
 use super::diff::{Diff, diff};
 use crate::model::{
-    Action, AttrPath, Capabilities, Edit, Forecast, Held, HeldReason, Known, Leaver, Operation,
-    Plan, Rate, RemoteId, Standing, TenantId, UserKey, Value, Wanted,
+    Action, AttrPath, Capabilities, Edit, Forecast, Held, HeldReason, Known, Leaver, Match,
+    Operation, Plan, Rate, RemoteId, Standing, TenantId, UserKey, Value, Wanted,
 };
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -68,7 +68,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Planned {
                 held.push(hold(wanted, HeldReason::Protected, None, PROTECTED.to_owned()));
             }
             Judged::Send(action, told) => {
-                operations.push(operation(wanted, action));
+                operations.push(operation(inputs, wanted, action));
                 held.extend(told);
             }
             Judged::Nothing(told) => {
@@ -104,18 +104,29 @@ pub fn plan(inputs: &Inputs<'_>) -> Planned {
 pub const SHARED: &str =
     "another user has the same id at the target, and nobody can say whose it is";
 
+/// Why nothing is sent for somebody whose account nobody knows.
+const UNKNOWN_ID: &str = "nobody says which account at the target is this user's";
+
 /// Why nothing is sent for somebody whom nothing may happen to.
 const PROTECTED: &str = "the row wishes a change, and `protected` says that nothing of this account \
     is ever changed; change it at the target, or correct the row";
 
+/// Whether what is known is about the account that is wished: where the roster names none, it is.
+#[must_use]
+pub fn is_of(wanted: &Wanted, known: &Known) -> bool {
+    wanted.remote_id.as_ref().is_none_or(|id| *id == known.remote_id)
+}
+
 /// Users of whom two or more claim one remote id.
 fn sharers<'a>(inputs: &Inputs<'a>) -> BTreeSet<&'a UserKey> {
     let mut claims: BTreeMap<&RemoteId, Vec<&UserKey>> = BTreeMap::new();
+    let mut ids: BTreeMap<&UserKey, &RemoteId> = BTreeMap::new();
     for wanted in inputs.wanted {
-        claims.entry(&wanted.remote_id).or_default().push(&wanted.key);
+        let known = || inputs.known.get(&wanted.key).map(|known| &known.remote_id);
+        let Some(id) = wanted.remote_id.as_ref().or_else(known) else { continue };
+        claims.entry(id).or_default().push(&wanted.key);
+        ids.insert(&wanted.key, id);
     }
-    let ids: BTreeMap<&UserKey, &RemoteId> =
-        inputs.wanted.iter().map(|wanted| (&wanted.key, &wanted.remote_id)).collect();
     let moved = |owner: &UserKey, id| ids.get(owner).is_some_and(|wanted| *wanted != id);
     let mut sharers = BTreeSet::new();
     for (id, users) in claims {
@@ -134,7 +145,7 @@ fn sharers<'a>(inputs: &Inputs<'a>) -> BTreeSet<&'a UserKey> {
 pub fn is_as_wanted(wanted: &Wanted, known: &Known) -> bool {
     known.standing == Standing::Settled
         && known.suspect.is_empty()
-        && known.remote_id == wanted.remote_id
+        && is_of(wanted, known)
         && wanted.withheld.is_empty()
         && diff(&wanted.attributes, known) == Diff::default()
 }
@@ -148,9 +159,12 @@ enum Judged {
 }
 
 fn judge_user(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
-    let unseen = Known::unseen(wanted.remote_id.clone());
-    let known = inputs.known.get(&wanted.key).filter(|known| known.remote_id == wanted.remote_id);
-    let known = known.unwrap_or(&unseen);
+    let known = inputs.known.get(&wanted.key).filter(|known| is_of(wanted, known)).cloned();
+    let unseen = || wanted.remote_id.clone().map(Known::unseen);
+    let Some(known) = known.or_else(unseen) else {
+        return Judged::Hold(hold(wanted, HeldReason::NoRemoteId, None, UNKNOWN_ID.to_owned()));
+    };
+    let known = &known;
     let anew = sent_anew(inputs, wanted, known);
     let known = anew.as_ref().unwrap_or(known);
     let diff = diff(&wanted.attributes, known);
@@ -236,8 +250,17 @@ fn hold(wanted: &Wanted, reason: HeldReason, attribute: Option<AttrPath>, why: S
     Held { key, reason, attribute, line: Some(wanted.line), why, others_go: false, timer: None }
 }
 
-fn operation(wanted: &Wanted, action: Action) -> Operation {
-    Operation { key: wanted.key.clone(), remote_id: wanted.remote_id.clone(), action }
+fn operation(inputs: &Inputs<'_>, wanted: &Wanted, action: Action) -> Operation {
+    let known = || Some(inputs.known.get(&wanted.key)?.remote_id.clone());
+    let remote_id = match action {
+        Action::Find { .. } | Action::Create { .. } => None,
+        Action::Read
+        | Action::Patch { .. }
+        | Action::Disable { .. }
+        | Action::Enable { .. }
+        | Action::Delete => wanted.remote_id.clone().or_else(known),
+    };
+    Operation { key: wanted.key.clone(), remote_id, action }
 }
 
 /// A mandatory member that nobody knows.
@@ -328,12 +351,22 @@ pub fn operation_json(operation: &Operation) -> Json {
 #[derive(Serialize)]
 struct Spelled<'a> {
     action: &'static str,
+    /// What is looked for, or would be after a doubt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<Vec<SpelledMatch<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     companions: Option<&'a BTreeMap<AttrPath, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     edits: Option<Vec<SpelledEdit<'a>>>,
     key: &'a UserKey,
-    remote_id: &'a RemoteId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote_id: Option<&'a RemoteId>,
+}
+
+#[derive(Serialize)]
+struct SpelledMatch<'a> {
+    attribute: &'a AttrPath,
+    value: &'a Value,
 }
 
 #[derive(Serialize)]
@@ -348,13 +381,31 @@ struct SpelledEdit<'a> {
 impl<'a> Spelled<'a> {
     fn of(operation: &'a Operation) -> Self {
         let Operation { key, remote_id, action } = operation;
-        let (action, edits, companions) = match action {
+        let (name, by, companions) = match action {
             Action::Read => ("read", None, None),
-            Action::Patch { edits, companions } => {
-                ("patch", Some(edits.iter().map(SpelledEdit::of).collect()), Some(companions))
-            }
+            Action::Find { by } => ("find", Some(std::slice::from_ref(by)), None),
+            Action::Create { edits: _, by } => ("create", Some(by.as_slice()), None),
+            Action::Patch { edits: _, companions } => ("patch", None, Some(companions)),
+            Action::Disable { .. } => ("disable", None, None),
+            Action::Enable { .. } => ("enable", None, None),
+            Action::Delete => ("delete", None, None),
         };
-        Self { action, companions, edits, key, remote_id }
+        let edits = match action {
+            Action::Read | Action::Find { .. } | Action::Delete => None,
+            Action::Create { .. }
+            | Action::Patch { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. } => Some(action.edits().iter().map(SpelledEdit::of).collect()),
+        };
+        let by = by.map(|by| by.iter().map(SpelledMatch::of).collect());
+        Self { action: name, by, companions, edits, key, remote_id: remote_id.as_ref() }
+    }
+}
+
+impl<'a> SpelledMatch<'a> {
+    fn of(by: &'a Match) -> Self {
+        let Match { path: attribute, value } = by;
+        Self { attribute, value }
     }
 }
 
@@ -376,7 +427,12 @@ mod tests {
         let attributes = paths.map(|path| (AttrPath::new(path), Attribute::of(Kind::Text)));
         let members: Vec<AttrPath> = paths[..2].iter().map(|path| AttrPath::new(path)).collect();
         let group = Group { parent: "name".into(), mandatory: members.clone(), members };
-        Capabilities { attributes: attributes.into(), groups: vec![group], read: true }
+        Capabilities {
+            attributes: attributes.into(),
+            groups: vec![group],
+            read: true,
+            ..Capabilities::default()
+        }
     }
 
     fn attributes(pairs: &[(&str, &str)]) -> Attributes {
@@ -386,7 +442,7 @@ mod tests {
     fn wanted(key: &str, pairs: &[(&str, &str)]) -> Wanted {
         Wanted {
             key: UserKey::parse(key).unwrap(),
-            remote_id: RemoteId::parse(&format!("id-{key}")).unwrap(),
+            remote_id: RemoteId::parse(&format!("id-{key}")).ok(),
             attributes: attributes(pairs),
             withheld: Vec::new(),
             line: 2,
@@ -517,7 +573,7 @@ mod tests {
     #[test]
     fn two_users_with_one_remote_id_are_both_held() {
         let mut second = wanted("E2", &[("title", "CFO")]);
-        second.remote_id = RemoteId::parse("id-E1").unwrap();
+        second.remote_id = RemoteId::parse("id-E1").ok();
         let both = world(vec![wanted("E1", &[("title", "CEO")]), second.clone()], vec![]).plan();
         assert_eq!((both.plan.operations.len(), both.plan.held.len()), (0, 2));
         // The other one need not be in tonight's changes.
@@ -528,7 +584,7 @@ mod tests {
     #[test]
     fn d32_a_user_with_another_remote_id_is_read_there_before_anything_is_sent() {
         let mut moved = wanted("E1", &[("title", "CEO")]);
-        moved.remote_id = RemoteId::parse("elsewhere").unwrap();
+        moved.remote_id = RemoteId::parse("elsewhere").ok();
         let planned = world(vec![moved], vec![known("E1", &[("title", "CEO")])]).plan();
         assert_eq!(planned.plan.operations[0].action, Action::Read);
     }

@@ -121,7 +121,9 @@ impl Effect {
         let worn_out = requests >= ATTEMPTS_MAX && !silent;
         match outcome {
             Outcome::Settled { .. } if is_read => Self::Nothing,
-            Outcome::Settled { .. } => Self::Ends,
+            Outcome::Settled { .. } | Outcome::Created { .. } | Outcome::Deleted => Self::Ends,
+            // What comes of it is decided when all look-ups are over.
+            Outcome::Matched { .. } | Outcome::Nobody | Outcome::Ambiguous { .. } => Self::Nothing,
             Outcome::Refused(_) if remembered => Self::Ends,
             Outcome::Refused(refusal) if matches!(refusal.status, 429 | 503) => Self::Nothing,
             Outcome::Refused(_) => Self::Fails(Cause::Refused),

@@ -18,12 +18,12 @@ mod value;
 mod verdict;
 
 pub use account::{Attributes, Known, Standing, Wanted};
-pub use capability::{Attribute, Capabilities, Group, Kind, Weight};
+pub use capability::{Attribute, Capabilities, Creation, Group, Kind, Life, Switch, Weight};
 pub use finding::{Code, Finding, Place, Severity};
 pub use http::{Body, CredentialHeader, Method, Request, Response};
 pub use id::{AttrPath, Fingerprint, IdProblem, RemoteId, RunId, SourceId, TenantId, UserKey};
 pub use plan::{
-    Action, Edit, Forecast, Held, HeldReason, Leaver, LeaverReason, Operation, Plan, Timer,
+    Action, Edit, Forecast, Held, HeldReason, Leaver, LeaverReason, Match, Operation, Plan, Timer,
     TrippedGuard,
 };
 pub use problem::{Notice, Problem};

@@ -230,7 +230,8 @@ const LABEL_MAX: usize = 32;
 
 fn push_user(page: &mut Page, sign: &str, tone: Tone, operation: &Operation, rest: &str) {
     let Operation { key, remote_id, action: _ } = operation;
-    let id = if page.style.values { format!(" (remote id {remote_id})") } else { String::new() };
+    let id = remote_id.as_ref().filter(|_| page.style.values);
+    let id = id.map(|id| format!(" (remote id {id})")).unwrap_or_default();
     page.line(
         2,
         &[(tone, sign), (Tone::Strong, key.as_str()), (Tone::Dim, &id), (Tone::Plain, rest)],

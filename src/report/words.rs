@@ -67,6 +67,7 @@ pub(super) fn held_reason(reason: HeldReason) -> &'static str {
         HeldReason::BadRow => "bad row",
         HeldReason::BadValue => "bad value",
         HeldReason::NoRemoteId => "no remote id",
+        HeldReason::Ambiguous => "several accounts",
         HeldReason::SharedRemoteId => "shared remote id",
         HeldReason::BadReference => "bad reference",
         HeldReason::MissingCompanion => "missing companion",

@@ -239,7 +239,13 @@ fn fail(
     let why = match outcome {
         Outcome::Refused(refusal) => refusal.code.as_str(),
         Outcome::InDoubt { why } | Outcome::Deferred { why } => why,
-        Outcome::Gone | Outcome::Settled { .. } => "",
+        Outcome::Gone
+        | Outcome::Settled { .. }
+        | Outcome::Matched { .. }
+        | Outcome::Nobody
+        | Outcome::Ambiguous { .. }
+        | Outcome::Created { .. }
+        | Outcome::Deleted => "",
     };
     let mut put = db.prepare_cached(
         "INSERT OR REPLACE INTO quarantine

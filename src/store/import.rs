@@ -247,6 +247,7 @@ impl Suspects {
             })?;
         }
         for (key, remote_id) in open {
+            let Some(remote_id) = remote_id else { continue };
             let remote = remote_hash(remote_id.as_str());
             if sieve.contains(remote) {
                 ids.extend(imported(remote));

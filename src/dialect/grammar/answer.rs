@@ -31,7 +31,12 @@ pub(crate) fn success(
     let Some(Json::Object(body)) = response.json() else { return unseen(action, response) };
     match (see(&body), action) {
         (Sight::User(shown), Action::Read) => Answer::of(Verdict::Found { shown }),
-        (Sight::User(shown), Action::Patch { .. }) => Answer::of(Verdict::Applied { shown }),
+        (
+            Sight::User(shown),
+            Action::Patch { .. } | Action::Disable { .. } | Action::Enable { .. } | Action::Delete,
+        ) => Answer::of(Verdict::Applied { shown }),
+        // These have readers of their own.
+        (Sight::User(_), Action::Find { .. } | Action::Create { .. }) => unseen(action, response),
         (Sight::Stranger, _) => coded(Verdict::Broken, "other_user"),
         (Sight::Gone(code), _) => coded(Verdict::Missing, code),
         (Sight::Nothing, _) if complains(&body) => complaint(response).answer(Verdict::Uncertain),
@@ -40,14 +45,18 @@ pub(crate) fn success(
 }
 
 fn unseen(action: &Action, response: &Response) -> Answer {
+    // A page for people where an API should be: a portal, a proxy's excuse, or the wrong base
+    // address. One of them proves nothing, but a change may never have reached the API.
+    if is_html(response) {
+        return coded(Verdict::Uncertain, Answer::PAGE);
+    }
     match action {
-        // A page for people where an API should be: a portal, a proxy's excuse, or the wrong base
-        // address. One of them proves nothing, but a change may never have reached the API.
-        Action::Read | Action::Patch { .. } if is_html(response) => {
-            coded(Verdict::Uncertain, Answer::PAGE)
+        Action::Patch { .. } | Action::Disable { .. } | Action::Enable { .. } | Action::Delete => {
+            Answer::of(Verdict::Applied { shown: Attributes::new() })
         }
-        Action::Patch { .. } => Answer::of(Verdict::Applied { shown: Attributes::new() }),
-        Action::Read => Answer::of(Verdict::Uncertain),
+        Action::Read | Action::Find { .. } | Action::Create { .. } => {
+            Answer::of(Verdict::Uncertain)
+        }
     }
 }
 

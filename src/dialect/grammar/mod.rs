@@ -12,5 +12,6 @@ pub(super) use address::Base;
 pub(super) use answer::{Complaint, Sight, success};
 pub(super) use settings::{Table, is_uuid};
 pub(super) use spelling::{
-    BEARER, at, catalogue, edits_of, get, nest, note, patch, show_all, spell, spell_all,
+    BEARER, NOT_OFFERED, account_of, at, catalogue, get, is_same, nest, note, patch, show_all,
+    spell, spell_all,
 };

@@ -130,7 +130,7 @@ impl Mapping {
         match remote_id {
             Some(remote_id) if troubles.is_empty() => Mapped::Wanted(Wanted {
                 key: record.key.clone(),
-                remote_id,
+                remote_id: Some(remote_id),
                 attributes,
                 withheld,
                 line: record.line,
