@@ -1,8 +1,11 @@
 -- Schema 7: accounts that are found, made, switched off and taken away.
 
 -- More kinds of operations. No list of words here: what a program wrote that knows more of them than
--- this one is told when it is read. `remote_id` is empty where nobody knew it.
-CREATE TABLE intent_of_7 (
+-- this one is told when it is read. `remote_id` is empty where nobody knew it. (Copied twice: a table
+-- that is renamed leaves a transaction of the temporary database open.)
+CREATE TABLE intent_of_6 AS SELECT * FROM intent;
+DROP TABLE intent;
+CREATE TABLE intent (
     operation INTEGER PRIMARY KEY,
     run       TEXT    NOT NULL,
     key       TEXT    NOT NULL,
@@ -12,12 +15,14 @@ CREATE TABLE intent_of_7 (
     at        INTEGER NOT NULL,
     hash      BLOB    CHECK (length(hash) = 16)
 ) STRICT;
-INSERT INTO intent_of_7 SELECT operation, run, key, remote_id, action, edits, at, hash FROM intent;
-DROP TABLE intent;
-ALTER TABLE intent_of_7 RENAME TO intent;
+INSERT INTO intent SELECT operation, run, key, remote_id, action, edits, at, hash
+    FROM intent_of_6;
+DROP TABLE intent_of_6;
 
 -- The same for the journal. Rows and their hashes are taken over as they are: the chain goes on.
-CREATE TABLE journal_of_7 (
+CREATE TABLE journal_of_6 AS SELECT * FROM journal;
+DROP TABLE journal;
+CREATE TABLE journal (
     id        INTEGER PRIMARY KEY,
     operation INTEGER NOT NULL,
     run       TEXT,
@@ -32,16 +37,17 @@ CREATE TABLE journal_of_7 (
     edits     TEXT    NOT NULL,
     hash      BLOB    CHECK (length(hash) = 16)
 ) STRICT;
-INSERT INTO journal_of_7 SELECT id, operation, run, at, key, remote_id, action, outcome, why, status,
-    attempts, edits, hash FROM journal;
-DROP TABLE journal;
-ALTER TABLE journal_of_7 RENAME TO journal;
+INSERT INTO journal SELECT id, operation, run, at, key, remote_id, action, outcome, why, status, attempts, edits, hash
+    FROM journal_of_6;
+DROP TABLE journal_of_6;
 CREATE TRIGGER journal_is_append_only BEFORE UPDATE ON journal BEGIN
     SELECT RAISE(ABORT, 'a journal row is never changed');
 END;
 
 -- Two more causes: nobody, or several, answered to what a user was looked for by.
-CREATE TABLE quarantine_of_7 (
+CREATE TABLE quarantine_of_6 AS SELECT * FROM quarantine;
+DROP TABLE quarantine;
+CREATE TABLE quarantine (
     key    TEXT    PRIMARY KEY,
     cause  TEXT    NOT NULL,
     why    TEXT    NOT NULL,
@@ -52,10 +58,9 @@ CREATE TABLE quarantine_of_7 (
     tries  INTEGER NOT NULL CHECK (tries >= 0),
     next   INTEGER
 ) STRICT, WITHOUT ROWID;
-INSERT INTO quarantine_of_7 SELECT key, cause, why, status, row, since, last, tries, next
-    FROM quarantine;
-DROP TABLE quarantine;
-ALTER TABLE quarantine_of_7 RENAME TO quarantine;
+INSERT INTO quarantine SELECT key, cause, why, status, row, since, last, tries, next
+    FROM quarantine_of_6;
+DROP TABLE quarantine_of_6;
 
 -- How accounts came to be known of which the roster did not name the id.
 CREATE TABLE link (
