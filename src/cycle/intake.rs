@@ -12,7 +12,7 @@ use crate::{
         plan::{GONE, is_as_wanted},
     },
     model::{
-        AttrPath, Columns, Completeness, Finding, Fingerprint, Held, HeldReason, Known, Leaver,
+        AttrPath, Columns, Completeness, Fate, Finding, Fingerprint, Held, HeldReason, Known, Leaver,
         LeaverReason, RemoteId, UserKey, Wanted,
     },
     source::Roster,
@@ -120,6 +120,11 @@ impl Intake {
         ((wanted + held.into_iter().filter(is_stranger).count()) as u64, accounts)
     }
 
+    /// The run is not about some users only.
+    pub(super) fn is_of_everybody(&self) -> bool {
+        self.chosen.is_empty()
+    }
+
     /// There is nothing to do and nothing to tell, but of rows that are as wished.
     pub(super) fn is_quiet(&self) -> bool {
         self.wanted.is_empty()
@@ -169,7 +174,7 @@ impl Intake {
         } else if self.waiting.is_held_by_hand(&key) {
             self.held.extend(self.waiting.by_hand(&key, None));
         } else {
-            self.leavers.push(Leaver { key, reason });
+            self.leavers.push(Leaver { key, reason, fate: Fate::Told });
         }
     }
 
@@ -191,7 +196,8 @@ impl Intake {
             if let Some(found) = &found {
                 self.note_emptied(&entry, &user, found);
             }
-            let agrees = found.as_ref().is_some_and(|found| is_as_wanted(&user, found));
+            let agrees = found.as_ref().is_some_and(|found| is_as_wanted(&user, found))
+                && !self.waiting.is_switched_off(&user.key);
             let chosen = self.is_chosen(&user.key);
             if agrees {
                 self.waiting.end(&user.key);
@@ -275,7 +281,7 @@ impl Intake {
             if roster.facts.completeness == Completeness::Complete && !absent.is_empty() {
                 let reason = LeaverReason::AbsentFromSource;
                 let leavers = snapshot.keys_of(&absent)?.into_iter();
-                self.leavers.extend(leavers.map(|key| Leaver { key, reason }));
+                self.leavers.extend(leavers.map(|key| Leaver { key, reason, fate: Fate::Told }));
             }
         }
         let count =

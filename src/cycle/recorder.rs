@@ -5,6 +5,7 @@ use crate::{
     engine::{
         delivery::Parts,
         diff::{not_accepted, same},
+        plan::Sought,
         quarantine::{Circumstances, Effect},
     },
     model::{
@@ -34,6 +35,15 @@ pub(super) struct Journal {
     /// Attributes that the snapshot remembers.
     keep: Arc<BTreeSet<AttrPath>>,
     results: Mutex<Results>,
+    /// What look-ups have brought.
+    sought: Mutex<BTreeMap<UserKey, Sought>>,
+}
+
+/// What is left of a journal that is closed.
+pub(super) struct Closed {
+    pub(super) store: Store,
+    pub(super) results: Results,
+    pub(super) sought: BTreeMap<UserKey, Sought>,
 }
 
 /// What is wished of one user.
@@ -98,15 +108,16 @@ impl Journal {
         let next_operation = AtomicU64::new(store.last_operation()? + 1);
         store.make_ready(wishes.len())?;
         let writer = scribe(store);
-        let results = Mutex::new(results);
-        Ok(Self { writer, run, next_operation, wishes, keep: Arc::new(keep), results })
+        let (results, sought) = (Mutex::new(results), Mutex::default());
+        Ok(Self { writer, run, next_operation, wishes, keep: Arc::new(keep), results, sought })
     }
 
     /// Writes what is left, and hands back the store and what was counted.
-    pub(super) fn finish(self) -> Result<(Store, Results), StoreError> {
-        let Self { writer, run: _, next_operation: _, wishes: _, keep: _, results } = self;
+    pub(super) fn finish(self) -> Result<Closed, StoreError> {
+        let Self { writer, run: _, next_operation: _, wishes: _, keep: _, results, sought } = self;
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok((writer.finish()?, results))
+        let sought = sought.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Closed { store: writer.finish()?, results, sought })
     }
 
     async fn write(&self, entries: Vec<Entry>) -> Result<(), String> {
@@ -142,6 +153,10 @@ impl Journal {
         let learned = wishes.map(|wishes| learn(wishes, operation, &end));
         let Learned { fingerprint, refused } = learned.unwrap_or_default();
         self.count(operation, &end);
+        if let Some(sought) = sought(&end.outcome) {
+            let mut all = self.sought.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(operation.key.clone(), sought);
+        }
         let edits = done_of(operation, &end).cloned().collect();
         let End { outcome, status, requests, at, was_in_doubt, parts: _ } = end;
         let is_read = operation.action.is_look();
@@ -216,6 +231,26 @@ impl Journal {
             }
         };
         results.failures.insert(operation.key.clone(), failure);
+    }
+}
+
+/// What a look-up has brought. Of one way only: who asks counts them.
+fn sought(outcome: &Outcome) -> Option<Sought> {
+    match outcome {
+        Outcome::Matched { remote_id, shown, by } => Some(Sought::One {
+            remote_id: remote_id.clone(),
+            shown: shown.clone(),
+            by: by.clone(),
+        }),
+        Outcome::Nobody => Some(Sought::Nobody { tried: 1 }),
+        Outcome::Ambiguous { count } => Some(Sought::Several { count: *count }),
+        Outcome::Settled { .. }
+        | Outcome::Refused(_)
+        | Outcome::InDoubt { .. }
+        | Outcome::Deferred { .. }
+        | Outcome::Gone
+        | Outcome::Created { .. }
+        | Outcome::Deleted => None,
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     case::{Case, Judgement},
     close::close,
     evidence::overtime,
-    recorder::{Journal, Wishes},
+    recorder::{Closed, Journal, Wishes},
     secrets::secrets,
     window::pacer,
 };
@@ -100,6 +100,7 @@ impl Desk {
         }
         if self.lane(options).is_some() {
             self.carry(reads, Phase::Reading, options, progress).await;
+            self.seek_on(options, progress).await;
         }
         // Also when the reads were cut short: what is known is planned, the others wait.
         let planned = self.plan(true);
@@ -166,6 +167,7 @@ impl Desk {
             return;
         }
         self.carry(operations, Phase::Sending, options, progress).await;
+        self.link_found(options);
         if !self.ended() {
             self.report.end = TenantEnd::Done;
         }
@@ -204,6 +206,7 @@ impl Desk {
         self.release_users()?;
         self.enter_quarantine(options)?;
         self.note_timers()?;
+        self.note_life(now)?;
         let Some(store) = &mut self.store else { return Ok(()) };
         if let Some(lane) = &self.lane {
             store.remember_pace(lane.pacer.learnt(), self.clock.now())?;
@@ -222,11 +225,11 @@ impl Desk {
         close(store, self.case.view, &self.case.facts, &self.report, options, now)
     }
 
-    fn plan(&mut self, reads_done: bool) -> Result<Judgement, StoreError> {
+    pub(super) fn plan(&mut self, reads_done: bool) -> Result<Judgement, StoreError> {
         self.case.plan(self.store.as_deref(), reads_done, self.began)
     }
 
-    fn keep(&mut self, planned: Result<Judgement, StoreError>) -> Option<&crate::model::Plan> {
+    pub(super) fn keep(&mut self, planned: Result<Judgement, StoreError>) -> Option<&crate::model::Plan> {
         match planned {
             Err(error) => {
                 self.report.end = of_store(&error);
@@ -342,7 +345,8 @@ impl Desk {
         let delivered = lane.deliver(operations, &journal, Arc::new(step)).await;
         progress.end(&tenant);
         match Arc::into_inner(journal).map(Journal::finish) {
-            Some(Ok((mut store, results))) => {
+            Some(Ok(Closed { mut store, results, sought })) => {
+                self.case.note_sought(sought);
                 if delivered.ended == Some(Ended::Unauthorized)
                     && let Err(error) = store.set_mark(REFUSED, self.clock.now())
                 {

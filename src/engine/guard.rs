@@ -52,6 +52,8 @@ pub const CHECKS: &[Check] = &[
     checks::known,
     checks::update,
     checks::disable,
+    checks::create,
+    checks::delete,
     checks::key_change,
     checks::attr_change,
     checks::attr_clear,

@@ -10,6 +10,7 @@ pub mod bits;
 pub mod index;
 
 pub mod diff;
+pub mod life;
 pub mod plan;
 pub mod quarantine;
 

@@ -1,16 +1,23 @@
 //! From wanted and known to the operations of one tenant, with nothing left to choose.
 
-use super::diff::{Diff, diff};
+mod leave;
+mod link;
+mod spelled;
+
+pub use leave::Leaving;
+pub use link::Sought;
+pub use spelled::{digest, operation_json};
+
+use super::{
+    diff::{Diff, diff},
+    life::Rules,
+};
 use crate::model::{
-    Action, AttrPath, Capabilities, Edit, Forecast, Held, HeldReason, Known, Leaver, Match,
-    Operation, Plan, Rate, RemoteId, Standing, TenantId, UserKey, Value, Wanted,
+    Action, AttrPath, Capabilities, Edit, Forecast, Held, HeldReason, Known, Leaver, Operation,
+    Plan, Rate, RemoteId, Standing, TenantId, UserKey, Value, Wanted,
 };
-use serde::Serialize;
-use serde_json::{Value as Json, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All that a plan depends on.
 #[derive(Debug)]
@@ -34,6 +41,17 @@ pub struct Inputs<'a> {
     /// Held before the diff: rows and values.
     pub held: &'a [Held],
     pub leavers: &'a [Leaver],
+    /// What is remembered of those who left, and of those who have come back since.
+    pub leaving: &'a BTreeMap<UserKey, Leaving>,
+    /// What may be done with whole accounts.
+    pub rules: &'a Rules,
+    /// Attributes by which users without a known id are looked for, the best first.
+    pub link: &'a [AttrPath],
+    /// What look-ups of this run have brought.
+    pub sought: &'a BTreeMap<UserKey, Sought>,
+    /// Users for whom an account may have been made that nobody has seen.
+    pub creating: &'a BTreeSet<UserKey>,
+    pub now: Timestamp,
     /// Users whose account is never changed.
     pub protected: &'a BTreeSet<UserKey>,
     /// Other users in scope, who need nothing.
@@ -64,7 +82,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Planned {
             continue;
         }
         match judge_user(inputs, wanted) {
-            Judged::Send(Action::Patch { .. }, _) if inputs.protected.contains(&wanted.key) => {
+            Judged::Send(action, _)
+                if !action.is_look() && inputs.protected.contains(&wanted.key) =>
+            {
                 held.push(hold(wanted, HeldReason::Protected, None, PROTECTED.to_owned()));
             }
             Judged::Send(action, told) => {
@@ -82,10 +102,10 @@ pub fn plan(inputs: &Inputs<'_>) -> Planned {
             Judged::Hold(why) => held.push(why),
         }
     }
+    let mut leavers = leave::judge(inputs, &mut operations);
+    leavers.sort();
     operations.sort_by(|a, b| a.key.cmp(&b.key));
     held.sort();
-    let mut leavers = inputs.leavers.to_vec();
-    leavers.sort();
     let held_users = count_users(inputs.held);
     let plan = Plan {
         tenant: inputs.tenant.clone(),
@@ -103,9 +123,6 @@ pub fn plan(inputs: &Inputs<'_>) -> Planned {
 /// Why nothing is sent for users with one id.
 pub const SHARED: &str =
     "another user has the same id at the target, and nobody can say whose it is";
-
-/// Why nothing is sent for somebody whose account nobody knows.
-const UNKNOWN_ID: &str = "nobody says which account at the target is this user's";
 
 /// Why nothing is sent for somebody whom nothing may happen to.
 const PROTECTED: &str = "the row wishes a change, and `protected` says that nothing of this account \
@@ -162,9 +179,12 @@ fn judge_user(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
     let known = inputs.known.get(&wanted.key).filter(|known| is_of(wanted, known)).cloned();
     let unseen = || wanted.remote_id.clone().map(Known::unseen);
     let Some(known) = known.or_else(unseen) else {
-        return Judged::Hold(hold(wanted, HeldReason::NoRemoteId, None, UNKNOWN_ID.to_owned()));
+        return link::judge(inputs, wanted);
     };
     let known = &known;
+    if let Some(judged) = leave::take_back(inputs, wanted, known) {
+        return judged;
+    }
     let anew = sent_anew(inputs, wanted, known);
     let known = anew.as_ref().unwrap_or(known);
     let diff = diff(&wanted.attributes, known);
@@ -315,105 +335,6 @@ pub fn count_users(held: &[Held]) -> u64 {
 fn forecast(requests: u64, quota: Rate) -> Forecast {
     let requests_max = u32::try_from(requests).unwrap_or(u32::MAX);
     Forecast { requests, duration: quota.interval().saturating_mul(requests_max) }
-}
-
-/// Names this very plan: SHA-256 of its operations in a canonical spelling. Two plans with the same
-/// digest send the same.
-#[must_use]
-pub fn digest(plan: &Plan) -> String {
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    let mut border = "{\"operations\":[";
-    for operation in &plan.operations {
-        context.update(border.as_bytes());
-        // A map with texts as keys can always be spelled.
-        let spelled = serde_json::to_vec(&Spelled::of(operation)).unwrap_or_default();
-        context.update(&spelled);
-        border = ",";
-    }
-    if plan.operations.is_empty() {
-        context.update(border.as_bytes());
-    }
-    // The name of a tenant needs no escapes.
-    context.update(format!("],\"tenant\":\"{}\"}}", plan.tenant).as_bytes());
-    context.finish().as_ref().iter().fold("sha256:".to_owned(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// One operation as JSON: who, what, before and after.
-#[must_use]
-pub fn operation_json(operation: &Operation) -> Json {
-    json!(Spelled::of(operation))
-}
-
-/// The canonical spelling: names in the order of the alphabet.
-#[derive(Serialize)]
-struct Spelled<'a> {
-    action: &'static str,
-    /// What is looked for, or would be after a doubt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<Vec<SpelledMatch<'a>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    companions: Option<&'a BTreeMap<AttrPath, Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    edits: Option<Vec<SpelledEdit<'a>>>,
-    key: &'a UserKey,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remote_id: Option<&'a RemoteId>,
-}
-
-#[derive(Serialize)]
-struct SpelledMatch<'a> {
-    attribute: &'a AttrPath,
-    value: &'a Value,
-}
-
-#[derive(Serialize)]
-struct SpelledEdit<'a> {
-    after: &'a Option<Value>,
-    attribute: &'a AttrPath,
-    /// An unknown "before" is left out, so that it is not taken for "unset".
-    #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<&'a Option<Value>>,
-}
-
-impl<'a> Spelled<'a> {
-    fn of(operation: &'a Operation) -> Self {
-        let Operation { key, remote_id, action } = operation;
-        let (name, by, companions) = match action {
-            Action::Read => ("read", None, None),
-            Action::Find { by } => ("find", Some(std::slice::from_ref(by)), None),
-            Action::Create { edits: _, by } => ("create", Some(by.as_slice()), None),
-            Action::Patch { edits: _, companions } => ("patch", None, Some(companions)),
-            Action::Disable { .. } => ("disable", None, None),
-            Action::Enable { .. } => ("enable", None, None),
-            Action::Delete => ("delete", None, None),
-        };
-        let edits = match action {
-            Action::Read | Action::Find { .. } | Action::Delete => None,
-            Action::Create { .. }
-            | Action::Patch { .. }
-            | Action::Disable { .. }
-            | Action::Enable { .. } => Some(action.edits().iter().map(SpelledEdit::of).collect()),
-        };
-        let by = by.map(|by| by.iter().map(SpelledMatch::of).collect());
-        Self { action: name, by, companions, edits, key, remote_id: remote_id.as_ref() }
-    }
-}
-
-impl<'a> SpelledMatch<'a> {
-    fn of(by: &'a Match) -> Self {
-        let Match { path: attribute, value } = by;
-        Self { attribute, value }
-    }
-}
-
-impl<'a> SpelledEdit<'a> {
-    fn of(edit: &'a Edit) -> Self {
-        let Edit { path, before, after } = edit;
-        Self { after, attribute: path, before: before.as_ref() }
-    }
 }
 
 #[cfg(test)]

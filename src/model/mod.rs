@@ -23,7 +23,7 @@ pub use finding::{Code, Finding, Place, Severity};
 pub use http::{Body, CredentialHeader, Method, Request, Response};
 pub use id::{AttrPath, Fingerprint, IdProblem, RemoteId, RunId, SourceId, TenantId, UserKey};
 pub use plan::{
-    Action, Edit, Forecast, Held, HeldReason, Leaver, LeaverReason, Match, Operation, Plan, Timer,
+    Action, Edit, Fate, Forecast, Held, HeldReason, Leaver, LeaverReason, Match, Operation, Plan, Timer,
     TrippedGuard,
 };
 pub use problem::{Notice, Problem};

@@ -160,11 +160,35 @@ pub enum HeldReason {
     ByHand,
 }
 
-/// Somebody known here who should perhaps not have an account any more. Only told.
+/// Somebody known here who should perhaps not have an account any more.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Leaver {
     pub key: UserKey,
     pub reason: LeaverReason,
+    pub fate: Fate,
+}
+
+/// What a plan does about somebody who has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// Nothing: the tenant allows nothing, or the API offers nothing.
+    #[default]
+    Told,
+    /// Nothing yet: the user was not absent often enough, or the time of grace runs.
+    Waits,
+    /// Nothing: `protected` names the user.
+    Protected,
+    /// The account is looked at first.
+    Read,
+    /// Nothing: the target could not say whether the account is on.
+    Unknown,
+    /// The account is switched off.
+    Disabled,
+    /// Nothing: it is off already.
+    Off,
+    /// The account is deleted.
+    Deleted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

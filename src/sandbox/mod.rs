@@ -12,6 +12,7 @@ mod datadog;
 mod faults;
 mod judge;
 mod kare;
+mod life;
 mod practice;
 mod quota;
 mod scalepad;
@@ -52,6 +53,8 @@ pub struct SandboxTenant {
     /// How long every answer takes; the effect is immediate.
     pub latency: Duration,
     pub nested: Nested,
+    /// Accounts may be made and taken away. Where not, a client that tries is noted.
+    pub mortal: bool,
     /// By id, as a GET shows it. Members that the API always shows are filled in where absent.
     pub accounts: BTreeMap<String, Value>,
     /// `ScalePad`: the departments that exist, by UUID.
@@ -73,6 +76,7 @@ impl SandboxTenant {
             faults: Faults::none(),
             latency: Duration::ZERO,
             nested: Nested::Replace,
+            mortal: false,
             accounts: BTreeMap::new(),
             departments: BTreeMap::new(),
             custom_attributes: BTreeMap::new(),

@@ -271,7 +271,7 @@ const ALL: &str = "SELECT key, cause, why, status, row, since, last, tries, next
 const OF_KEY: &str = "SELECT key, cause, why, status, row, since, last, tries, next
     FROM quarantine WHERE key = ?1";
 
-fn find(db: &Connection, key: &UserKey) -> rusqlite::Result<Option<InQuarantine>> {
+pub(super) fn find(db: &Connection, key: &UserKey) -> rusqlite::Result<Option<InQuarantine>> {
     let mut statement = db.prepare_cached(OF_KEY)?;
     Ok(statement.query_row([key.as_str()], user).optional()?.map(|(_, found)| found))
 }

@@ -2,11 +2,11 @@
 //! is known without asking.
 
 use super::{
-    Conclusion, Entry, Intent,
+    ActionKind, Conclusion, Entry, Intent,
     chain::{self, Chain},
     convert::{count_to_integer, instant_to_micros},
     fold::{Becomes, Closes, Suspicion, UserRow, fold},
-    holds, journal, pace,
+    holds, journal, life, pace,
     pack::Change,
     packed::{is_bare, remote_hash},
     rows::{self, Found, OpenIntent, OpenIntents, Suspects},
@@ -116,6 +116,9 @@ impl<'a> Ledger<'a> {
             self.close.execute([count_to_integer(read.operation_id)])?;
         }
         open.push(OpenIntent::from(intent));
+        if intent.action == ActionKind::Disable {
+            life::note_disabling(self.db, intent)?;
+        }
         rows::put_intent(&mut self.intend, intent)?;
         self.operation = self.operation.max(*operation_id);
         self.count(*at);
@@ -144,6 +147,7 @@ impl<'a> Ledger<'a> {
         let chain = &mut self.books.chain;
         journal::append(&mut self.append, chain, self.books.journal, conclusion, run)?;
         holds::follow(self.db, &mut self.books.quarantine, conclusion)?;
+        life::follow(self.db, conclusion, run)?;
         let bare = row.as_ref().map(UserRow::without_attributes);
         let folded = fold(row, open, self.books.suspects.get(key), conclusion);
         let settled = fingerprint.unwrap_or(UNSETTLED);

@@ -58,6 +58,16 @@ pub(crate) fn patch(url: Url, body: &Json, credentials: &[CredentialHeader]) -> 
     }
 }
 
+/// As [`patch`], to make something.
+pub(crate) fn post(url: Url, body: &Json, credentials: &[CredentialHeader]) -> Request {
+    Request { method: Method::Post, ..patch(url, body, credentials) }
+}
+
+/// A SCIM filter for one exact text (RFC 7644 §3.4.2.2): the text as JSON spells it.
+pub(crate) fn equals(path: &str, text: &str) -> String {
+    format!("{path} eq {}", Json::from(text))
+}
+
 /// Each edit and each companion with its value as JSON, sorted by path; null unsets.
 ///
 /// # Errors
