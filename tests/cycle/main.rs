@@ -9,6 +9,7 @@ mod doubt;
 mod faults;
 mod guards;
 mod held;
+mod life;
 mod quarantine;
 mod quiet;
 mod targets;
