@@ -64,7 +64,7 @@ fn patch(user: &str, edits: Vec<Edit>, companions: &[(&str, &str)]) -> Operation
 }
 
 fn operation(user: &str, action: Action) -> Operation {
-    let remote_id = RemoteId::parse(&format!("id-{}", user.to_lowercase())).unwrap();
+    let remote_id = RemoteId::parse(&format!("id-{}", user.to_lowercase())).ok();
     Operation { key: key(user), remote_id, action }
 }
 

@@ -47,12 +47,12 @@ impl Judge {
     }
 
     /// A request begins.
-    pub(super) fn head(&mut self, request: &Incoming, user: Option<&str>) {
+    pub(super) fn head(&mut self, request: &Incoming, user: Option<&str>, mortal: bool) {
         self.requests += 1;
         if request.header("user-agent").is_none_or(str::is_empty) {
             self.note(request, "without a User-Agent");
         }
-        if !request.is_read_or_patch() {
+        if !request.is_read_or_patch() && !mortal {
             self.note(request, "only GET and PATCH are ever needed");
         }
         let Some(user) = user else { return };
@@ -99,7 +99,7 @@ impl Judge {
             Ok(Attempt::Read(_)) if !request.body.is_empty() => {
                 self.note(request, "a read with a body");
             }
-            Err(_) | Ok(Attempt::Read(_)) => {}
+            Err(_) | Ok(Attempt::Read(_) | Attempt::Make { .. } | Attempt::Remove { .. }) => {}
             Ok(Attempt::Edit { id, body, edited }) => {
                 let doubted = self.in_doubt.get(id).is_some_and(|doubt| doubt.body == *body);
                 if !edited.idle.is_empty() && !doubted {

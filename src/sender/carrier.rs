@@ -12,7 +12,7 @@ use crate::{
         reply::Reply,
         retry::{self, RetryAfter},
     },
-    model::{Action, Operation, Outcome, RemoteId},
+    model::{Action, Outcome, RemoteId},
 };
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
@@ -24,7 +24,6 @@ const ENDED_FIRST: &str = "the run ended first";
 /// One operation and what it has used up.
 pub(super) struct Carrier<'a, R> {
     pub(super) lane: &'a Lane,
-    pub(super) operation: &'a Operation,
     pub(super) recorder: &'a R,
     /// Names the operation in the journal.
     pub(super) intent: u64,
@@ -50,11 +49,8 @@ impl<'a, R: Recorder> Carrier<'a, R> {
         let mut next = Next::Operation;
         loop {
             let secrets = self.lane.secrets.current();
-            let action = match next {
-                Next::Operation => delivery.action(),
-                Next::Look => &Action::Read,
-            };
-            let reply = match self.request(action, &secrets).await? {
+            let sent = delivery.request(next);
+            let reply = match self.request(sent, &secrets).await? {
                 Sending::Replied(reply) => reply,
                 Sending::Ended => return Ok(delivery.abandon(ENDED_FIRST)),
                 Sending::Unspoken { why } => return Ok(delivery.abandon(&why)),
@@ -93,10 +89,9 @@ impl<'a, R: Recorder> Carrier<'a, R> {
     /// One request and its reply, which the whole lane heeds before anything else is done.
     async fn request(
         &mut self,
-        action: &Action,
+        (remote_id, action): (Option<&RemoteId>, &Action),
         secrets: &BTreeMap<String, SecretString>,
     ) -> Result<Sending, String> {
-        let remote_id = &self.operation.remote_id;
         let request = match self.lane.dialect.request(remote_id, action) {
             Ok(request) => request,
             Err(why) => return Ok(Sending::Unspoken { why }),
@@ -146,13 +141,14 @@ impl<'a, R: Recorder> Carrier<'a, R> {
 
     fn count_request(&self, action: &Action) {
         let mut shared = self.lane.shared();
-        match action {
-            Action::Read => shared.tally.reads += 1,
-            Action::Patch { .. } => shared.tally.patches += 1,
+        if action.is_look() {
+            shared.tally.reads += 1;
+        } else {
+            shared.tally.patches += 1;
         }
     }
 
-    fn read(&mut self, remote_id: &RemoteId, action: &Action, sent: Sent) -> Reply {
+    fn read(&mut self, remote_id: Option<&RemoteId>, action: &Action, sent: Sent) -> Reply {
         let response = match sent {
             Sent::Answered(response) => response,
             Sent::NotSent { why } => return Reply::NotSent { why },

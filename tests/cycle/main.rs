@@ -10,6 +10,7 @@ mod drift;
 mod faults;
 mod guards;
 mod held;
+mod life;
 mod lists;
 mod quarantine;
 mod quiet;

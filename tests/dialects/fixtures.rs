@@ -124,7 +124,7 @@ impl Fixture {
 
     /// Reads a response to the action, today.
     pub(crate) fn read(&self, action: &Action, response: &Response) -> Answer {
-        self.open().read(&self.id(), action, response, TODAY)
+        self.open().read(Some(&self.id()), action, response, TODAY)
     }
 }
 
