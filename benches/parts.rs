@@ -116,7 +116,7 @@ fn known(wanted: &[Wanted]) -> BTreeMap<rosterd::model::UserKey, Known> {
         let known = Known {
             attributes,
             standing: Standing::Settled,
-            ..Known::unseen(wanted.remote_id.clone())
+            ..Known::unseen(wanted.remote_id.clone().unwrap())
         };
         (wanted.key.clone(), known)
     };

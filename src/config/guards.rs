@@ -21,6 +21,8 @@ pub(super) struct GuardTable {
     max_update: Option<String>,
     max_disable: Option<String>,
     max_disable_abs: Option<String>,
+    max_create: Option<String>,
+    max_delete: Option<String>,
     max_key_change: Option<String>,
     max_attr_change: Option<String>,
     max_attr_clear: Option<String>,
@@ -39,6 +41,8 @@ pub(super) fn limits(table: &GuardTable, at: &str, problems: &mut Vec<Problem>) 
         max_update,
         max_disable,
         max_disable_abs,
+        max_create,
+        max_delete,
         max_key_change,
         max_attr_change,
         max_attr_clear,
@@ -50,10 +54,12 @@ pub(super) fn limits(table: &GuardTable, at: &str, problems: &mut Vec<Problem>) 
         max_drift,
     } = table;
     let mut limits = Limits::default();
-    let keys: [(&str, &Option<String>, &mut Limit, Parse); 12] = [
+    let keys: [(&str, &Option<String>, &mut Limit, Parse); 14] = [
         ("max_update", max_update, &mut limits.max_update, Limit::parse),
         ("max_disable", max_disable, &mut limits.max_disable, Limit::parse),
         ("max_disable_abs", max_disable_abs, &mut limits.max_disable_abs, number),
+        ("max_create", max_create, &mut limits.max_create, Limit::parse),
+        ("max_delete", max_delete, &mut limits.max_delete, Limit::parse),
         ("max_key_change", max_key_change, &mut limits.max_key_change, Limit::parse),
         ("max_attr_change", max_attr_change, &mut limits.max_attr_change, Limit::parse),
         ("max_attr_clear", max_attr_clear, &mut limits.max_attr_clear, Limit::parse),

@@ -8,6 +8,7 @@ mod authority;
 mod document;
 mod fields;
 mod guards;
+mod life;
 mod schedule;
 mod secret;
 mod state;

@@ -1,11 +1,14 @@
 //! One tenant's tables.
 
-use super::{Authorities, Secret, Surroundings, document::sub, fields, guards, table as csv_table};
+use super::{
+    Authorities, Secret, Surroundings, document::sub, fields, guards, life, table as csv_table,
+};
 use crate::{
     dialect::{self, Dialect, REGISTRY, Settings},
     engine::{
         allowance::ResetUnit,
         guard::Limits,
+        life::Rules,
         mapping::{LookupSettings, Mapping, MappingSettings, RemoteIdSettings, RuleSettings},
     },
     model::{Capabilities, Fingerprint, Problem, Rate, Reach, SourceId, TenantId, UserKey},
@@ -43,6 +46,8 @@ pub struct TenantConfig {
     /// The target offers a read of one user, and the tenant uses it.
     pub reads: bool,
     pub limits: Limits,
+    /// What may be done with whole accounts.
+    pub rules: Rules,
     /// Users whose account is never changed.
     pub protected: BTreeSet<UserKey>,
     /// Longest time that one request may take.
@@ -63,6 +68,9 @@ struct Keys {
     concurrency: u64,
     reads: bool,
     scope: Option<String>,
+    allow: Vec<String>,
+    absent_runs: u32,
+    grace_days: u32,
     protected: Vec<String>,
     protected_file: Option<PathBuf>,
     request_timeout: String,
@@ -81,6 +89,9 @@ impl Default for Keys {
             concurrency: 4,
             reads: true,
             scope: None,
+            allow: vec!["update".to_owned()],
+            absent_runs: 1,
+            grace_days: 30,
             protected: Vec::new(),
             protected_file: None,
             request_timeout: "60s".to_owned(),
@@ -141,6 +152,10 @@ pub(super) fn check(
     let protected = guards::protected(protected, file, folder, at, problems);
     let authorities = Authorities::of(keys.ca_file.as_deref(), folder, at, problems);
     let concurrency = concurrency(keys.concurrency, at, problems);
+    let life = opened.as_ref().map(|opened| &opened.dialect.capabilities().life);
+    let rules = life.map(|offered| {
+        life::rules(&keys.allow, keys.absent_runs, keys.grace_days, offered, at, problems)
+    });
     let [request_timeout, run_deadline] = times(&keys, at, problems);
     let (opened, mapping) = (opened?, mapping?);
     Some(TenantConfig {
@@ -157,6 +172,7 @@ pub(super) fn check(
         authorities: authorities?,
         concurrency: concurrency?,
         limits: limits?,
+        rules: rules?,
         protected,
         request_timeout: request_timeout?,
         rate_limit_reset: keys.rate_limit_reset,
@@ -281,7 +297,7 @@ fn load_tables(
             );
         }
     }
-    let RemoteIdSettings { column: _, file, key, value, table } = &mut settings.remote_id;
+    let RemoteIdSettings { column: _, file, key, value, table, link: _ } = &mut settings.remote_id;
     let at = format!("{at}.remote_id");
     load_table(file.as_ref(), key.as_deref(), value.as_deref(), table, folder, &at, problems);
     settings

@@ -173,7 +173,7 @@ fn is_active(known: &Known, capabilities: &Capabilities) -> bool {
 
 /// All of the configuration that decides what a plan is, and whether it may be sent.
 pub(super) fn settings_of(tenant: &TenantConfig, view: Fingerprint) -> Fingerprint {
-    let limits = format!("{:?}", tenant.limits);
+    let limits = format!("{:?} {:?}", tenant.limits, tenant.rules);
     let texts = [view.to_string(), tenant.target.to_string(), limits];
     let protected = tenant.protected.iter().map(crate::model::UserKey::as_str);
     Fingerprint::of(texts.iter().map(String::as_str).chain(protected).map(Some))

@@ -13,8 +13,8 @@ use crate::{
         plan::{GONE, is_as_wanted},
     },
     model::{
-        AttrPath, Columns, Completeness, Finding, Fingerprint, Held, HeldReason, Known, Leaver,
-        LeaverReason, RemoteId, UserKey, Wanted,
+        AttrPath, Columns, Completeness, Fate, Finding, Fingerprint, Held, HeldReason, Known,
+        Leaver, LeaverReason, RemoteId, UserKey, Wanted,
     },
     source::Roster,
     store::{Snapshot, StoreError},
@@ -126,6 +126,11 @@ impl Intake {
         ((wanted + held.into_iter().filter(is_stranger).count()) as u64, accounts)
     }
 
+    /// The run is not about some users only.
+    pub(super) fn is_of_everybody(&self) -> bool {
+        self.chosen.is_empty()
+    }
+
     /// There is nothing to do and nothing to tell, but of rows that are as wished.
     pub(super) fn is_quiet(&self) -> bool {
         self.wanted.is_empty()
@@ -175,7 +180,7 @@ impl Intake {
         } else if self.waiting.is_held_by_hand(&key) {
             self.held.extend(self.waiting.by_hand(&key, None));
         } else {
-            self.leavers.push(Leaver { key, reason });
+            self.leavers.push(Leaver { key, reason, fate: Fate::Told });
         }
     }
 
@@ -200,7 +205,8 @@ impl Intake {
             if let Some(found) = &found {
                 self.note_emptied(&entry, &user, found);
             }
-            let agrees = found.as_ref().is_some_and(|found| is_as_wanted(&user, found));
+            let agrees = found.as_ref().is_some_and(|found| is_as_wanted(&user, found))
+                && !self.waiting.is_switched_off(&user.key);
             let chosen = self.is_chosen(&user.key);
             if agrees {
                 self.waiting.end(&user.key);
@@ -219,7 +225,7 @@ impl Intake {
                 }
                 (false, false) => {
                     self.others.users += 1;
-                    self.others.remote_ids.insert(user.remote_id);
+                    self.others.remote_ids.extend(user.remote_id);
                 }
             }
             if agrees {
@@ -247,7 +253,7 @@ impl Intake {
 
     /// Not sent for now; nobody else may have the user's id meanwhile.
     fn hold_back(&mut self, user: Wanted, held: Option<Held>) {
-        self.others.remote_ids.insert(user.remote_id);
+        self.others.remote_ids.extend(user.remote_id);
         self.held.extend(held);
     }
 
@@ -284,7 +290,7 @@ impl Intake {
             if roster.facts.completeness == Completeness::Complete && !absent.is_empty() {
                 let reason = LeaverReason::AbsentFromSource;
                 let leavers = snapshot.keys_of(&absent)?.into_iter();
-                self.leavers.extend(leavers.map(|key| Leaver { key, reason }));
+                self.leavers.extend(leavers.map(|key| Leaver { key, reason, fate: Fate::Told }));
             }
         }
         let count =

@@ -16,6 +16,7 @@ mod fan;
 mod gather;
 mod import;
 mod intake;
+mod life;
 mod look;
 mod probe;
 mod progress;

@@ -7,7 +7,7 @@ use super::{
     case::{Case, Judgement},
     close::close,
     evidence::overtime,
-    recorder::{Journal, Wishes},
+    recorder::{Closed, Journal, Wishes},
     secrets::secrets,
     window::pacer,
 };
@@ -16,7 +16,7 @@ use crate::{
         plan::{Planned, digest},
         retry::{WAIT_IN_RUN_MAX, moment_after},
     },
-    model::{Action, Notice, Operation, Outcome, UserKey},
+    model::{Notice, Operation, Outcome, UserKey},
     sender::{Clock, Ended, Lane, Timeouts},
     store::{Approval, Store, StoreError},
 };
@@ -100,6 +100,7 @@ impl Desk {
         }
         if self.lane(options).is_some() {
             self.carry(reads, Phase::Reading, options, progress).await;
+            self.seek_on(options, progress).await;
         }
         // Also when the reads were cut short: what is known is planned, the others wait.
         let planned = self.plan(true);
@@ -153,7 +154,7 @@ impl Desk {
         if self.approval.is_none() {
             // Only a plan that was shown to somebody still has reads: what they will show was not.
             self.leave(plan.reads().count());
-            operations.retain(|operation| operation.action != Action::Read);
+            operations.retain(|operation| !operation.action.is_look());
         }
         if !operations.is_empty() && self.lane(options).is_none() {
             return;
@@ -166,6 +167,7 @@ impl Desk {
             return;
         }
         self.carry(operations, Phase::Sending, options, progress).await;
+        self.link_found(options);
         if !self.ended() {
             self.report.end = TenantEnd::Done;
         }
@@ -207,6 +209,7 @@ impl Desk {
         self.release_users()?;
         self.enter_quarantine(options)?;
         self.note_timers()?;
+        self.note_life(now)?;
         let Some(store) = &mut self.store else { return Ok(()) };
         if let Some(lane) = &self.lane {
             store.remember_pace(lane.pacer.learnt(), self.clock.now())?;
@@ -231,11 +234,14 @@ impl Desk {
         learnt.map_or(Ok(()), |learnt| store.remember_pace(learnt, self.clock.now()))
     }
 
-    fn plan(&mut self, reads_done: bool) -> Result<Judgement, StoreError> {
+    pub(super) fn plan(&mut self, reads_done: bool) -> Result<Judgement, StoreError> {
         self.case.plan(self.store.as_deref(), reads_done, self.began)
     }
 
-    fn keep(&mut self, planned: Result<Judgement, StoreError>) -> Option<&crate::model::Plan> {
+    pub(super) fn keep(
+        &mut self,
+        planned: Result<Judgement, StoreError>,
+    ) -> Option<&crate::model::Plan> {
         match planned {
             Err(error) => {
                 self.report.end = of_store(&error);
@@ -351,7 +357,8 @@ impl Desk {
         let delivered = lane.deliver(operations, &journal, Arc::new(step)).await;
         progress.end(&tenant);
         match Arc::into_inner(journal).map(Journal::finish) {
-            Some(Ok((mut store, results))) => {
+            Some(Ok(Closed { mut store, results, sought })) => {
+                self.case.note_sought(sought);
                 if delivered.ended == Some(Ended::Unauthorized)
                     && let Err(error) = store.set_mark(REFUSED, self.clock.now())
                 {

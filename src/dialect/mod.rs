@@ -36,11 +36,12 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// A fragment that says what the id should look like.
     fn check_id(&self, id: &RemoteId) -> Result<(), String>;
 
-    /// Spells the action as the smallest request that the contract allows.
+    /// Spells the action as the smallest request that the contract allows. `id`: of the account,
+    /// and `None` for [`Action::Find`] and [`Action::Create`].
     ///
     /// # Errors
-    /// When the address built from the id would not mean that user.
-    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String>;
+    /// When the address built from the id would not mean that user, or the API offers no such thing.
+    fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String>;
 
     /// The change can only be spelled from what a look has just shown: a list that goes whole, a user
     /// that goes whole, the version that it is based on. A look goes before it then.
@@ -61,7 +62,7 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// As with [`Self::request`], or the change needs a basis and there is none.
     fn request_on(
         &self,
-        id: &RemoteId,
+        id: Option<&RemoteId>,
         action: &Action,
         basis: Option<&Basis>,
     ) -> Result<Request, String> {
@@ -69,8 +70,16 @@ pub trait Dialect: fmt::Debug + Send + Sync {
         self.request(id, action)
     }
 
-    /// Reads the response to that request.
-    fn read(&self, id: &RemoteId, action: &Action, response: &Response, today: Date) -> Answer;
+    /// Reads the response to that request. A look-up is answered by
+    /// [`crate::model::Verdict::Matches`], in which each account shows what it was looked for by; a
+    /// creation by [`crate::model::Verdict::Created`].
+    fn read(
+        &self,
+        id: Option<&RemoteId>,
+        action: &Action,
+        response: &Response,
+        today: Date,
+    ) -> Answer;
 
     /// How all users of the tenant are listed.
     ///

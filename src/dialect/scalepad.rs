@@ -16,8 +16,8 @@
 //! add or remove single members, which answer 200 for what they did not do.
 
 use super::grammar::{
-    self, BEARER, Base, Complaint, Sight, Table, catalogue, get, is_uuid, note, page_of, paged,
-    patch, spell_all, success, with_query,
+    self, BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, catalogue, get, is_same,
+    is_uuid, note, page_of, paged, patch, spell_all, success, with_query,
 };
 use super::{Dialect, Entry, Lists, Opened, Settings};
 use crate::model::{
@@ -57,8 +57,8 @@ fn capabilities() -> Capabilities {
     let departments = Attribute::of(Kind::SetOf(Box::new(Kind::Uuid))).clearable();
     Capabilities {
         attributes: catalogue([(DEPARTMENTS, departments)]),
-        groups: Vec::new(),
         read: true,
+        ..Capabilities::default()
     }
 }
 
@@ -75,7 +75,8 @@ impl Dialect for ScalePad {
         if is_uuid(id.as_str()) { Ok(()) } else { Err("should be a UUID".to_owned()) }
     }
 
-    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
+    fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
+        let id = account_of(id)?;
         self.check_id(id)?;
         let url = self.base.of_user(&["clients", &self.client, "users"], id)?;
         match action {
@@ -88,10 +89,15 @@ impl Dialect for ScalePad {
                 });
                 Ok(patch(url, &Json::Object(members.collect()), &[BEARER]))
             }
+            Action::Find { .. }
+            | Action::Create { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Delete => Err(NOT_OFFERED.to_owned()),
         }
     }
 
-    fn read(&self, id: &RemoteId, action: &Action, response: &Response, _: Date) -> Answer {
+    fn read(&self, id: Option<&RemoteId>, action: &Action, response: &Response, _: Date) -> Answer {
         if response.is_success() {
             return success(action, response, complaint, |user| self.see(id, user));
         }
@@ -119,7 +125,7 @@ impl Lists for ScalePad {
             Some(Cursor::Word(word)) => pairs.push(("cursor", word)),
             Some(Cursor::Number(_)) => return Err("the list has no such page".to_owned()),
         }
-        let url = self.base.of_list(&["clients", &self.client, "users"]);
+        let url = self.base.below(&["clients", &self.client, "users"])?;
         Ok(get(with_query(url, &pairs), &[BEARER]))
     }
 
@@ -140,10 +146,10 @@ impl Lists for ScalePad {
 }
 
 impl ScalePad {
-    fn see(&self, id: &RemoteId, user: &Map<String, Json>) -> Sight {
+    fn see(&self, id: Option<&RemoteId>, user: &Map<String, Json>) -> Sight {
         match user.get("id").and_then(Json::as_str) {
             None => Sight::Nothing,
-            Some(shown) if !shown.eq_ignore_ascii_case(id.as_str()) => Sight::Stranger,
+            Some(shown) if !is_same(shown, id) => Sight::Stranger,
             Some(_) => Sight::User(self.departments(user)),
         }
     }

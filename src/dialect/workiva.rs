@@ -15,8 +15,8 @@
 //! can be unset, and there is no lock); suspending a user, which its PATCH cannot do.
 
 use super::grammar::{
-    self, BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, linked, page_of,
-    paged, patch, show_all, spell_all, success,
+    self, BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, get,
+    linked, page_of, paged, patch, show_all, spell_all, success,
 };
 use super::{Dialect, Entry, Lists, Opened, Settings};
 use crate::model::{
@@ -77,8 +77,8 @@ fn capabilities() -> Capabilities {
             ("username", key_like(Kind::Text)),
             ("email", key_like(Kind::Email)),
         ]),
-        groups: Vec::new(),
         read: true,
+        ..Capabilities::default()
     }
 }
 
@@ -96,8 +96,8 @@ impl Dialect for Workiva {
         Ok(())
     }
 
-    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
-        let url = self.base.of_user(&self.segments(), id)?;
+    fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
+        let url = self.base.of_user(&self.segments(), account_of(id)?)?;
         let mut request = match action {
             Action::Read => get(url, &[BEARER]),
             Action::Patch { edits, companions } => {
@@ -105,12 +105,23 @@ impl Dialect for Workiva {
                 let replace = |(path, value)| replace(&path, &value);
                 patch(url, &values.into_iter().map(replace).collect(), &[BEARER])
             }
+            Action::Find { .. }
+            | Action::Create { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Delete => return Err(NOT_OFFERED.to_owned()),
         };
         request.headers.push(self.version_header());
         Ok(request)
     }
 
-    fn read(&self, id: &RemoteId, action: &Action, response: &Response, today: Date) -> Answer {
+    fn read(
+        &self,
+        id: Option<&RemoteId>,
+        action: &Action,
+        response: &Response,
+        today: Date,
+    ) -> Answer {
         if response.is_success() {
             return success(action, response, complaint, |user| self.see(id, user));
         }
@@ -119,7 +130,7 @@ impl Dialect for Workiva {
             // The endpoint is gone, which says nothing about the user.
             404 | 410 if self.has_ended(today) => complaint.answer(Verdict::Broken),
             400 | 422 => {
-                let attributes = at_fault(&complaint, edits_of(action));
+                let attributes = at_fault(&complaint, action.edits());
                 complaint.answer(Verdict::Rejected { attributes })
             }
             _ => complaint.usual(),
@@ -158,7 +169,7 @@ impl Dialect for Workiva {
 
 impl Lists for Workiva {
     fn page(&self, cursor: Option<&Cursor>) -> Result<Request, String> {
-        let mut url = self.base.of_list(&self.segments());
+        let mut url = self.base.below(&self.segments())?;
         match cursor {
             None => url.set_query(Some(PAGE)),
             Some(Cursor::Word(query)) => url.set_query(Some(query)),
@@ -173,7 +184,8 @@ impl Lists for Workiva {
         page_of(response, complaint, |body| {
             let page =
                 paged(body, "data", |user| grammar::Entry::of(user.get("id"), || self.show(user)))?;
-            let next = linked(body.get("@nextLink"), &self.base.of_list(&self.segments()))?;
+            let list = self.base.below(&self.segments()).map_err(|_| "next_link")?;
+            let next = linked(body.get("@nextLink"), &list)?;
             Ok(Page { next, ..page })
         })
     }
@@ -195,10 +207,10 @@ impl Workiva {
         self.version == Version::Of2022 && today > SUNSET
     }
 
-    fn see(&self, id: &RemoteId, user: &Map<String, Json>) -> Sight {
+    fn see(&self, id: Option<&RemoteId>, user: &Map<String, Json>) -> Sight {
         match user.get("id").and_then(Json::as_str) {
             None => Sight::Nothing,
-            Some(shown) if shown != id.as_str() => Sight::Stranger,
+            Some(shown) if id.is_none_or(|id| shown != id.as_str()) => Sight::Stranger,
             Some(_) => Sight::User(self.show(user)),
         }
     }

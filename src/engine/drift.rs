@@ -1,7 +1,7 @@
 //! Who changed what, attribute by attribute: what the roster wishes, what was last known, and what the
 //! target shows now, held side by side.
 
-use super::diff::same;
+use super::{diff::same, plan::is_of};
 use crate::model::{
     AttrPath, Attributes, Drifted, Known, OnDrift, Standing, UserKey, Value, Wanted,
 };
@@ -87,7 +87,7 @@ pub fn contrasts(
     shown: &Attributes,
     policy: &dyn Fn(&AttrPath) -> OnDrift,
 ) -> Vec<Contrast> {
-    let known = known.filter(|known| known.remote_id == wanted.remote_id);
+    let known = known.filter(|known| is_of(wanted, known));
     let contrast = |(path, wish): (&AttrPath, &Option<Value>)| {
         let shown = shown.get(path)?;
         let who = who(path, wish.as_ref(), known, shown.as_ref());
@@ -136,7 +136,7 @@ pub fn taken_in(
     shown: &Attributes,
     contrasts: &[Contrast],
 ) -> Option<(Attributes, Attributes)> {
-    if known.standing != Standing::Settled || known.remote_id != wanted.remote_id {
+    if known.standing != Standing::Settled || !is_of(wanted, known) {
         return None;
     }
     let mut attributes = known.attributes.clone();
@@ -181,7 +181,7 @@ mod tests {
     fn wanted(wish: &str) -> Wanted {
         Wanted {
             key: UserKey::parse("E1").unwrap(),
-            remote_id: RemoteId::parse("u1").unwrap(),
+            remote_id: RemoteId::parse("u1").ok(),
             attributes: attributes(Some(wish)),
             withheld: Vec::new(),
             line: 2,

@@ -55,6 +55,8 @@ pub const CHECKS: &[Check] = &[
     checks::known,
     checks::update,
     checks::disable,
+    checks::create,
+    checks::delete,
     checks::key_change,
     checks::attr_change,
     checks::attr_clear,
@@ -103,7 +105,7 @@ mod tests {
     fn plan(users: u64, changed: u64, edits: &[Edit]) -> Plan {
         let operation = |n: u64| {
             let action = Action::Patch { edits: edits.to_vec(), companions: BTreeMap::new() };
-            Operation { key: key(n), remote_id: RemoteId::parse("u").unwrap(), action }
+            Operation { key: key(n), remote_id: RemoteId::parse("u").ok(), action }
         };
         Plan {
             tenant: TenantId::parse("acme").unwrap(),

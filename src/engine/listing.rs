@@ -241,6 +241,8 @@ impl Listing {
             }
             Verdict::Applied { .. }
             | Verdict::Found { .. }
+            | Verdict::Matches(_)
+            | Verdict::Created { .. }
             | Verdict::Missing
             | Verdict::Rejected { .. }
             | Verdict::Forbidden

@@ -11,6 +11,7 @@ pub mod index;
 
 pub mod diff;
 pub mod drift;
+pub mod life;
 pub mod plan;
 pub mod quarantine;
 

@@ -11,7 +11,8 @@ pub type Attributes = BTreeMap<AttrPath, Option<Value>>;
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub key: UserKey,
-    pub remote_id: RemoteId,
+    /// `None`: the roster does not say; it is what is known, or the account is looked for.
+    pub remote_id: Option<RemoteId>,
     /// What is wished; `None` wishes the attribute unset.
     pub attributes: Attributes,
     /// Attributes whose value could not be believed (a manager who is nobody): left as they are.

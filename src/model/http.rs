@@ -6,9 +6,11 @@ use url::Url;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     Get,
+    Post,
     Patch,
     /// Only of a user that was just read, for targets that know nothing smaller.
     Put,
+    Delete,
 }
 
 impl Method {
@@ -16,8 +18,10 @@ impl Method {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
+            Self::Post => "POST",
             Self::Patch => "PATCH",
             Self::Put => "PUT",
+            Self::Delete => "DELETE",
         }
     }
 }

@@ -205,6 +205,11 @@ fn read(operation: &Operation) -> Json {
 fn reason(operation: &Operation) -> &'static str {
     match &operation.action {
         Action::Read => "not_known",
+        Action::Find { .. } => "not_linked",
+        Action::Create { .. } => "joined",
+        Action::Disable { .. } => "left",
+        Action::Enable { .. } => "returned",
+        Action::Delete => "left_long_ago",
         Action::Patch { edits, companions: _ } => {
             let never_seen = edits.iter().all(|edit| edit.before.is_none());
             if never_seen { "never_seen" } else { "attribute_changed" }

@@ -101,7 +101,7 @@ impl Judge {
             Ok(Attempt::Read(_)) if !request.body.is_empty() => {
                 self.note(request, "a read with a body");
             }
-            Err(_) | Ok(Attempt::Read(_)) => {}
+            Err(_) | Ok(Attempt::Read(_) | Attempt::Make { .. } | Attempt::Remove { .. }) => {}
             Ok(Attempt::Edit { id, body, edited }) => {
                 let doubted = self.in_doubt.get(id).is_some_and(|doubt| doubt.body == *body);
                 if !edited.idle.is_empty() && !doubted {

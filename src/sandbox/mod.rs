@@ -13,6 +13,7 @@ mod datadog;
 mod faults;
 mod judge;
 mod kare;
+mod life;
 mod lists;
 mod practice;
 mod quota;
@@ -61,6 +62,8 @@ pub struct SandboxTenant {
     pub page_max: Option<usize>,
     /// What is wrong with the list of all users.
     pub lie: Option<Lie>,
+    /// Accounts may be made and taken away. Where not, a client that tries is noted.
+    pub mortal: bool,
     /// By id, as a GET shows it. Members that the API always shows are filled in where absent.
     pub accounts: BTreeMap<String, Value>,
     /// `ScalePad`: the departments that exist, by UUID.
@@ -86,6 +89,7 @@ impl SandboxTenant {
             nested: Nested::Replace,
             page_max: None,
             lie: None,
+            mortal: false,
             accounts: BTreeMap::new(),
             departments: BTreeMap::new(),
             custom_attributes: BTreeMap::new(),

@@ -23,6 +23,23 @@ pub(super) trait PracticeApi: Sync {
         None
     }
 
+    /// The accounts that answer to the request's filter; `None`: it has none.
+    fn find(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
+        let _ = (tenant, request);
+        None
+    }
+
+    /// The account that the request makes, with its id; `None`: it makes none.
+    fn create(
+        &self,
+        tenant: &SandboxTenant,
+        request: &Incoming,
+        body: &Value,
+    ) -> Option<Result<(String, Value), Refusal>> {
+        let _ = (tenant, request, body);
+        None
+    }
+
     /// The user does not exist.
     fn no_such_user(&self) -> Refusal {
         Refusal::new(404, "user not found")

@@ -47,6 +47,17 @@ pub(super) struct Turn {
 pub(super) enum Attempt {
     Read(Value),
     Edit { id: String, body: Value, edited: Edited },
+    Make { id: String, account: Value },
+    Remove { id: String },
+}
+
+impl Attempt {
+    fn changes(&self) -> bool {
+        match self {
+            Self::Read(_) => false,
+            Self::Edit { .. } | Self::Make { .. } | Self::Remove { .. } => true,
+        }
+    }
 }
 
 impl Stage {
@@ -93,7 +104,8 @@ impl Stage {
     pub(super) fn arrive(&mut self, request: &Incoming) -> Option<String> {
         let user = self.api.user_in(&self.tenant, request).ok();
         self.judge.head(request, user.as_deref());
-        if request.method != "GET" && !self.api.is_change(&request.method) {
+        let is_strange = request.method != "GET" && !self.api.is_change(&request.method);
+        if is_strange && !self.tenant.mortal {
             self.judge.strange(request);
         }
         user
@@ -147,8 +159,11 @@ impl Stage {
 
     /// The effect of a request whose sender has long lost the connection.
     pub(super) fn late_effect(&mut self, request: &Incoming, stamp: Timestamp) {
-        if let Ok(Attempt::Edit { id, edited, .. }) = self.attempt(request) {
-            self.commit(&id, edited.account, stamp);
+        match self.attempt(request) {
+            Ok(Attempt::Edit { id, edited, .. }) => self.commit(&id, edited.account, stamp),
+            Ok(Attempt::Make { id, account }) => self.make(id, account, stamp),
+            Ok(Attempt::Remove { id }) => drop(self.tenant.accounts.remove(&id)),
+            Ok(Attempt::Read(_)) | Err(_) => {}
         }
     }
 
@@ -164,9 +179,27 @@ impl Stage {
                 self.commit(&id, edited.account, moment.stamp);
                 self.changed(&id)
             }
+            Ok(Attempt::Make { id, account }) => {
+                self.mark_applied();
+                self.make(id.clone(), account, moment.stamp);
+                let account = &self.tenant.accounts[&id];
+                Answer::json(201, &self.api.get(&self.tenant, &id, account))
+            }
+            Ok(Attempt::Remove { id }) => {
+                self.mark_applied();
+                self.tenant.accounts.remove(&id);
+                Answer { status: 204, headers: Vec::new(), body: String::new() }
+            }
         };
         let answer = self.with_headers(request, answer);
         self.turn(Some(answer))
+    }
+
+    /// The account as the API completes it. What was asked for was judged before.
+    fn make(&mut self, id: String, account: Value, stamp: Timestamp) {
+        if let Err(problem) = self.set_account(id, account, stamp) {
+            self.judge.violations.push(format!("an account cannot be made: {problem}"));
+        }
     }
 
     fn perform_with(&mut self, fault: &Fault, request: &Incoming, moment: Moment) -> Turn {
@@ -183,7 +216,8 @@ impl Stage {
             }
             Fault::LostRequest => self.turn(None),
             Fault::LateEffect(after) => {
-                let is_edit = matches!(self.attempt(request), Ok(Attempt::Edit { .. }));
+                let attempt = self.attempt(request);
+                let is_edit = matches!(&attempt, Ok(attempt) if attempt.changes());
                 if is_edit {
                     self.mark_applied();
                     self.doubt(request, true);
@@ -227,7 +261,7 @@ impl Stage {
 
     /// Keeps the request for later, and answers nothing.
     fn withhold(&mut self, request: &Incoming) -> Turn {
-        if matches!(self.attempt(request), Ok(Attempt::Edit { .. })) {
+        if self.attempt(request).is_ok_and(|attempt| attempt.changes()) {
             self.doubt(request, true);
             self.withheld.push(request.clone());
         }
@@ -265,6 +299,9 @@ impl Stage {
             Err(refusal) => self.refuse(&refusal),
             Ok(Attempt::Read(body)) => Answer::ok(&body),
             Ok(Attempt::Edit { id, .. }) => self.changed(&id),
+            Ok(Attempt::Make { .. } | Attempt::Remove { .. }) => {
+                Answer { status: 204, headers: Vec::new(), body: String::new() }
+            }
         };
         let answer = self.with_headers(request, answer);
         self.turn(Some(answer))
@@ -272,21 +309,41 @@ impl Stage {
 
     fn attempt(&self, request: &Incoming) -> Result<Attempt, Refusal> {
         self.api.authorize(&self.tenant.tokens, &request.headers)?;
+        if let Some(found) = self.api.find(&self.tenant, request) {
+            return found.map(Attempt::Read);
+        }
         if let Some(page) = self.api.list(&self.tenant, request) {
             return page.map(Attempt::Read);
+        }
+        if request.method == "POST" && self.tenant.mortal {
+            return self.creation(request);
         }
         let id = self.api.user_in(&self.tenant, request)?;
         let account = self.tenant.accounts.get(&id).ok_or_else(|| self.api.no_such_user())?;
         if request.method == "GET" {
             return Ok(Attempt::Read(self.api.get(&self.tenant, &id, account)));
         }
-        self.check_media_type(request)?;
+        if request.method == "DELETE" {
+            return Ok(Attempt::Remove { id });
+        }
         self.api.precondition(&self.tenant, request, account)?;
-        let body = strict_json::parse(&request.body);
-        let body = body.map_err(|e| Refusal::new(400, format!("the body is not JSON: {e}")))?;
+        let body = self.body_of(request)?;
         let scene = Scene { tenant: &self.tenant, id: &id, account };
         let edited = self.api.patch(&scene, &body)?;
         Ok(Attempt::Edit { id, body, edited })
+    }
+
+    fn creation(&self, request: &Incoming) -> Result<Attempt, Refusal> {
+        let body = self.body_of(request)?;
+        let made = self.api.create(&self.tenant, request, &body);
+        let (id, account) = made.unwrap_or_else(|| Err(Refusal::of_status(405)))?;
+        Ok(Attempt::Make { id, account })
+    }
+
+    fn body_of(&self, request: &Incoming) -> Result<Value, Refusal> {
+        self.check_media_type(request)?;
+        let body = strict_json::parse(&request.body);
+        body.map_err(|e| Refusal::new(400, format!("the body is not JSON: {e}")))
     }
 
     fn check_media_type(&self, request: &Incoming) -> Result<(), Refusal> {

@@ -9,11 +9,11 @@ use super::{
 use crate::{
     dialect::Basis,
     engine::{
-        delivery::{Delivery, Next, Step, StopCause},
+        delivery::{Delivery, Step, StopCause},
         reply::Reply,
         retry::{self, RetryAfter},
     },
-    model::{Action, Operation, Outcome, RemoteId},
+    model::{Action, Outcome, RemoteId},
 };
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
@@ -25,13 +25,14 @@ const ENDED_FIRST: &str = "the run ended first";
 /// One operation and what it has used up.
 pub(super) struct Carrier<'a, R> {
     pub(super) lane: &'a Lane,
-    pub(super) operation: &'a Operation,
     pub(super) recorder: &'a R,
     /// Names the operation in the journal.
     pub(super) intent: u64,
     pub(super) requests: u32,
     /// Of the last answer.
     pub(super) status: Option<u16>,
+    /// The operation changes attributes of an account that is there.
+    pub(super) changes: bool,
     /// What the last look showed, where changes are built on it.
     pub(super) basis: Option<Basis>,
 }
@@ -53,11 +54,8 @@ impl<'a, R: Recorder> Carrier<'a, R> {
         let mut next = delivery.first();
         loop {
             let secrets = self.lane.secrets.current();
-            let action = match next {
-                Next::Operation => delivery.action(),
-                Next::Look => &Action::Read,
-            };
-            let reply = match self.request(action, &secrets).await? {
+            let sent = delivery.request(next);
+            let reply = match self.request(sent, &secrets).await? {
                 Sending::Replied(reply) => reply,
                 Sending::Ended => return Ok(delivery.abandon(ENDED_FIRST)),
                 Sending::Unspoken { why } => return Ok(delivery.abandon(&why)),
@@ -96,10 +94,9 @@ impl<'a, R: Recorder> Carrier<'a, R> {
     /// One request and its reply, which the whole lane heeds before anything else is done.
     async fn request(
         &mut self,
-        action: &Action,
+        (remote_id, action): (Option<&RemoteId>, &Action),
         secrets: &BTreeMap<String, SecretString>,
     ) -> Result<Sending, String> {
-        let remote_id = &self.operation.remote_id;
         let basis = self.basis.as_ref();
         let request = match self.lane.dialect.request_on(remote_id, action, basis) {
             Ok(request) => request,
@@ -150,13 +147,14 @@ impl<'a, R: Recorder> Carrier<'a, R> {
 
     fn count_request(&self, action: &Action) {
         let mut shared = self.lane.shared();
-        match action {
-            Action::Read => shared.tally.reads += 1,
-            Action::Patch { .. } => shared.tally.patches += 1,
+        if action.is_look() {
+            shared.tally.reads += 1;
+        } else {
+            shared.tally.patches += 1;
         }
     }
 
-    fn read(&mut self, remote_id: &RemoteId, action: &Action, sent: Sent) -> Reply {
+    fn read(&mut self, remote_id: Option<&RemoteId>, action: &Action, sent: Sent) -> Reply {
         let response = match sent {
             Sent::Answered(response) => response,
             Sent::NotSent { why } => return Reply::NotSent { why },
@@ -168,8 +166,8 @@ impl<'a, R: Recorder> Carrier<'a, R> {
         let answer = self.lane.dialect.read(remote_id, action, &response, today);
         // What was done since makes an older look no basis any more.
         let shows = *action == Action::Read || response.is_success();
-        if shows && !self.operation.edits().is_empty() {
-            self.basis = self.lane.dialect.basis(remote_id, &response);
+        if let Some(id) = remote_id.filter(|_| shows && self.changes) {
+            self.basis = self.lane.dialect.basis(id, &response);
         }
         let retry_after = RetryAfter::of(&response, now);
         self.lane.heed_headers(&response);

@@ -153,8 +153,10 @@ impl Http {
         let Request { method, url, headers, credentials, body } = request;
         let method = match method {
             Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
             Method::Patch => reqwest::Method::PATCH,
             Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
         };
         let mut builder = self.client.request(method, url);
         for (name, value) in headers {

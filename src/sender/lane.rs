@@ -167,9 +167,10 @@ impl Lane {
     /// Carries one operation to its end. Has a slot already.
     async fn carry<R: Recorder>(&self, begun: &Begun, recorder: &R) -> Result<End, String> {
         let Begun { operation, intent } = begun;
+        let changes = operation.remote_id.is_some() && !operation.edits().is_empty();
         let (intent, requests, status, basis) = (*intent, 0, None, None);
         let mut carrier =
-            Carrier { lane: self, operation, recorder, intent, requests, status, basis };
+            Carrier { lane: self, recorder, intent, requests, status, changes, basis };
         let groups = &self.dialect.capabilities().groups;
         let mut delivery = Delivery::new(operation, self.reads, groups);
         if self.dialect.builds_on_look(&operation.action) {
@@ -453,7 +454,7 @@ mod tests {
     fn read_of(user: &str) -> Operation {
         Operation {
             key: UserKey::parse(user).unwrap(),
-            remote_id: RemoteId::parse("3fa85f64-5717-4562-b3fc-000000000001").unwrap(),
+            remote_id: RemoteId::parse("3fa85f64-5717-4562-b3fc-000000000001").ok(),
             action: Action::Read,
         }
     }

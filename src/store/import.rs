@@ -7,14 +7,16 @@ use super::{
     drift,
     find::Sieve,
     ledger::{Books, advance},
+    life,
     pack::{Change, News, write_pages},
     packed::{each_moved, each_place, intact, key_fingerprint, remote_hash},
     rows,
 };
 use crate::{
     engine::index::UNSETTLED,
-    model::{Attributes, Fingerprint, RemoteId, UserKey},
+    model::{AttrPath, Attributes, Fingerprint, RemoteId, RunId, UserKey},
 };
+use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,9 +32,17 @@ pub struct Account {
     refused: String,
     /// What others changed of it, by what is wished of that; `None`: nothing new is said of it.
     drifted: Option<Attributes>,
+    link: Option<Linked>,
     hash: [u8; 16],
     fingerprint: Fingerprint,
     remote: u64,
+}
+
+/// How it came that this is the user's account, where the roster does not say so.
+struct Linked {
+    by: AttrPath,
+    run: RunId,
+    at: Timestamp,
 }
 
 impl Account {
@@ -53,7 +63,23 @@ impl Account {
         let hash =
             rows::row_hash(key.as_str(), remote_id.as_str(), true, false, &attributes, &refused);
         let (fingerprint, remote) = (key.fingerprint(), remote_hash(remote_id.as_str()));
-        Self { key, remote_id, attributes, refused, drifted: None, hash, fingerprint, remote }
+        Self {
+            key,
+            remote_id,
+            attributes,
+            refused,
+            drifted: None,
+            link: None,
+            hash,
+            fingerprint,
+            remote,
+        }
+    }
+
+    /// It was found by that attribute. Whatever kept the user waiting for that is over.
+    #[must_use]
+    pub fn linked(self, by: &AttrPath, run: &RunId, at: Timestamp) -> Self {
+        Self { link: Some(Linked { by: by.clone(), run: run.clone(), at }), ..self }
     }
 
     /// What others changed of it, by what is wished of that, in place of what was noted.
@@ -82,6 +108,8 @@ pub struct Import<'a> {
     users: Vec<Change>,
     /// Of whom something is noted that others changed, and whether there is anything.
     drifted: Vec<(UserKey, bool)>,
+    /// Who was linked.
+    linked: Vec<UserKey>,
     path: &'a Path,
     failed: Option<StoreError>,
 }
@@ -107,7 +135,8 @@ impl<'a> Import<'a> {
         }
         let put = tx.prepare_cached(if known { REPLACE } else { INSERT })?;
         let next_id = (!known).then_some(1);
-        Ok(Self { tx, put, next_id, users: Vec::new(), drifted: Vec::new(), path, failed: None })
+        let (users, drifted, linked) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { tx, put, next_id, users, drifted, linked, path, failed: None })
     }
 
     /// In place of what was known of the user. `row`: its row's own fingerprint, when all of the row
@@ -116,10 +145,23 @@ impl<'a> Import<'a> {
     /// # Errors
     /// After which nothing can be written any more.
     pub fn add(&mut self, account: Account, row: Option<Fingerprint>) -> Result<(), StoreError> {
-        let Account { key, remote_id, attributes, refused, drifted, hash, fingerprint, remote } =
-            account;
+        let Account {
+            key,
+            remote_id,
+            attributes,
+            refused,
+            drifted,
+            link,
+            hash,
+            fingerprint,
+            remote,
+        } = account;
         let put = self.put(key.as_str(), remote_id.as_str(), &attributes, &refused, hash);
         let put = put.and_then(|id| {
+            if let Some(Linked { by, run, at }) = link {
+                life::note_linked(self.tx, &key, &remote_id, &by, at, &run)?;
+                self.linked.push(key.clone());
+            }
             if let Some(wishes) = drifted {
                 drift::put(self.tx, &key, &wishes)?;
                 self.drifted.push((key, !wishes.is_empty()));
@@ -180,8 +222,11 @@ fn finish(
     view: Fingerprint,
     import: Import<'_>,
 ) -> rusqlite::Result<Imported> {
-    let Import { tx: _, put, next_id, mut users, drifted, path: _, failed: _ } = import;
+    let Import { tx: _, put, next_id, mut users, drifted, linked, path: _, failed: _ } = import;
     drop(put);
+    for key in linked {
+        books.quarantine.remove(&key);
+    }
     for (key, has_some) in drifted {
         if has_some {
             books.drifted.insert(key);
@@ -285,6 +330,7 @@ impl Suspects {
             })?;
         }
         for (key, remote_id) in open {
+            let Some(remote_id) = remote_id else { continue };
             let remote = remote_hash(remote_id.as_str());
             if sieve.contains(remote) {
                 ids.extend(imported(remote));

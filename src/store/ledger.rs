@@ -6,8 +6,8 @@ use super::{
     chain::{self, Chain},
     convert::{count_to_integer, instant_to_micros},
     drift,
-    fold::{Closes, Suspicion, UserRow, drifted, fold},
-    holds, journal, pace,
+    fold::{Becomes, Closes, Suspicion, UserRow, drifted, fold},
+    holds, journal, life, pace,
     pack::Change,
     packed::{is_bare, remote_hash},
     rows::{self, Found, OpenIntent, OpenIntents, Suspects},
@@ -116,10 +116,13 @@ impl<'a> Ledger<'a> {
         let Intent { operation_id, key, at, .. } = intent;
         // A read that was never answered says nothing that the next one does not.
         let open = self.books.open.entry(key.clone()).or_default();
-        for read in open.extract_if(.., |open| open.action == ActionKind::Read) {
+        for read in open.extract_if(.., |open| open.action.is_look()) {
             self.close.execute([count_to_integer(read.operation_id)])?;
         }
         open.push(OpenIntent::from(intent));
+        if intent.action == ActionKind::Disable {
+            life::note_disabling(self.db, intent)?;
+        }
         rows::put_intent(&mut self.intend, intent)?;
         self.operation = self.operation.max(*operation_id);
         self.count(*at);
@@ -149,21 +152,31 @@ impl<'a> Ledger<'a> {
         let chain = &mut self.books.chain;
         journal::append(&mut self.append, chain, self.books.journal, conclusion, run)?;
         holds::follow(self.db, &mut self.books.quarantine, conclusion)?;
+        life::follow(self.db, conclusion, run)?;
         let bare = row.as_ref().map(UserRow::without_attributes);
         let folded = fold(row, open, self.books.suspects.get(key), conclusion);
         let settled = fingerprint.unwrap_or(UNSETTLED);
-        if let Some(row) = &folded.row {
-            let id = match id {
-                Some(id) if bare == Some(row.without_attributes()) => {
-                    rows::put_attributes(&mut self.update_attributes, id, row)?
-                }
-                Some(_) => rows::put_user(self.db, &mut self.update, id, row)?,
-                None => rows::put_user(self.db, &mut self.insert, id, row)?,
-            };
-            let (id, remote) = (rows::short_id(id)?, remote_hash(row.remote_id.as_str()));
-            self.books.news.push(Change::account(key.fingerprint(), id, remote, settled));
-        } else if id.is_some() {
-            self.books.news.push(Change::row(key.fingerprint(), settled));
+        match &folded.row {
+            Becomes::Row(row) => {
+                let id = match id {
+                    Some(id) if bare == Some(row.without_attributes()) => {
+                        rows::put_attributes(&mut self.update_attributes, id, row)?
+                    }
+                    Some(_) => rows::put_user(self.db, &mut self.update, id, row)?,
+                    None => rows::put_user(self.db, &mut self.insert, id, row)?,
+                };
+                let (id, remote) = (rows::short_id(id)?, remote_hash(row.remote_id.as_str()));
+                self.books.news.push(Change::account(key.fingerprint(), id, remote, settled));
+            }
+            Becomes::Nothing => {
+                let mut forget = self.db.prepare_cached("DELETE FROM user WHERE key = ?1")?;
+                forget.execute([key.as_str()])?;
+                self.books.news.push(Change::forgotten(key.fingerprint()));
+            }
+            Becomes::AsItIs if id.is_some() => {
+                self.books.news.push(Change::row(key.fingerprint(), settled));
+            }
+            Becomes::AsItIs => {}
         }
         self.suspect(key, folded.suspicion)?;
         self.close(conclusion, folded.closes)

@@ -71,7 +71,7 @@ mod tests {
             operation_id,
             run: RunId::parse("0192f0c1-2a3b-7c4d-8e5f-001122334455").unwrap(),
             key: UserKey::parse(&format!("E{operation_id}")).unwrap(),
-            remote_id: RemoteId::parse("r1").unwrap(),
+            remote_id: RemoteId::parse("r1").ok(),
             action: ActionKind::Read,
             edits: Vec::new(),
             at: Timestamp::UNIX_EPOCH,
@@ -82,7 +82,8 @@ mod tests {
         Entry::Outcome(Box::new(Conclusion {
             operation_id,
             key: UserKey::parse(&format!("E{operation_id}")).unwrap(),
-            remote_id: RemoteId::parse("r1").unwrap(),
+            remote_id: RemoteId::parse("r1").ok(),
+            action: ActionKind::Read,
             outcome: Outcome::Deferred { why: why.to_owned() },
             edits: Vec::new(),
             status: None,

@@ -20,6 +20,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../state/004_holds.sql"),
     include_str!("../../state/005_damage.sql"),
     include_str!("../../state/006_pace.sql"),
+    include_str!("../../state/007_life.sql"),
     include_str!("../../state/008_import.sql"),
 ];
 

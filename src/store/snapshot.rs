@@ -255,7 +255,8 @@ pub(super) fn known_of(row: Option<Found>, open: &[OpenIntent]) -> Option<Known>
         Some(Found::Damaged(remote_id)) => (remote_id, None),
         None => (None, None),
     };
-    let remote_id = remote_id.or_else(|| Some(open.last()?.remote_id.clone()))?;
+    let last_target = || open.iter().rev().find_map(|open| open.remote_id.clone());
+    let remote_id = remote_id.or_else(last_target)?;
     let Some(row) = row else { return Some(Known::unseen(remote_id)) };
     let UserRow { key: _, remote_id, seen, gone, mut attributes, mut refused } = row;
     for path in open.iter().flat_map(|intent| &intent.paths) {

@@ -22,8 +22,8 @@ fn adopt_from_target_asks_nobody_and_the_first_run_sends_what_differs() {
     stage.change(7, "title", "Director");
     let ended = stage.run(&["adopt", "--from-target"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let told = "acme: 230 users listed on 3 pages; 230 of the roster are known now, 230 of them anew; \
-                0 of the roster are not listed, 0 of the listed are nobody's here\n";
+    let told = "acme: 230 users listed on 3 pages; 230 of the roster are known now, 230 of them anew and \
+                0 linked; 0 of the roster are not listed, 0 of the listed are nobody's here\n";
     assert!(ended.stdout.starts_with(told), "{}", ended.stdout);
     assert_eq!(stage.requests(), 3);
     stage.sandbox.clear_requests();

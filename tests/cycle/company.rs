@@ -211,6 +211,9 @@ pub(crate) struct Tenant {
     practice_quota: Option<&'static str>,
     /// What a SCIM server does not do, and the settings that say so.
     scim: (ScimQuirks, &'static str),
+    /// In place of the column with the ids.
+    link: Option<&'static str>,
+    mortal: bool,
     pub(crate) faults: Faults,
 }
 
@@ -233,6 +236,8 @@ impl Tenant {
             api_version: "2026-01-01",
             practice_quota: None,
             scim: (ScimQuirks::default(), ""),
+            link: None,
+            mortal: false,
             faults: Faults::none(),
         }
         .guards(LAX)
@@ -285,6 +290,19 @@ impl Tenant {
         self
     }
 
+    /// The roster names no id: whoever it is, is looked for by that attribute.
+    pub(crate) fn linked_by(mut self, attribute: &'static str) -> Self {
+        self.link = Some(attribute);
+        self
+    }
+
+    /// What `allow` says besides "update"; the target lets it happen.
+    pub(crate) fn allow(mut self, words: &[&str]) -> Self {
+        let words: Vec<&str> = ["update"].iter().chain(words).copied().collect();
+        self.mortal = true;
+        self.list("allow", &words)
+    }
+
     /// Workiva's.
     pub(crate) fn api_version(mut self, version: &'static str) -> Self {
         self.api_version = version;
@@ -326,12 +344,16 @@ impl Tenant {
         };
         let (settings, map) = (settings.replace("VERSION", api_version), map.replace("NAME", name));
         let map = rewritten.iter().fold(map, |map, (from, to)| map.replacen(from, to, 1));
+        let remote_id = match self.link {
+            Some(attribute) => format!("link = [\"{attribute}\"]"),
+            None => format!("column = \"{id_column}\""),
+        };
         let session = if *api == Api::Kare { "session_token_env = \"PRACTICE_TOKEN\"" } else { "" };
         format!(
             "[tenants.{name}]\n{keys}\n\
              [tenants.{name}.{api}]\nbase_url = \"{base_url}\"\n{settings}\n\
              [tenants.{name}.credentials]\ntoken_env = \"{TOKEN_VARIABLE}\"\n{session}\n\
-             [tenants.{name}.remote_id]\ncolumn = \"{id_column}\"\n\
+             [tenants.{name}.remote_id]\n{remote_id}\n\
              [tenants.{name}.map]\n{map}\n{tables}\n"
         )
     }
@@ -341,6 +363,7 @@ impl Tenant {
         ORGANIZATION.clone_into(&mut practice.scope_id);
         practice.faults = self.faults.clone();
         practice.scim = self.scim.0.clone();
+        practice.mortal = self.mortal;
         let quota = self.practice_quota.unwrap_or(self.keys["quota"].trim_matches('"'));
         practice.quota = Some(Rate::parse(quota).unwrap());
         practice.custom_attributes = [("jobTitle".to_owned(), CustomType::Label)].into();

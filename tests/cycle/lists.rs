@@ -251,3 +251,45 @@ async fn pages_count_within_the_quota_of_the_run_that_follows() {
     assert!(found[&id("acme")].by_list);
     assert_eq!(world.snapshot("acme").sends_since(since).unwrap().len(), 2);
 }
+
+/// Users of whom the roster names no id.
+fn linked_world() -> Vec<Tenant> {
+    vec![Tenant::new("acme", Api::Datadog).linked_by("userName")]
+}
+
+#[tokio::test]
+async fn users_without_an_id_are_found_in_the_list_by_what_they_are_linked_by() {
+    let mut world = World::new(120, linked_world()).await;
+    world.change(5, |person| _ = person.set("email", "USER5@Example.org"));
+    world.change(7, |person| _ = person.set("title", "Director"));
+    let (report, listed) = world.adopt_listed().await;
+    assert_eq!(report.exit().code(), 0, "{report:?}");
+    let listed = &listed[&id("acme")];
+    assert_eq!((listed.known, listed.linked, listed.unlisted, listed.unmanaged), (120, 120, 0, 0));
+    assert_eq!(world.sent("acme").len(), 2);
+    let origins = world.snapshot("acme").origins().unwrap();
+    assert_eq!(origins.len(), 120);
+    assert!(origins.iter().all(|o| o.by.as_ref().is_some_and(|by| by.as_str() == "userName")));
+    world.night().await;
+    let patched = world.sent("acme");
+    assert_eq!(patched.last().unwrap(), "PATCH E00007 title", "{patched:?}");
+    assert_eq!(world.count("acme", "GET"), 0, "nobody has to be looked for any more");
+    world.rest().await;
+    let (_, listed) = world.adopt_listed().await;
+    assert_eq!((listed[&id("acme")].known, listed[&id("acme")].linked), (120, 0));
+    assert_eq!(listed[&id("acme")].news, 0);
+    world.rest().await;
+}
+
+#[tokio::test]
+async fn who_answers_to_several_or_is_anothers_already_is_not_linked_by_a_list() {
+    let mut world = World::new(6, linked_world()).await;
+    // Two rows with the name of one account, and a row whose name no account has.
+    world.change(2, |person| _ = person.set("email", "user1@example.org"));
+    world.change(4, |person| _ = person.set("email", "nobody@example.org"));
+    let (_, listed) = world.adopt_listed().await;
+    let listed = &listed[&id("acme")];
+    assert_eq!((listed.known, listed.linked, listed.unlisted), (3, 3, 3));
+    assert_eq!(listed.unmanaged, 3, "the accounts of 1, 2 and 4 are nobody's so far");
+    assert_eq!(world.snapshot("acme").users().unwrap(), 3);
+}

@@ -11,6 +11,7 @@ mod drift;
 mod faults;
 mod guards;
 mod held;
+mod life;
 mod lists;
 mod probe;
 mod quarantine;

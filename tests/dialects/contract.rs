@@ -55,7 +55,7 @@ fn every_read_is_a_get_without_a_body_of_the_same_user() {
     for fixture in fixtures::all() {
         let dialect = fixture.open();
         assert!(dialect.capabilities().read);
-        let request = dialect.request(&fixture.id(), &Action::Read).unwrap();
+        let request = dialect.request(Some(&fixture.id()), &Action::Read).unwrap();
         assert_eq!((request.method, &request.body), (Method::Get, &None));
         assert!(request.url.as_str().starts_with(&format!("{}/", fixture.base)), "{}", request.url);
         assert!(request.url.as_str().ends_with(&format!("/{}", fixture.id)), "{}", request.url);
@@ -67,7 +67,7 @@ fn a_request_carries_exactly_the_declared_credentials_and_no_secret() {
     for fixture in fixtures::all() {
         let dialect = fixture.open();
         for action in [Action::Read, some_patch(&fixture)] {
-            let request = dialect.request(&fixture.id(), &action).unwrap();
+            let request = dialect.request(Some(&fixture.id()), &action).unwrap();
             let named: Vec<_> = request.credentials.iter().map(|c| c.credential).collect();
             assert_eq!(named, dialect.credentials());
             assert!(request.headers.iter().all(|(name, _)| *name != "authorization"));
@@ -98,11 +98,11 @@ fn a_change_without_edits_or_of_an_unknown_attribute_is_not_spelled() {
     for fixture in fixtures::all() {
         let dialect = fixture.open();
         let empty = Action::Patch { edits: Vec::new(), companions: [].into() };
-        assert!(dialect.request(&fixture.id(), &empty).is_err());
+        assert!(dialect.request(Some(&fixture.id()), &empty).is_err());
         let path = rosterd::model::AttrPath::new("nonsense");
         let edit = Edit { path, before: None, after: Some("x".into()) };
         let unknown = Action::Patch { edits: vec![edit], companions: [].into() };
-        assert!(dialect.request(&fixture.id(), &unknown).is_err());
+        assert!(dialect.request(Some(&fixture.id()), &unknown).is_err());
     }
 }
 

@@ -134,9 +134,10 @@ impl Practice {
     }
 
     fn look(&mut self) -> (Attributes, Option<Basis>) {
-        let request = self.dialect.request(&id(), &Action::Read).unwrap();
+        let request = self.dialect.request(Some(&id()), &Action::Read).unwrap();
         let response = self.send(&request);
-        let answer = self.dialect.read(&id(), &Action::Read, &response, crate::fixtures::TODAY);
+        let answer =
+            self.dialect.read(Some(&id()), &Action::Read, &response, crate::fixtures::TODAY);
         match answer.verdict {
             Verdict::Found { shown } => (shown, self.dialect.basis(&id(), &response)),
             verdict => panic!("{verdict:?}"),
@@ -146,7 +147,7 @@ impl Practice {
     /// The request and what it came to.
     fn change(&mut self, action: &Action) -> (Request, Verdict) {
         let basis = if self.dialect.builds_on_look(action) { self.look().1 } else { None };
-        let request = self.dialect.request_on(&id(), action, basis.as_ref()).unwrap();
+        let request = self.dialect.request_on(Some(&id()), action, basis.as_ref()).unwrap();
         let response = self.send(&request);
         let answer = self.dialect.read(&id(), action, &response, crate::fixtures::TODAY);
         (request, answer.verdict)
@@ -338,10 +339,11 @@ fn d38_a_weak_tag_is_no_basis_and_a_changed_one_is_a_conflict() {
             Timestamp::UNIX_EPOCH,
         )
         .unwrap();
-    let request = practice.dialect.request_on(&id(), &action, basis.as_ref()).unwrap();
+    let request = practice.dialect.request_on(Some(&id()), &action, basis.as_ref()).unwrap();
     let response = practice.send(&request);
     assert_eq!(response.status, 412);
-    let verdict = practice.dialect.read(&id(), &action, &response, crate::fixtures::TODAY).verdict;
+    let verdict =
+        practice.dialect.read(Some(&id()), &action, &response, crate::fixtures::TODAY).verdict;
     assert_eq!(verdict, Verdict::Conflict);
 
     for (tag, strong) in [("\"1\"", true), ("W/\"1\"", false), ("1", false), ("\"a b\"", false)] {
@@ -350,7 +352,7 @@ fn d38_a_weak_tag_is_no_basis_and_a_changed_one_is_a_conflict() {
         response.headers.push(("etag".to_owned(), tag.to_owned()));
         let basis = practice.dialect.basis(&id(), &response).unwrap();
         assert_eq!(basis.etag.is_some(), strong, "{tag}");
-        let request = practice.dialect.request_on(&id(), &action, Some(&basis)).unwrap();
+        let request = practice.dialect.request_on(Some(&id()), &action, Some(&basis)).unwrap();
         let named = request.headers.iter().any(|(name, _)| *name == "if-match");
         assert_eq!(named, strong, "{tag}");
     }
@@ -361,7 +363,8 @@ fn what_shows_no_user_name_is_no_whole_user() {
     let practice = Practice::of(&json!({ "base_url": BASE }), &strict(), json!({}));
     let action = edit_of(&practice, "title", None, "Chief".into());
     let part = crate::fixtures::response(200, &json!({ "id": UUID, "title": "Chief" }));
-    let verdict = practice.dialect.read(&id(), &action, &part, crate::fixtures::TODAY).verdict;
+    let verdict =
+        practice.dialect.read(Some(&id()), &action, &part, crate::fixtures::TODAY).verdict;
     assert_eq!(verdict, Verdict::Applied { shown: [].into() });
     assert!(practice.dialect.basis(&id(), &part).is_none());
 }
@@ -391,7 +394,7 @@ fn errors_are_read_in_the_form_of_the_rfc_and_in_any_other() {
             Verdict::Rejected { attributes: Vec::new() },
         ),
     ] {
-        let answer = practice.dialect.read(&id(), &action, &response, crate::fixtures::TODAY);
+        let answer = practice.dialect.read(Some(&id()), &action, &response, crate::fixtures::TODAY);
         assert_eq!(answer.verdict, verdict, "{response:?}");
         assert_eq!(answer.excerpt.as_str(), "no");
     }
@@ -404,7 +407,7 @@ fn operations(preset: &str, wanted: &[(&str, Value)]) -> Json {
     let wanted = wanted.iter().map(|(path, v)| (AttrPath::new(path), Some(v.clone()))).collect();
     let known = Attributes::new();
     let action = patch(practice.dialect.capabilities(), &known, &wanted);
-    let request = practice.dialect.request(&id(), &action).unwrap();
+    let request = practice.dialect.request(Some(&id()), &action).unwrap();
     crate::fixtures::body_of(&request)["Operations"].clone()
 }
 

@@ -94,7 +94,7 @@ fn check(fixture: &Fixture, model: &dyn Model, known: &Attributes, wanted: &Attr
     if edits.is_empty() {
         return;
     }
-    let body = body_of(&dialect.request(&fixture.id(), &action).unwrap());
+    let body = body_of(&dialect.request(Some(&fixture.id()), &action).unwrap());
     let sent: BTreeSet<_> =
         edits.iter().map(|edit| &edit.path).chain(companions.keys()).cloned().collect();
     assert_eq!(model.named(&body), sent, "it names what is sent and nothing else");

@@ -132,7 +132,7 @@ impl Fixture {
         let look = response(200, &model.read_answer(&model.store(self.id, &[].into())));
         let basis = dialect.basis(&self.id(), &look);
         let basis = basis.filter(|_| dialect.builds_on_look(action));
-        dialect.request_on(&self.id(), action, basis.as_ref())
+        dialect.request_on(Some(&self.id()), action, basis.as_ref())
     }
 
     /// What its bodies are called.
@@ -143,7 +143,7 @@ impl Fixture {
 
     /// Reads a response to the action, today.
     pub(crate) fn read(&self, action: &Action, response: &Response) -> Answer {
-        self.open().read(&self.id(), action, response, TODAY)
+        self.open().read(Some(&self.id()), action, response, TODAY)
     }
 }
 

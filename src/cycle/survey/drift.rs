@@ -101,7 +101,15 @@ impl Desk {
                        being read one by one";
             return self.broken(why.to_owned(), options);
         }
-        let wanted = std::mem::take(&mut self.case.intake.wanted);
+        let mut wanted = match self.with_ids() {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                self.report.end = of_store(&error);
+                return self.closed(None, options);
+            }
+        };
+        // Of whom nobody knows the account, nothing can be looked at.
+        wanted.retain(|user| user.remote_id.is_some());
         let asked = asked_for(&wanted, whom, &self.case.config.id, &options.run);
         let seen = if by_list {
             let census = self.list(options, progress).await;
@@ -155,6 +163,13 @@ impl Desk {
                 }
                 Some(Outcome::Refused(refusal)) => format!("status {}", refusal.status),
                 Some(Outcome::InDoubt { why } | Outcome::Deferred { why }) => why,
+                Some(
+                    Outcome::Matched { .. }
+                    | Outcome::Nobody
+                    | Outcome::Ambiguous { .. }
+                    | Outcome::Created { .. }
+                    | Outcome::Deleted,
+                ) => "the answer is none to a read".to_owned(),
             };
             results.deferred += 1;
             let failure = Failure { status: None, code: String::new(), why };
@@ -193,7 +208,8 @@ fn of_list<'a>(asked: &[&'a Wanted], census: Census) -> Seen<'a> {
     let listed = census.users.into_iter().map(|entry| (entry.remote_id, entry.attributes));
     let mut listed: HashMap<RemoteId, Attributes> = listed.collect();
     let live = |user: &&'a Wanted| {
-        let shown = listed.remove(&user.remote_id.folded());
+        let id = user.remote_id.as_ref().map(RemoteId::folded);
+        let shown = id.and_then(|id| listed.remove(&id));
         (*user, shown.map_or(Live::Unlisted, Live::Shown))
     };
     asked.iter().map(live).collect()

@@ -29,10 +29,11 @@ impl Desk {
         progress: &Arc<dyn Progress>,
     ) -> Option<Census> {
         let (lane, journal) = (self.lane(options)?, self.journal(options)?);
-        let remembered = self.case.remembered();
-        let keep = |shown: Attributes| kept(&remembered, &shown);
+        let mut of_use = self.case.remembered();
+        of_use.extend(self.case.config.mapping.link().iter().cloned());
+        let keep = |shown: Attributes| kept(&of_use, &shown);
         let tenant = self.case.config.id.clone();
-        progress.begin(&tenant, Phase::Reading, self.case.intake.wanted.len() as u64);
+        progress.begin(&tenant, Phase::Reading, self.case.facts.users);
         let told = AtomicU64::new(0);
         let step = {
             let (progress, tenant) = (progress.clone(), tenant.clone());
@@ -44,7 +45,7 @@ impl Desk {
         };
         let (listed, delivered) = lane.list(&journal, &keep, &step).await;
         progress.end(&tenant);
-        self.take_back(journal.finish().map(|(store, _)| store));
+        self.take_back(journal.finish().map(|closed| closed.store));
         self.count(delivered);
         match listed {
             Ok(census) => Some(census).filter(|_| !self.ended()),

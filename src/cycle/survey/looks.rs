@@ -30,7 +30,7 @@ impl Looks {
     /// The store, and what became of each read.
     pub(super) fn finish(self) -> Result<(Store, BTreeMap<UserKey, Outcome>), StoreError> {
         let Self { journal, seen } = self;
-        let (store, _) = journal.finish()?;
+        let store = journal.finish()?.store;
         Ok((store, seen.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod drift;
+mod link;
 mod live;
 mod looks;
 
@@ -20,9 +21,9 @@ use super::{
 };
 use crate::{
     config::Config,
-    model::{SourceId, TenantId},
+    model::{SourceId, TenantId, UserKey, Wanted},
     sender::{Clock, Ended},
-    store::Holder,
+    store::{Holder, StoreError},
 };
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 use tokio::time::Instant;
@@ -104,6 +105,20 @@ where
 }
 
 impl Desk {
+    /// Everybody whom the source wishes something of, with the id at the target where anybody knows it.
+    fn with_ids(&mut self) -> Result<Vec<Wanted>, StoreError> {
+        let mut wanted = std::mem::take(&mut self.case.intake.wanted);
+        let Some(store) = &self.store else { return Ok(wanted) };
+        let nameless: Vec<&mut Wanted> =
+            wanted.iter_mut().filter(|user| user.remote_id.is_none()).collect();
+        let keys: Vec<&UserKey> = nameless.iter().map(|user| &user.key).collect();
+        let mut known = store.known(&keys)?;
+        for user in nameless {
+            user.remote_id = known.remove(&user.key).map(|known| known.remote_id);
+        }
+        Ok(wanted)
+    }
+
     /// Ends the tenant's part: nothing of it was remembered.
     fn broken<T>(mut self, why: String, options: &Options) -> Errands<T> {
         if !self.ended() {

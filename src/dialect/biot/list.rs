@@ -25,7 +25,7 @@ impl Lists for Biot {
         });
         let pairs = [("searchRequest", search.to_string())];
         let pairs = pairs.each_ref().map(|(name, text)| (*name, text.as_str()));
-        Ok(get(with_query(self.base.of_list(&USERS), &pairs), &[BEARER]))
+        Ok(get(with_query(self.base.below(&USERS)?, &pairs), &[BEARER]))
     }
 
     fn read_page(

@@ -23,8 +23,8 @@ mod fault;
 mod list;
 
 use super::grammar::{
-    BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, is_uuid, nest, patch,
-    show_all, spell_all, success,
+    BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, get, is_same,
+    is_uuid, nest, patch, show_all, spell_all, success,
 };
 use super::{Dialect, Entry, Lists, Opened, Settings};
 use crate::model::{
@@ -58,7 +58,12 @@ fn open(settings: &Settings) -> Opened {
     let null_clears = table.flag("null_clears");
     let custom = custom::read(&mut table);
     let (base, null_clears) = table.close(base.zip(null_clears))?;
-    let mut capabilities = Capabilities { attributes: attributes(), groups: groups(), read: true };
+    let mut capabilities = Capabilities {
+        attributes: attributes(),
+        groups: groups(),
+        read: true,
+        ..Capabilities::default()
+    };
     let mut references = BTreeSet::new();
     for Custom { attributes, group, reference } in custom {
         references.extend(reference);
@@ -117,7 +122,7 @@ fn group(parent: &str, members: &[&str], mandatory: &[&str]) -> Group {
 /// All but what has to be there whenever its parent is: a null for two of those is an error of its
 /// own (`COUNTRY_CODE_CANNOT_BE_NULL`, `OWNER_ORGANIZATION_CANNOT_BE_NULL`).
 fn make_clearable(capabilities: &mut Capabilities) {
-    let Capabilities { attributes, groups, read: _ } = capabilities;
+    let Capabilities { attributes, groups, read: _, life: _ } = capabilities;
     for (path, attribute) in attributes {
         attribute.clearable = !groups.iter().any(|group| group.mandatory.contains(path));
     }
@@ -136,7 +141,8 @@ impl Dialect for Biot {
         if is_uuid(id.as_str()) { Ok(()) } else { Err("should be a UUID".to_owned()) }
     }
 
-    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
+    fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
+        let id = account_of(id)?;
         self.check_id(id)?;
         let url = self.base.of_user(&USERS, id)?;
         match action {
@@ -150,14 +156,19 @@ impl Dialect for Biot {
                 }
                 Ok(patch(url, &nest(values), &[BEARER]))
             }
+            Action::Find { .. }
+            | Action::Create { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Delete => Err(NOT_OFFERED.to_owned()),
         }
     }
 
-    fn read(&self, id: &RemoteId, action: &Action, response: &Response, _: Date) -> Answer {
+    fn read(&self, id: Option<&RemoteId>, action: &Action, response: &Response, _: Date) -> Answer {
         if response.is_success() {
             return success(action, response, complaint, |user| self.see(id, user));
         }
-        fault::answer(&self.capabilities, edits_of(action), complaint(response))
+        fault::answer(&self.capabilities, action.edits(), complaint(response))
     }
 
     fn lists(&self) -> Result<&dyn Lists, &'static str> {
@@ -166,10 +177,10 @@ impl Dialect for Biot {
 }
 
 impl Biot {
-    fn see(&self, id: &RemoteId, user: &Map<String, Json>) -> Sight {
+    fn see(&self, id: Option<&RemoteId>, user: &Map<String, Json>) -> Sight {
         match user.get("_id").and_then(Json::as_str) {
             None => Sight::Nothing,
-            Some(shown) if !shown.eq_ignore_ascii_case(id.as_str()) => Sight::Stranger,
+            Some(shown) if !is_same(shown, id) => Sight::Stranger,
             Some(_) => Sight::User(self.show(user)),
         }
     }

@@ -47,14 +47,21 @@ impl Base {
         same_user.ok_or_else(|| "the id cannot be written as one part of an address".to_owned())
     }
 
-    /// The address `base/segments…` of a list. The segments are the API's own words, or settings that
-    /// were checked.
-    pub(crate) fn of_list(&self, segments: &[&str]) -> Url {
+    /// The address `base/segments…`, of all users.
+    ///
+    /// # Errors
+    /// When a segment, read back, would not mean what it says.
+    pub(crate) fn below(&self, segments: &[&str]) -> Result<Url, String> {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
         }
-        url
+        let mut parts = parts(&url);
+        let same = self::parts(&self.0).all(|part| parts.next() == Some(part))
+            && segments.iter().all(|segment| means(parts.next(), segment))
+            && parts.next().is_none();
+        drop(parts);
+        if same { Ok(url) } else { Err("the address cannot be written".to_owned()) }
     }
 
     fn means(&self, url: &Url, segments: &[&str], id: &RemoteId) -> bool {

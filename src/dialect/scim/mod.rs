@@ -18,6 +18,7 @@
 
 mod catalogue;
 mod custom;
+mod life;
 mod patch;
 mod path;
 mod presets;
@@ -26,8 +27,8 @@ mod profile;
 mod resource;
 
 use super::grammar::{
-    self, BEARER, Base, Complaint, Sight, Table, edits_of, get, note, page_of, paged, patch_as,
-    success, with_query,
+    self, BEARER, Base, Complaint, Sight, Table, account_of, get, is_same, note, page_of, paged,
+    patch_as, success, with_query,
 };
 use super::{Basis, Dialect, Entry, Lists, Opened, Prober, Settings};
 use crate::model::{
@@ -62,8 +63,9 @@ fn open(settings: &Settings) -> Opened {
     let (base, profile) = table.close(base.zip(profile))?;
     let slots = catalogue::slots(&profile, custom);
     let attributes = slots.iter().map(|(path, slot)| (path.clone(), slot.attribute.clone()));
+    let life = life::offered(&profile);
     let capabilities =
-        Capabilities { attributes: attributes.collect(), groups: Vec::new(), read: true };
+        Capabilities { attributes: attributes.collect(), groups: Vec::new(), read: true, life };
     Ok(Box::new(Scim { base, profile, slots, capabilities }))
 }
 
@@ -80,14 +82,15 @@ impl Dialect for Scim {
         Ok(())
     }
 
-    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
+    fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
         self.request_on(id, action, None)
     }
 
     fn builds_on_look(&self, action: &Action) -> bool {
-        let edits = edits_of(action);
+        let edits = action.edits();
         let Profile { method, etag, .. } = &self.profile;
-        !edits.is_empty()
+        !matches!(action, Action::Create { .. })
+            && !edits.is_empty()
             && (*method == Writes::Put
                 || *etag
                 || patch::needs_look(&self.profile, &self.slots, edits))
@@ -96,7 +99,7 @@ impl Dialect for Scim {
     fn basis(&self, id: &RemoteId, response: &Response) -> Option<Basis> {
         let Some(Json::Object(resource)) = response.json() else { return None };
         let is_whole = resource::member(&resource, "userName").is_some();
-        if !response.is_success() || !is_whole || !self.is(id, &resource) {
+        if !response.is_success() || !is_whole || !is(id, &resource) {
             return None;
         }
         let shown = response.header("etag").next().map(str::to_owned);
@@ -107,15 +110,21 @@ impl Dialect for Scim {
 
     fn request_on(
         &self,
-        id: &RemoteId,
+        id: Option<&RemoteId>,
         action: &Action,
         basis: Option<&Basis>,
     ) -> Result<Request, String> {
-        let url = self.base.of_user(&["Users"], id)?;
-        let Action::Patch { edits, companions: _ } = action else {
-            return Ok(self.look(url));
-        };
-        let settings = patch::settings(&self.profile, &self.slots, edits)?;
+        match action {
+            Action::Find { by } => return self.find(by),
+            Action::Create { edits, by: _ } => return self.create(edits),
+            Action::Delete => return self.delete(account_of(id)?),
+            Action::Read => {
+                return Ok(self.look(self.base.of_user(&["Users"], account_of(id)?)?));
+            }
+            Action::Patch { .. } | Action::Disable { .. } | Action::Enable { .. } => {}
+        }
+        let url = self.base.of_user(&["Users"], account_of(id)?)?;
+        let settings = patch::settings(&self.profile, &self.slots, action.edits())?;
         let resource = basis.map(|basis| &basis.resource);
         let (method, body) = match self.profile.method {
             Writes::Patch => (Method::Patch, patch::body(&self.profile, &settings, resource)?),
@@ -130,12 +139,22 @@ impl Dialect for Scim {
         Ok(request)
     }
 
-    fn read(&self, id: &RemoteId, action: &Action, response: &Response, _: Date) -> Answer {
+    fn read(&self, id: Option<&RemoteId>, action: &Action, response: &Response, _: Date) -> Answer {
         if response.is_success() {
             if is_error(response) {
                 return complaint(response).answer(Verdict::Uncertain);
             }
-            return success(action, response, complaint, |user| self.see(id, action, user));
+            return match action {
+                Action::Find { by } => self.read_matches(by, response),
+                Action::Create { .. } => self.read_created(response),
+                Action::Read
+                | Action::Patch { .. }
+                | Action::Disable { .. }
+                | Action::Enable { .. }
+                | Action::Delete => {
+                    success(action, response, complaint, |user| self.see(id, action, user))
+                }
+            };
         }
         let complaint = complaint(response);
         match (complaint.status(), complaint.code()) {
@@ -165,7 +184,7 @@ impl Lists for Scim {
         let start = first_of(cursor)?.to_string();
         let count = self.profile.page_size.to_string();
         let pairs = [("startIndex", start.as_str()), ("count", count.as_str())];
-        Ok(self.look(with_query(self.base.of_list(&["Users"]), &pairs)))
+        Ok(self.look(with_query(self.base.below(&["Users"])?, &pairs)))
     }
 
     fn read_page(
@@ -208,16 +227,11 @@ impl Scim {
         Request { headers: accept, ..get(url, &[BEARER]) }
     }
 
-    fn is(&self, id: &RemoteId, user: &Map<String, Json>) -> bool {
-        let shown = resource::member(user, "id").and_then(Json::as_str);
-        shown.is_some_and(|shown| shown.eq_ignore_ascii_case(id.as_str()))
-    }
-
-    fn see(&self, id: &RemoteId, action: &Action, user: &Map<String, Json>) -> Sight {
-        let writes = !edits_of(action).is_empty();
+    fn see(&self, id: Option<&RemoteId>, action: &Action, user: &Map<String, Json>) -> Sight {
+        let writes = !action.is_look();
         match resource::member(user, "id").and_then(Json::as_str) {
             None => Sight::Nothing,
-            Some(_) if !self.is(id, user) => Sight::Stranger,
+            Some(shown) if !is_same(shown, id) => Sight::Stranger,
             Some(_) if writes && resource::member(user, "userName").is_none() => Sight::Nothing,
             Some(_) => Sight::User(self.show(user)),
         }
@@ -237,8 +251,13 @@ impl Scim {
         let is_key_like = |path: &&AttrPath| {
             self.slots.get(path).is_some_and(|slot| slot.attribute.weight == Weight::KeyLike)
         };
-        edits_of(action).iter().map(|edit| &edit.path).filter(is_key_like).cloned().collect()
+        action.edits().iter().map(|edit| &edit.path).filter(is_key_like).cloned().collect()
     }
+}
+
+fn is(id: &RemoteId, user: &Map<String, Json>) -> bool {
+    let shown = resource::member(user, "id").and_then(Json::as_str);
+    shown.is_some_and(|shown| is_same(shown, Some(id)))
 }
 
 /// RFC 7643 §2.3.2 has flags as JSON; some show the text that Entra ID sends.

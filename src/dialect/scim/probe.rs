@@ -188,7 +188,7 @@ impl Probe {
             self.phase = Phase::Trying;
             match trial {
                 Trial::Announced => {
-                    let url = self.base.of_list(&["ServiceProviderConfig"]);
+                    let url = self.base.below(&["ServiceProviderConfig"])?;
                     return Ok(ProbeStep::Send(get(url, &[BEARER])));
                 }
                 Trial::Look => {

@@ -115,6 +115,26 @@ pub(super) fn disable(evidence: &Evidence<'_>) -> Vec<Trip> {
     trips
 }
 
+pub(super) fn create(evidence: &Evidence<'_>) -> Vec<Trip> {
+    let (accounts, limit) = (evidence.accounts, evidence.limits.max_create);
+    let count = evidence.figures.created.planned;
+    if count == 0 || !limit.exceeded_above(HANDFUL, count, accounts) {
+        return Vec::new();
+    }
+    let told = format!("{count} accounts would be made, where {accounts} are known");
+    vec![Trip::new("max_create", limit, told)]
+}
+
+pub(super) fn delete(evidence: &Evidence<'_>) -> Vec<Trip> {
+    let (accounts, limit) = (evidence.accounts, evidence.limits.max_delete);
+    let count = evidence.figures.deleted.planned;
+    if count == 0 || !limit.exceeded(count, accounts) {
+        return Vec::new();
+    }
+    let told = format!("{count} accounts would be deleted for good, of {accounts} that are known");
+    vec![Trip::new("max_delete", limit, told)]
+}
+
 pub(super) fn key_change(evidence: &Evidence<'_>) -> Vec<Trip> {
     let key_like = |path: &AttrPath| {
         let attribute = evidence.capabilities.attributes.get(path);

@@ -93,6 +93,10 @@ pub struct Limits {
     pub max_disable: Limit,
     /// The same in a tenant of any size.
     pub max_disable_abs: Limit,
+    /// Accounts made, of those known.
+    pub max_create: Limit,
+    /// Accounts deleted, of those known.
+    pub max_delete: Limit,
     /// Users of whom one key-like attribute changes.
     pub max_key_change: Limit,
     /// Users of whom one attribute changes, whichever it is.
@@ -121,6 +125,8 @@ impl Default for Limits {
             max_update: Limit::Percent(30.0),
             max_disable: Limit::Percent(5.0),
             max_disable_abs: Limit::Users(500),
+            max_create: Limit::Percent(20.0),
+            max_delete: Limit::Users(0),
             max_key_change: Limit::Percent(1.0),
             max_attr_change: Limit::Percent(20.0),
             max_attr_clear: Limit::Percent(10.0),

@@ -89,10 +89,14 @@ impl Parts {
     }
 
     fn remote_id(&mut self, remote_id: &RemoteIdSettings) {
-        let RemoteIdSettings { column, file: _, key: _, value: _, table } = remote_id;
+        let RemoteIdSettings { column, file: _, key: _, value: _, table, link } = remote_id;
         self.option(column.as_deref());
         self.list(table.keys());
         self.list(table.values());
+        // Without it all is as it was before there was any, and nobody has to be looked at again.
+        if !link.is_empty() {
+            self.list(link.iter());
+        }
     }
 
     fn attribute(&mut self, attribute: Option<&Attribute>) {

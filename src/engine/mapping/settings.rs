@@ -85,7 +85,8 @@ pub enum OnMissing {
     Keep,
 }
 
-/// Where the users' ids at the target are: exactly one of `column` and `file`. `file` is a CSV of
+/// Where the users' ids at the target are: at most one of `column` and `file`, and without either
+/// `link`: attributes by which whoever has no id is looked for, the best first. `file` is a CSV of
 /// which the columns `key` (the user's key in the source) and `value` are read into `table` before
 /// the mapping is compiled.
 #[derive(Clone, Default, Deserialize)]
@@ -96,6 +97,7 @@ pub struct RemoteIdSettings {
     pub key: Option<String>,
     pub value: Option<String>,
     pub table: BTreeMap<String, String>,
+    pub link: Vec<String>,
 }
 
 /// What the table holds may be personal, so only its size is shown.
@@ -115,8 +117,9 @@ impl fmt::Debug for LookupSettings {
 /// See [`LookupSettings`].
 impl fmt::Debug for RemoteIdSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { column, file, key, value, table } = self;
+        let Self { column, file, key, value, table, link } = self;
         f.debug_struct("RemoteIdSettings")
+            .field("link", link)
             .field("column", column)
             .field("file", file)
             .field("key", key)

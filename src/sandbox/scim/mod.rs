@@ -9,7 +9,7 @@ mod operations;
 mod resource;
 
 use super::{
-    SandboxTenant, checks,
+    SandboxTenant, checks, life,
     lists::{Query, Window},
     practice::{Edited, Incoming, Outline, PracticeApi, Refusal, Scene, fill, millis, push_leaves},
 };
@@ -78,7 +78,8 @@ impl PracticeApi for Scim {
         let segments = request.path_segments();
         let ["Users", id] = segments[..] else { return Err(Refusal::of_status(404).avoidable()) };
         let writes = if tenant.scim.only_put { "PUT" } else { "PATCH" };
-        if request.method != "GET" && request.method != writes {
+        let leaves = request.method == "DELETE" && tenant.mortal;
+        if !leaves && request.method != "GET" && request.method != writes {
             // RFC 7644 §3.12: the operation is not supported.
             return Err(Refusal::of_status(501).avoidable());
         }
@@ -89,6 +90,21 @@ impl PracticeApi for Scim {
     fn list(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
         let is_list = request.path_segments() == ["Users"] && request.method == "GET";
         is_list.then(|| list(tenant, request))
+    }
+
+    fn create(
+        &self,
+        tenant: &SandboxTenant,
+        request: &Incoming,
+        body: &Value,
+    ) -> Option<Result<(String, Value), Refusal>> {
+        (request.path_segments() == ["Users"]).then(|| {
+            let id = life::fresh_uuid(&tenant.accounts);
+            let mut account = resource::made(body)?;
+            let scene = Scene { tenant, id: &id, account: &Value::Null };
+            resource::check(&scene, &mut account)?;
+            Ok((id, account))
+        })
     }
 
     fn media_types(&self, tenant: &SandboxTenant) -> &'static [&'static str] {

@@ -69,6 +69,22 @@ fn core_form(name: &str) -> Option<Form> {
     })
 }
 
+/// RFC 7644 §3.3: a new user, as it is sent; what is the server's own is not taken from it.
+pub(super) fn made(body: &Value) -> Result<Value, Refusal> {
+    let Value::Object(sent) = body else {
+        return Err(Refusal::new(400, "the body is no resource").code("invalidSyntax"));
+    };
+    let schemas = body["schemas"].as_array();
+    let declared = |name: &str| schemas.is_some_and(|all| all.contains(&name.into()));
+    let extensions = sent.keys().filter(|name| name.starts_with("urn:"));
+    if !declared(USER_SCHEMA) || !extensions.clone().all(|name| declared(name)) {
+        return Err(Refusal::new(400, "`schemas` is not what is there").code("invalidSyntax"));
+    }
+    let own = ["id", "meta", "groups"];
+    let kept = sent.iter().filter(|(name, _)| !own.contains(&name.as_str()));
+    Ok(Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect()))
+}
+
 /// RFC 7644 §3.5.1: what is sent takes the place of all but what is read-only.
 pub(super) fn replaced(held: &Value, body: &Value) -> Result<Value, Refusal> {
     let Value::Object(sent) = body else {
