@@ -889,7 +889,7 @@ fn the_remote_id_comes_from_a_column() {
         match (mapping.map(&record(&[("Id", id)]), &any_id), expected) {
             (Mapped::Wanted(wanted), Ok(id)) => {
                 assert_eq!(wanted.remote_id, RemoteId::parse(id).ok());
-            },
+            }
             (Mapped::Held { findings, .. }, Err(code)) => {
                 assert_eq!(findings[0].code, code);
                 assert_eq!(findings[0].place.column.as_deref(), Some("Id"));

@@ -148,9 +148,8 @@ fn settle(practice: &mut SandboxTenant, wanted: &[Wanted]) {
         let account = account_of(practice.api, &attributes);
         // Whoever is to be looked for has an account of some id.
         let id = wanted.remote_id.as_ref().map(|id| id.as_str().to_owned());
-        let id = id.unwrap_or_else(|| {
-            uuid::Uuid::from_u128(wanted.key.fingerprint().0).to_string()
-        });
+        let id =
+            id.unwrap_or_else(|| uuid::Uuid::from_u128(wanted.key.fingerprint().0).to_string());
         practice.accounts.insert(id, account);
     }
 }

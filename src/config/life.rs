@@ -37,7 +37,8 @@ pub(super) fn rules(
             "destroy" => (destroys, &mut rules.disable),
             "delete" => (offered.delete, &mut rules.delete),
             _ => {
-                let why = "has a word that is none of \"update\", \"create\", \"disable\", \"delete\"";
+                let why =
+                    "has a word that is none of \"update\", \"create\", \"disable\", \"delete\"";
                 problems.push(Problem::new(&key, why).hint(hint(offered)));
                 continue;
             }
@@ -68,6 +69,7 @@ fn hint(offered: &Life) -> String {
         switch,
         offered.delete.then_some("delete"),
     ];
-    let words: Vec<String> = words.into_iter().flatten().map(|word| format!("\"{word}\"")).collect();
+    let words: Vec<String> =
+        words.into_iter().flatten().map(|word| format!("\"{word}\"")).collect();
     format!("it offers {}", words.join(", "))
 }

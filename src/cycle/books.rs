@@ -21,8 +21,12 @@ pub(super) fn check(report: &TenantReport, booked: u64) {
 fn of_plan(plan: &Plan) -> Option<String> {
     // Those of leavers are of nobody whom the source has.
     let leavers: BTreeSet<&UserKey> = plan.leavers.iter().map(|leaver| &leaver.key).collect();
-    let operations: Vec<&UserKey> =
-        plan.operations.iter().map(|planned| &planned.key).filter(|k| !leavers.contains(k)).collect();
+    let operations: Vec<&UserKey> = plan
+        .operations
+        .iter()
+        .map(|planned| &planned.key)
+        .filter(|k| !leavers.contains(k))
+        .collect();
     let planned: BTreeSet<&UserKey> = operations.iter().copied().collect();
     let whole = plan.held.iter().filter(|held| !held.others_go);
     let held: BTreeSet<&UserKey> = whole.map(|held| &held.key).collect();
@@ -48,10 +52,9 @@ fn has_its_timer(held: &Held) -> bool {
         HeldReason::ByHand | HeldReason::Refused | HeldReason::Unreachable => held.timer.is_some(),
         // In doubt are also those whom no run has tried to look at; looked for in vain for the first
         // time, a user has a timer from the next run on.
-        HeldReason::InDoubt
-        | HeldReason::Gone
-        | HeldReason::NoRemoteId
-        | HeldReason::Ambiguous => true,
+        HeldReason::InDoubt | HeldReason::Gone | HeldReason::NoRemoteId | HeldReason::Ambiguous => {
+            true
+        }
         HeldReason::BadRow
         | HeldReason::BadValue
         | HeldReason::SharedRemoteId

@@ -12,8 +12,8 @@ use crate::{
         plan::{GONE, is_as_wanted},
     },
     model::{
-        AttrPath, Columns, Completeness, Fate, Finding, Fingerprint, Held, HeldReason, Known, Leaver,
-        LeaverReason, RemoteId, UserKey, Wanted,
+        AttrPath, Columns, Completeness, Fate, Finding, Fingerprint, Held, HeldReason, Known,
+        Leaver, LeaverReason, RemoteId, UserKey, Wanted,
     },
     source::Roster,
     store::{Snapshot, StoreError},

@@ -9,8 +9,8 @@ use crate::{
         quarantine::{Circumstances, Effect},
     },
     model::{
-        AttrPath, Attributes, Edit, Fingerprint, Operation, Outcome, Refusal, RunId,
-        UserKey, Wanted,
+        AttrPath, Attributes, Edit, Fingerprint, Operation, Outcome, Refusal, RunId, UserKey,
+        Wanted,
     },
     sender::{End, Recorder},
     store::{Conclusion, Entry, Intent, Scribe, Store, StoreError},
@@ -237,11 +237,9 @@ impl Journal {
 /// What a look-up has brought. Of one way only: who asks counts them.
 fn sought(outcome: &Outcome) -> Option<Sought> {
     match outcome {
-        Outcome::Matched { remote_id, shown, by } => Some(Sought::One {
-            remote_id: remote_id.clone(),
-            shown: shown.clone(),
-            by: by.clone(),
-        }),
+        Outcome::Matched { remote_id, shown, by } => {
+            Some(Sought::One { remote_id: remote_id.clone(), shown: shown.clone(), by: by.clone() })
+        }
         Outcome::Nobody => Some(Sought::Nobody { tried: 1 }),
         Outcome::Ambiguous { count } => Some(Sought::Several { count: *count }),
         Outcome::Settled { .. }

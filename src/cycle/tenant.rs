@@ -229,7 +229,10 @@ impl Desk {
         self.case.plan(self.store.as_deref(), reads_done, self.began)
     }
 
-    pub(super) fn keep(&mut self, planned: Result<Judgement, StoreError>) -> Option<&crate::model::Plan> {
+    pub(super) fn keep(
+        &mut self,
+        planned: Result<Judgement, StoreError>,
+    ) -> Option<&crate::model::Plan> {
         match planned {
             Err(error) => {
                 self.report.end = of_store(&error);

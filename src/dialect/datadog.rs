@@ -23,8 +23,8 @@ use super::grammar::{
 };
 use super::{Dialect, Entry, Opened, Settings};
 use crate::model::{
-    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Creation, Edit, Kind, Life, Match,
-    RemoteId, Request, Response, Switch, Value, Verdict, Weight,
+    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Creation, Edit, Kind, Life,
+    Match, RemoteId, Request, Response, Switch, Value, Verdict, Weight,
 };
 use jiff::civil::Date;
 use serde_json::{Map, Value as Json, json};

@@ -18,8 +18,8 @@
 //! vendor's get-user page that tell which fields may be updated, of which only a refusal is proof.
 
 use super::grammar::{
-    BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, get, nest, patch,
-    show_all, spell_all, success,
+    BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, get, nest,
+    patch, show_all, spell_all, success,
 };
 use super::{Dialect, Entry, Opened, Settings};
 use crate::model::{

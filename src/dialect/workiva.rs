@@ -13,16 +13,17 @@
 //! can be unset, and there is no lock); suspending a user, which its PATCH cannot do.
 
 use super::grammar::{
-    BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, get, patch,
-    show_all, spell_all, success,
+    BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, created, delete,
+    get, nest, patch, post, show_all, spell_all, success,
 };
 use super::{Dialect, Entry, Opened, Settings};
 use crate::model::{
-    Action, Answer, AttrPath, Attribute, Capabilities, Edit, Kind, Notice, RemoteId, Request,
-    Response, Verdict, Weight,
+    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Creation, Edit, Kind, Life,
+    Notice, RemoteId, Request, Response, Verdict, Weight,
 };
 use jiff::civil::{Date, date};
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
 
 pub(super) const ENTRY: Entry =
     Entry { name: "workiva", summary: "Workiva: users of an organization (JSON Patch)", open };
@@ -59,10 +60,20 @@ fn open(settings: &Settings) -> Opened {
     let parts = base.zip(organization).zip(version);
     let ((base, organization), version) = table.close(parts)?;
     let organization = organization.to_owned();
-    Ok(Box::new(Workiva { base, organization, version, capabilities: capabilities() }))
+    Ok(Box::new(Workiva { base, organization, version, capabilities: capabilities(version) }))
 }
 
-fn capabilities() -> Capabilities {
+/// Of making and deleting users only the documents of 2026-01-01 speak. There is no way to look for
+/// one, since the grammar of the list's filter is not documented.
+fn life(version: Version) -> Life {
+    if version == Version::Of2022 {
+        return Life::default();
+    }
+    let mandatory = ["username", "email"].map(AttrPath::new).to_vec();
+    Life { create: Some(Creation { mandatory }), delete: true, ..Life::default() }
+}
+
+fn capabilities(version: Version) -> Capabilities {
     let key_like = |kind| Attribute::of(kind).weight(Weight::KeyLike);
     Capabilities {
         attributes: catalogue([
@@ -73,7 +84,8 @@ fn capabilities() -> Capabilities {
             ("email", key_like(Kind::Email)),
         ]),
         read: true,
-        ..Capabilities::default()
+        groups: Vec::new(),
+        life: life(version),
     }
 }
 
@@ -94,25 +106,37 @@ impl Dialect for Workiva {
     fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
         let mut segments = self.version.prefix().to_vec();
         segments.extend(["organizations", &self.organization, "users"]);
-        let url = self.base.of_user(&segments, account_of(id)?)?;
+        let user = || self.base.of_user(&segments, account_of(id)?);
         let mut request = match action {
-            Action::Read => get(url, &[BEARER]),
+            Action::Read => get(user()?, &[BEARER]),
+            Action::Delete => delete(user()?, &[BEARER]),
+            Action::Create { edits, by: _ } => {
+                let values = spell_all(&self.capabilities, edits, &BTreeMap::new())?;
+                post(self.base.below(&segments)?, &nest(values), &[BEARER])
+            }
             Action::Patch { edits, companions } => {
                 let values = spell_all(&self.capabilities, edits, companions)?;
                 let replace = |(path, value)| replace(&path, &value);
-                patch(url, &values.into_iter().map(replace).collect(), &[BEARER])
+                patch(user()?, &values.into_iter().map(replace).collect(), &[BEARER])
             }
-            Action::Find { .. }
-            | Action::Create { .. }
-            | Action::Disable { .. }
-            | Action::Enable { .. }
-            | Action::Delete => return Err(NOT_OFFERED.to_owned()),
+            Action::Find { .. } | Action::Disable { .. } | Action::Enable { .. } => {
+                return Err(NOT_OFFERED.to_owned());
+            }
         };
         request.headers.push(("x-version", self.version.as_str().to_owned()));
         Ok(request)
     }
 
-    fn read(&self, id: Option<&RemoteId>, action: &Action, response: &Response, today: Date) -> Answer {
+    fn read(
+        &self,
+        id: Option<&RemoteId>,
+        action: &Action,
+        response: &Response,
+        today: Date,
+    ) -> Answer {
+        if let (Action::Create { .. }, true) = (action, response.is_success()) {
+            return created(response, complaint, |user| self.account(user));
+        }
         if response.is_success() {
             return success(action, response, complaint, |user| self.see(id, user));
         }
@@ -157,10 +181,17 @@ impl Workiva {
         match user.get("id").and_then(Json::as_str) {
             None => Sight::Nothing,
             Some(shown) if id.is_none_or(|id| shown != id.as_str()) => Sight::Stranger,
-            Some(_) => {
-                Sight::User(show_all(&self.capabilities.attributes, |path| at(user, path.as_str())))
-            }
+            Some(_) => Sight::User(self.show(user)),
         }
+    }
+
+    fn account(&self, user: &Map<String, Json>) -> Option<(RemoteId, Attributes)> {
+        let id = RemoteId::parse(user.get("id")?.as_str()?).ok()?;
+        Some((id, self.show(user)))
+    }
+
+    fn show(&self, user: &Map<String, Json>) -> Attributes {
+        show_all(&self.capabilities.attributes, |path| at(user, path.as_str()))
     }
 }
 

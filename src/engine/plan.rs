@@ -405,6 +405,12 @@ mod tests {
                 taken: &BTreeSet::new(),
                 held: &[],
                 leavers: &[],
+                leaving: &BTreeMap::new(),
+                rules: &Rules::default(),
+                link: &[],
+                sought: &BTreeMap::new(),
+                creating: &BTreeSet::new(),
+                now: Timestamp::UNIX_EPOCH,
                 protected: &BTreeSet::new(),
                 untouched: 0,
             })

@@ -54,14 +54,8 @@ pub enum Cause {
 }
 
 impl Cause {
-    const ALL: [Self; 6] = [
-        Self::Refused,
-        Self::Gone,
-        Self::InDoubt,
-        Self::Unreachable,
-        Self::Nobody,
-        Self::Several,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Refused, Self::Gone, Self::InDoubt, Self::Unreachable, Self::Nobody, Self::Several];
 
     /// It says something of one user only, and nothing of the tenant.
     #[must_use]

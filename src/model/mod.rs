@@ -23,8 +23,8 @@ pub use finding::{Code, Finding, Place, Severity};
 pub use http::{Body, CredentialHeader, Method, Request, Response};
 pub use id::{AttrPath, Fingerprint, IdProblem, RemoteId, RunId, SourceId, TenantId, UserKey};
 pub use plan::{
-    Action, Edit, Fate, Forecast, Held, HeldReason, Leaver, LeaverReason, Match, Operation, Plan, Timer,
-    TrippedGuard,
+    Action, Edit, Fate, Forecast, Held, HeldReason, Leaver, LeaverReason, Match, Operation, Plan,
+    Timer, TrippedGuard,
 };
 pub use problem::{Notice, Problem};
 pub use rate::Rate;

@@ -9,7 +9,8 @@ use crate::{
     cycle::TenantReport,
     engine::plan::digest,
     model::{
-        Action, AttrPath, Edit, Forecast, Match, Operation, Plan, RemoteId, TenantId, UserKey, Value,
+        Action, AttrPath, Edit, Forecast, Match, Operation, Plan, RemoteId, TenantId, UserKey,
+        Value,
     },
 };
 use serde::{Deserialize, Deserializer};

@@ -12,7 +12,8 @@ pub(super) fn filter_of(request: &Incoming, path: &str) -> Option<Result<String,
         url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let (_, filter) = pairs.iter().find(|(name, _)| name == "filter")?;
     let bad = || Refusal::new(400, format!("the only filter is `{path} eq \"…\"`"));
-    let others = pairs.iter().any(|(name, _)| !["filter", "startIndex", "count"].contains(&&**name));
+    let others =
+        pairs.iter().any(|(name, _)| !["filter", "startIndex", "count"].contains(&&**name));
     if others {
         return Some(Err(Refusal::new(400, "unknown query parameter")));
     }

@@ -6,6 +6,7 @@
 //! breach of manners that a careful client would never commit ([`Sandbox::violations`]).
 
 mod answer;
+mod attempt;
 mod biot;
 mod checks;
 mod datadog;

@@ -37,7 +37,8 @@ impl PracticeApi for Workiva {
             ["organizations", organization, "users", id] => (true, organization, id),
             _ => return Err(Refusal::new(404, "no such resource").avoidable()),
         };
-        if !request.is_read_or_patch() {
+        let deletes = request.method == "DELETE" && is_new && tenant.mortal;
+        if !request.is_read_or_patch() && !deletes {
             return Err(Refusal::of_status(405));
         }
         check_version(is_new, request)?;
@@ -49,6 +50,23 @@ impl PracticeApi for Workiva {
             return Err(Refusal::of_status(404));
         }
         Ok(id.to_owned())
+    }
+
+    fn create(
+        &self,
+        tenant: &SandboxTenant,
+        request: &Incoming,
+        body: &Value,
+    ) -> Option<Result<(String, Value), Refusal>> {
+        let ["organizations", organization, "users"] = request.path_segments()[..] else {
+            return None;
+        };
+        if organization != tenant.scope_id {
+            return Some(Err(Refusal::of_status(404)));
+        }
+        let id = format!("V0ZNew{}", tenant.accounts.len());
+        let checked = check_version(true, request).and_then(|()| check_new(tenant, &id, body));
+        Some(checked.map(|()| (id, body.clone())))
     }
 
     fn no_such_user(&self) -> Refusal {
@@ -96,6 +114,25 @@ impl PracticeApi for Workiva {
     fn error_body(&self, refusal: &Refusal) -> Value {
         let code = refusal.code.map_or_else(|| code_of(refusal.status), str::to_owned);
         json!({ "code": code, "message": refusal.message })
+    }
+}
+
+/// A new user: members that a PATCH could set, a user name and an address among them.
+fn check_new(tenant: &SandboxTenant, id: &str, body: &Value) -> Result<(), Refusal> {
+    let Value::Object(members) = body else {
+        return Err(Refusal::new(400, "the body must be an object"));
+    };
+    let nobody = json!({});
+    let scene = Scene { tenant, id, account: &nobody };
+    for (name, value) in members {
+        let known = PATHS.iter().any(|path| path.trim_start_matches('/') == name);
+        let text = value.as_str().filter(|_| known);
+        let text = text.ok_or_else(|| Refusal::new(400, format!("`{name}` is not valid")))?;
+        check_value(&scene, name, text)?;
+    }
+    match ["username", "email"].iter().find(|name| !members.contains_key(**name)) {
+        Some(missing) => Err(Refusal::new(400, format!("`{missing}` is missing"))),
+        None => Ok(()),
     }
 }
 

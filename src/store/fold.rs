@@ -195,9 +195,8 @@ fn suspicion(
         | Outcome::InDoubt { .. } => return Suspicion::AsItIs,
     };
     let own = |intent: &OpenIntent| intent.operation_id == conclusion.operation_id;
-    let doubted = |intent: &&OpenIntent| {
-        intent.action.sets() && (conclusion.was_in_doubt || !own(intent))
-    };
+    let doubted =
+        |intent: &&OpenIntent| intent.action.sets() && (conclusion.was_in_doubt || !own(intent));
     let mut doubted = open.iter().filter(doubted).peekable();
     if doubted.peek().is_some() {
         let mut paths = suspect.map(|suspect| suspect.paths.clone()).unwrap_or_default();

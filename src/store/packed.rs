@@ -5,7 +5,9 @@
 
 use super::{
     Snapshot, StoreError,
-    convert::{count_from_integer, fingerprint_from_bytes, fingerprint_to_bytes, remote_id_to_text},
+    convert::{
+        count_from_integer, fingerprint_from_bytes, fingerprint_to_bytes, remote_id_to_text,
+    },
     pack::page_number,
     rows,
 };

@@ -73,8 +73,9 @@ fn each_open(
     runs: &BTreeSet<String>,
     visit: &mut dyn FnMut(&UserKey, &[Edit]),
 ) -> rusqlite::Result<()> {
-    let mut statement =
-        db.prepare_cached("SELECT run, key, edits FROM intent WHERE action NOT IN ('read', 'find')")?;
+    let mut statement = db.prepare_cached(
+        "SELECT run, key, edits FROM intent WHERE action NOT IN ('read', 'find')",
+    )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         if runs.contains(row.get_ref(0)?.as_str()?) {

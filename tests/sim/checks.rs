@@ -179,7 +179,8 @@ impl World {
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: Body::Whole(body.to_string().into_bytes()),
         };
-        let answer = tenant.dialect.read(Some(id), &Action::Read, &response, Date::constant(2026, 3, 2));
+        let answer =
+            tenant.dialect.read(Some(id), &Action::Read, &response, Date::constant(2026, 3, 2));
         let Verdict::Found { shown } = answer.verdict else { panic!("{:?}", answer.verdict) };
         canonical(&shown)
     }

@@ -12,6 +12,6 @@ pub(super) use address::Base;
 pub(super) use answer::{Complaint, Sight, created, matches, success};
 pub(super) use settings::{Table, is_uuid};
 pub(super) use spelling::{
-    BEARER, NOT_OFFERED, account_of, at, catalogue, equals, get, is_same, nest, note, patch, post,
-    show_all, spell, spell_all,
+    BEARER, NOT_OFFERED, account_of, at, catalogue, delete, equals, get, is_same, nest, note,
+    patch, post, show_all, spell, spell_all, switch,
 };

@@ -108,9 +108,10 @@ impl Delivery<'_> {
                 Some(made) => Step::Done(made),
                 None => self.broken(status, code),
             },
-            Action::Read | Action::Patch { .. } | Action::Disable { .. } | Action::Enable { .. } => {
-                Step::Done(Outcome::Gone)
-            }
+            Action::Read
+            | Action::Patch { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. } => Step::Done(Outcome::Gone),
         }
     }
 
@@ -233,4 +234,3 @@ fn answers(shown: &Attributes, by: &Match) -> bool {
     let shown = canonical(shown).remove(&by.path).flatten();
     shown.is_some_and(|shown| folded(&shown) == folded(&by.value))
 }
-

@@ -9,12 +9,20 @@ use crate::model::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sought {
     /// So many ways have found nobody.
-    Nobody { tried: usize },
+    Nobody {
+        tried: usize,
+    },
     /// This account, which is not yet known to be nobody else's.
-    One { remote_id: RemoteId, shown: Attributes, by: AttrPath },
+    One {
+        remote_id: RemoteId,
+        shown: Attributes,
+        by: AttrPath,
+    },
     /// An account that somebody else has.
     Taken,
-    Several { count: usize },
+    Several {
+        count: usize,
+    },
     /// Linked: it is known now.
     Linked,
 }
