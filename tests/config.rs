@@ -861,6 +861,8 @@ fn the_examples_defaults_are_the_defaults() {
         max_update: guard("max_update"),
         max_disable: guard("max_disable"),
         max_disable_abs: guard("max_disable_abs"),
+        max_create: guard("max_create"),
+        max_delete: guard("max_delete"),
         max_key_change: guard("max_key_change"),
         max_attr_change: guard("max_attr_change"),
         max_attr_clear: guard("max_attr_clear"),
@@ -875,7 +877,15 @@ fn the_examples_defaults_are_the_defaults() {
     };
     assert_eq!(shown, Limits::default());
 
-    let keys = ["quota", "concurrency", "reads", "request_timeout", "run_deadline"];
+    let keys = [
+        "quota",
+        "concurrency",
+        "reads",
+        "request_timeout",
+        "run_deadline",
+        "absent_runs",
+        "grace_days",
+    ];
     let lines = keys.map(|key| format!("{key} = \"{}\"\n", text(&["tenants", "acme", key])));
     let basis = format!("{SOURCE}{TENANT}{MAP}");
     let written = load(&format!("{basis}\n[tenants.acme]\n{}", lines.concat())).unwrap();
@@ -883,7 +893,7 @@ fn the_examples_defaults_are_the_defaults() {
     let of = |config: &Config| {
         let tenant = &config.tenants[&tenant()];
         let times = (tenant.request_timeout, tenant.run_deadline);
-        (tenant.quota, tenant.concurrency, tenant.reads, times)
+        (tenant.quota, tenant.concurrency, tenant.reads, times, tenant.rules.clone())
     };
     assert_eq!(of(&written), of(&default));
 }
