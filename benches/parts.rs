@@ -179,6 +179,12 @@ fn plan_users(bencher: Bencher<'_, '_>) {
         taken: &std::collections::BTreeSet::new(),
         held: &[],
         leavers: &[],
+        leaving: &BTreeMap::new(),
+        rules: &tenant.rules,
+        link: &[],
+        sought: &BTreeMap::new(),
+        creating: &BTreeSet::new(),
+        now: jiff::Timestamp::UNIX_EPOCH,
         protected: &BTreeSet::new(),
         untouched: 0,
     };

@@ -862,6 +862,8 @@ fn the_examples_defaults_are_the_defaults() {
         max_update: guard("max_update"),
         max_disable: guard("max_disable"),
         max_disable_abs: guard("max_disable_abs"),
+        max_create: guard("max_create"),
+        max_delete: guard("max_delete"),
         max_key_change: guard("max_key_change"),
         max_attr_change: guard("max_attr_change"),
         max_attr_clear: guard("max_attr_clear"),
@@ -870,13 +872,19 @@ fn the_examples_defaults_are_the_defaults() {
         max_source_growth: guard("max_source_growth"),
         min_known: guard("min_known"),
         max_bad_values: guard("max_bad_values"),
-        max_create: guard("max_create"),
-        max_delete: guard("max_delete"),
         max_drift: guard("max_drift"),
     };
     assert_eq!(shown, Limits::default());
 
-    let keys = ["quota", "concurrency", "reads", "request_timeout", "run_deadline"];
+    let keys = [
+        "quota",
+        "concurrency",
+        "reads",
+        "request_timeout",
+        "run_deadline",
+        "absent_runs",
+        "grace_days",
+    ];
     let lines = keys.map(|key| format!("{key} = \"{}\"\n", text(&["tenants", "acme", key])));
     let basis = format!("{SOURCE}{TENANT}{MAP}");
     let written = load(&format!("{basis}\n[tenants.acme]\n{}", lines.concat())).unwrap();
@@ -884,7 +892,7 @@ fn the_examples_defaults_are_the_defaults() {
     let of = |config: &Config| {
         let tenant = &config.tenants[&tenant()];
         let times = (tenant.request_timeout, tenant.run_deadline);
-        (tenant.quota, tenant.concurrency, tenant.reads, times)
+        (tenant.quota, tenant.concurrency, tenant.reads, times, tenant.rules.clone())
     };
     assert_eq!(of(&written), of(&default));
 }

@@ -57,6 +57,7 @@ impl Call {
             (Api::Kare, &Method::GET) => format!("/users/v1/rs/{id}"),
             (Api::Kare, _) => format!("/users-organizations/v1/rs/users/{id}"),
             (Api::Datadog, _) => format!("/api/v2/scim/Users/{id}"),
+            (Api::Scim, _) => format!("/Users/{id}"),
         };
         let mut headers =
             vec![("user-agent", "test".to_owned()), ("authorization", "Bearer secret".to_owned())];
@@ -180,7 +181,7 @@ fn tenant(api: Api) -> SandboxTenant {
     tenant.scope_id = match api {
         Api::Workiva | Api::Scalepad => ORG.to_owned(),
         Api::Kare => "7".to_owned(),
-        Api::Biot | Api::Datadog => String::new(),
+        Api::Biot | Api::Datadog | Api::Scim => String::new(),
     };
     for (id, name) in [(ann(api), "Ann"), (bob(api), "Bob")] {
         tenant.accounts.insert(id.to_owned(), account(api, name));
@@ -244,7 +245,7 @@ fn account(api: Api, name: &str) -> Value {
             "permissions": { "group": 1, "read": [1, 2], "manage": [1] },
             "updatedAt": "2021-07-14T08:03:02.000Z",
         }),
-        Api::Datadog => json!({
+        Api::Datadog | Api::Scim => json!({
             "userName": mail, "title": "Clerk", "name": { "formatted": name },
             "emails": [{ "value": mail, "type": "work", "primary": true }],
             "meta": { "lastModified": "2021-07-14T08:03:02.000Z", "resourceType": "User" },
@@ -259,7 +260,9 @@ fn small_edit(api: Api) -> Value {
         Api::Biot => json!({ "_name": { "firstName": "Anna", "lastName": "Lee" } }),
         Api::Scalepad => json!({ "departments": [RESEARCH] }),
         Api::Kare => json!({ "lastName": "Li" }),
-        Api::Datadog => scim(json!([{ "op": "replace", "path": "title", "value": "CEO" }])),
+        Api::Datadog | Api::Scim => {
+            scim(json!([{ "op": "replace", "path": "title", "value": "CEO" }]))
+        }
     }
 }
 
@@ -274,7 +277,7 @@ fn modified(api: Api, account: &Value) -> Value {
         Api::Biot => account["_lastModifiedTime"].clone(),
         Api::Scalepad => account["updated_at"].clone(),
         Api::Kare => account["updatedAt"].clone(),
-        Api::Datadog => account["meta"]["lastModified"].clone(),
+        Api::Datadog | Api::Scim => account["meta"]["lastModified"].clone(),
     }
 }
 
@@ -285,6 +288,7 @@ fn error_word(api: Api, body: &Value) -> String {
         Api::Scalepad => &body["error"]["code"],
         Api::Kare => &body["message"],
         Api::Datadog => &body["errors"][0],
+        Api::Scim => &body["detail"],
     };
     word.as_str().unwrap_or_default().to_owned()
 }
@@ -322,6 +326,7 @@ async fn the_seen_names_are_the_attributes_that_the_body_sets() {
         (Api::Scalepad, &["departments"]),
         (Api::Kare, &["lastName"]),
         (Api::Datadog, &["title"]),
+        (Api::Scim, &["title"]),
     ] {
         let practice = Practice::of(api).await;
         practice.patch(ann(api), small_edit(api)).await;
@@ -337,6 +342,7 @@ async fn missing_and_wrong_tokens_are_refused_in_each_apis_own_words() {
         (Api::Scalepad, "unauthorized"),
         (Api::Kare, "Unauthorized"),
         (Api::Datadog, "Unauthorized"),
+        (Api::Scim, "Unauthorized"),
     ] {
         let mut exact = tenant(api);
         let tokens = [("authorization", "secret"), ("x-session-token", "session")];
@@ -371,6 +377,7 @@ async fn an_unknown_user_is_missing_in_each_apis_own_words_and_no_fault_of_the_c
         (Api::Scalepad, "not_found"),
         (Api::Kare, "user not found"),
         (Api::Datadog, "user not found"),
+        (Api::Scim, "user not found"),
     ] {
         let practice = Practice::of(api).await;
         for got in
@@ -390,6 +397,7 @@ async fn unknown_paths_and_methods_are_refused_and_count_as_violations() {
         (Api::Scalepad, 404, 405),
         (Api::Kare, 403, 403),
         (Api::Datadog, 404, 405),
+        (Api::Scim, 404, 501),
     ] {
         let practice = Practice::of(api).await;
         let got = practice.send(practice.call_get(ann(api)).at("/elsewhere")).await;
@@ -418,6 +426,7 @@ async fn only_application_json_without_parameters_is_taken() {
         (Api::Scalepad, 400),
         (Api::Kare, 415),
         (Api::Datadog, 400),
+        (Api::Scim, 415),
     ] {
         let practice = Practice::of(api).await;
         let patch = || practice.call_patch(ann(api), &small_edit(api));

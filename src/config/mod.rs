@@ -9,6 +9,7 @@ mod document;
 mod fields;
 mod guards;
 mod life;
+mod numbers;
 mod schedule;
 mod secret;
 mod state;

@@ -1,7 +1,11 @@
 //! One tenant's tables.
 
 use super::{
-    Authorities, Secret, Surroundings, document::sub, fields, guards, life, table as csv_table,
+    Authorities, Secret, Surroundings,
+    document::sub,
+    fields, guards, life,
+    numbers::{concurrency, duration, rate},
+    table as csv_table,
 };
 use crate::{
     dialect::{self, Dialect, REGISTRY, Settings},
@@ -14,7 +18,6 @@ use crate::{
     model::{Capabilities, Fingerprint, Problem, Rate, Reach, SourceId, TenantId, UserKey},
 };
 use config::{Map, Value};
-use jiff::SignedDuration;
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -138,8 +141,8 @@ pub(super) fn check(
         let compiled = Mapping::compile(&settings, opened.dialect.capabilities());
         keep(compiled, at, problems)
     });
-    let names = opened.as_ref().map_or(&[][..], |opened| opened.dialect.credentials());
-    let secrets = if opened.is_some() {
+    let secrets = if let Some(opened) = &opened {
+        let names = opened.dialect.credentials();
         let at = &format!("{at}.credentials");
         Secret::all(names, credentials, at, folder, surroundings, problems)
     } else {
@@ -148,14 +151,10 @@ pub(super) fn check(
     let source = source(keys.source.as_deref(), sources, at, problems);
     let quota = rate(keys.quota.as_deref().unwrap_or(QUOTA_DEFAULT), at, problems);
     let limits = guards::limits(&guards, &format!("{at}.guards"), problems);
-    let (protected, file) = (&keys.protected, keys.protected_file.as_ref());
-    let protected = guards::protected(protected, file, folder, at, problems);
+    let protected = protected(&keys, folder, at, problems);
     let authorities = Authorities::of(keys.ca_file.as_deref(), folder, at, problems);
     let concurrency = concurrency(keys.concurrency, at, problems);
-    let life = opened.as_ref().map(|opened| &opened.dialect.capabilities().life);
-    let rules = life.map(|offered| {
-        life::rules(&keys.allow, keys.absent_runs, keys.grace_days, offered, at, problems)
-    });
+    let rules = rules_of_life(&keys, opened.as_ref(), at, problems);
     let [request_timeout, run_deadline] = times(&keys, at, problems);
     let (opened, mapping) = (opened?, mapping?);
     Some(TenantConfig {
@@ -179,6 +178,26 @@ pub(super) fn check(
         run_deadline: run_deadline?,
         secrets,
     })
+}
+
+fn rules_of_life(
+    keys: &Keys,
+    opened: Option<&Open>,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Rules> {
+    let Keys { allow, absent_runs, grace_days, .. } = keys;
+    let offered = &opened?.dialect.capabilities().life;
+    Some(life::rules(allow, *absent_runs, *grace_days, offered, at, problems))
+}
+
+fn protected(
+    keys: &Keys,
+    folder: &Path,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) -> BTreeSet<UserKey> {
+    guards::protected(&keys.protected, keys.protected_file.as_ref(), folder, at, problems)
 }
 
 /// A dialect that was opened.
@@ -371,29 +390,6 @@ fn source(
         return None;
     }
     SourceId::parse(name).ok()
-}
-
-fn rate(text: &str, at: &str, problems: &mut Vec<Problem>) -> Option<Rate> {
-    let problem = |why| problems.push(Problem::new(format!("{at}.quota"), why));
-    Rate::parse(text).map_err(problem).ok()
-}
-
-fn concurrency(number: u64, at: &str, problems: &mut Vec<Problem>) -> Option<usize> {
-    if !(1..=64).contains(&number) {
-        problems.push(Problem::new(format!("{at}.concurrency"), "should be from 1 to 64"));
-        return None;
-    }
-    usize::try_from(number).ok()
-}
-
-fn duration(text: &str, key: &str, at: &str, problems: &mut Vec<Problem>) -> Option<Duration> {
-    let parsed = text.parse::<SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
-    let long_enough = parsed.filter(|span| *span >= Duration::from_secs(1));
-    if long_enough.is_none() {
-        let why = "should be a time of at least a second, such as \"60s\" or \"6h\"";
-        problems.push(Problem::new(format!("{at}.{key}"), why));
-    }
-    long_enough
 }
 
 /// The value; or its problems, one table further out.

@@ -15,16 +15,17 @@
 //! can be unset, and there is no lock); suspending a user, which its PATCH cannot do.
 
 use super::grammar::{
-    self, BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, get,
-    linked, page_of, paged, patch, show_all, spell_all, success,
+    self, BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, created,
+    delete, get, linked, nest, page_of, paged, patch, post, show_all, spell_all, success,
 };
 use super::{Dialect, Entry, Lists, Opened, Settings};
 use crate::model::{
-    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Cursor, Edit, Kind, Notice,
-    Page, RemoteId, Request, Response, Verdict, Weight,
+    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Creation, Cursor, Edit, Kind,
+    Life, Notice, Page, RemoteId, Request, Response, Verdict, Weight,
 };
 use jiff::civil::{Date, date};
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
 
 pub(super) const ENTRY: Entry =
     Entry { name: "workiva", summary: "Workiva: users of an organization (JSON Patch)", open };
@@ -64,10 +65,20 @@ fn open(settings: &Settings) -> Opened {
     let parts = base.zip(organization).zip(version);
     let ((base, organization), version) = table.close(parts)?;
     let organization = organization.to_owned();
-    Ok(Box::new(Workiva { base, organization, version, capabilities: capabilities() }))
+    Ok(Box::new(Workiva { base, organization, version, capabilities: capabilities(version) }))
 }
 
-fn capabilities() -> Capabilities {
+/// Of making and deleting users only the documents of 2026-01-01 speak. There is no way to look for
+/// one, since the grammar of the list's filter is not documented.
+fn life(version: Version) -> Life {
+    if version == Version::Of2022 {
+        return Life::default();
+    }
+    let mandatory = ["username", "email"].map(AttrPath::new).to_vec();
+    Life { create: Some(Creation { mandatory }), delete: true, ..Life::default() }
+}
+
+fn capabilities(version: Version) -> Capabilities {
     let key_like = |kind| Attribute::of(kind).weight(Weight::KeyLike);
     Capabilities {
         attributes: catalogue([
@@ -78,7 +89,8 @@ fn capabilities() -> Capabilities {
             ("email", key_like(Kind::Email)),
         ]),
         read: true,
-        ..Capabilities::default()
+        groups: Vec::new(),
+        life: life(version),
     }
 }
 
@@ -97,19 +109,23 @@ impl Dialect for Workiva {
     }
 
     fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
-        let url = self.base.of_user(&self.segments(), account_of(id)?)?;
+        let segments = self.segments();
+        let user = || self.base.of_user(&segments, account_of(id)?);
         let mut request = match action {
-            Action::Read => get(url, &[BEARER]),
+            Action::Read => get(user()?, &[BEARER]),
+            Action::Delete => delete(user()?, &[BEARER]),
+            Action::Create { edits, by: _ } => {
+                let values = spell_all(&self.capabilities, edits, &BTreeMap::new())?;
+                post(self.base.below(&segments)?, &nest(values), &[BEARER])
+            }
             Action::Patch { edits, companions } => {
                 let values = spell_all(&self.capabilities, edits, companions)?;
                 let replace = |(path, value)| replace(&path, &value);
-                patch(url, &values.into_iter().map(replace).collect(), &[BEARER])
+                patch(user()?, &values.into_iter().map(replace).collect(), &[BEARER])
             }
-            Action::Find { .. }
-            | Action::Create { .. }
-            | Action::Disable { .. }
-            | Action::Enable { .. }
-            | Action::Delete => return Err(NOT_OFFERED.to_owned()),
+            Action::Find { .. } | Action::Disable { .. } | Action::Enable { .. } => {
+                return Err(NOT_OFFERED.to_owned());
+            }
         };
         request.headers.push(self.version_header());
         Ok(request)
@@ -122,6 +138,9 @@ impl Dialect for Workiva {
         response: &Response,
         today: Date,
     ) -> Answer {
+        if let (Action::Create { .. }, true) = (action, response.is_success()) {
+            return created(response, complaint, |user| self.account(user));
+        }
         if response.is_success() {
             return success(action, response, complaint, |user| self.see(id, user));
         }
@@ -213,6 +232,11 @@ impl Workiva {
             Some(shown) if id.is_none_or(|id| shown != id.as_str()) => Sight::Stranger,
             Some(_) => Sight::User(self.show(user)),
         }
+    }
+
+    fn account(&self, user: &Map<String, Json>) -> Option<(RemoteId, Attributes)> {
+        let id = RemoteId::parse(user.get("id")?.as_str()?).ok()?;
+        Some((id, self.show(user)))
     }
 
     fn show(&self, user: &Map<String, Json>) -> Attributes {

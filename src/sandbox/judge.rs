@@ -1,8 +1,8 @@
 //! What a careful, minimal client would never have done.
 
 use super::{
+    attempt::Attempt,
     practice::{Incoming, Refusal},
-    stage::Attempt,
 };
 use serde_json::Value;
 use std::{

@@ -6,6 +6,7 @@
 //! breach of manners that a careful client would never commit ([`Sandbox::violations`]).
 
 mod answer;
+mod attempt;
 mod biot;
 mod biot_list;
 mod checks;
@@ -26,6 +27,7 @@ mod strict_json;
 mod unplugged;
 mod wire;
 mod workiva;
+mod workiva_list;
 
 pub use biot::CustomType;
 pub use faults::{Fault, Faults, RetryAfterForm};

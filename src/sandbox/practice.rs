@@ -40,6 +40,12 @@ pub(super) trait PracticeApi: Sync {
         None
     }
 
+    /// The account after a request that switches it; `None`: it does not.
+    fn switch(&self, request: &Incoming, account: &Value) -> Option<Result<Value, Refusal>> {
+        let _ = (request, account);
+        None
+    }
+
     /// The user does not exist.
     fn no_such_user(&self) -> Refusal {
         Refusal::new(404, "user not found")

@@ -1,9 +1,9 @@
 //! Workiva, "Partially update a single user in an organization": JSON Patch, `replace` only.
 
 use super::{
-    Lie, SandboxTenant, checks,
-    lists::{Query, Window},
+    SandboxTenant, checks,
     practice::{Edited, Incoming, Outline, PracticeApi, Refusal, Scene, fill},
+    workiva_list,
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -38,7 +38,8 @@ impl PracticeApi for Workiva {
             ["organizations", organization, "users", id] => (true, organization, id),
             _ => return Err(Refusal::new(404, "no such resource").avoidable()),
         };
-        if !request.is_read_or_patch() {
+        let deletes = request.method == "DELETE" && is_new && tenant.mortal;
+        if !request.is_read_or_patch() && !deletes {
             return Err(Refusal::of_status(405));
         }
         check_version(is_new, request)?;
@@ -55,10 +56,27 @@ impl PracticeApi for Workiva {
     fn list(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
         match request.path_segments()[..] {
             ["organizations", organization, "users"] if request.method == "GET" => {
-                Some(list(tenant, organization, request))
+                Some(workiva_list::list(tenant, organization, request))
             }
             _ => None,
         }
+    }
+
+    fn create(
+        &self,
+        tenant: &SandboxTenant,
+        request: &Incoming,
+        body: &Value,
+    ) -> Option<Result<(String, Value), Refusal>> {
+        let ["organizations", organization, "users"] = request.path_segments()[..] else {
+            return None;
+        };
+        if organization != tenant.scope_id {
+            return Some(Err(Refusal::of_status(404)));
+        }
+        let id = format!("V0ZNew{}", tenant.accounts.len());
+        let checked = check_version(true, request).and_then(|()| check_new(tenant, &id, body));
+        Some(checked.map(|()| (id, body.clone())))
     }
 
     fn no_such_user(&self) -> Refusal {
@@ -109,36 +127,27 @@ impl PracticeApi for Workiva {
     }
 }
 
-/// By the description of 2026-01-01: 1000 on a page at most, and the link to the next one is whole.
-fn list(tenant: &SandboxTenant, organization: &str, request: &Incoming) -> Result<Value, Refusal> {
-    check_version(true, request)?;
-    if organization != tenant.scope_id {
-        return Err(Refusal::of_status(404));
+/// A new user: members that a PATCH could set, a user name and an address among them.
+fn check_new(tenant: &SandboxTenant, id: &str, body: &Value) -> Result<(), Refusal> {
+    let Value::Object(members) = body else {
+        return Err(Refusal::new(400, "the body must be an object"));
+    };
+    let nobody = json!({});
+    let scene = Scene { tenant, id, account: &nobody };
+    for (name, value) in members {
+        let known = PATHS.iter().any(|path| path.trim_start_matches('/') == name);
+        let text = value.as_str().filter(|_| known);
+        let text = text.ok_or_else(|| Refusal::new(400, format!("`{name}` is not valid")))?;
+        check_value(&scene, name, text)?;
     }
-    let mut query = Query::of(request, &["$maxpagesize", "$next", "$filter"])?;
-    if query.text("$filter").is_some() {
-        return Err(Refusal::new(400, "`$filter` is not understood here"));
+    match ["username", "email"].iter().find(|name| !members.contains_key(**name)) {
+        Some(missing) => Err(Refusal::new(400, format!("`{missing}` is missing"))),
+        None => Ok(()),
     }
-    let size = query.number("$maxpagesize", 1000)?;
-    if !(1..=1000).contains(&size) {
-        return Err(Refusal::new(400, "`$maxpagesize` is from 1 to 1000"));
-    }
-    let Window { users, next, .. } = Window::of(tenant, query.place("$next")?, size);
-    let mut page = json!({ "data": users });
-    if let Some(next) = next {
-        let path = request.path.split('?').next().unwrap_or_default();
-        let origin = match &tenant.lie {
-            Some(Lie::Elsewhere(origin)) => origin.clone(),
-            _ => format!("http://{}/{}", request.header("host").unwrap_or_default(), tenant.name),
-        };
-        let query = format!("%24maxpagesize={size}&%24next={}", Window::cursor(next));
-        page["@nextLink"] = format!("{origin}{path}?{query}").into();
-    }
-    Ok(page)
 }
 
 /// The path decides the version; without the header the old one is meant.
-fn check_version(is_new: bool, request: &Incoming) -> Result<(), Refusal> {
+pub(super) fn check_version(is_new: bool, request: &Incoming) -> Result<(), Refusal> {
     let version = request.header("x-version");
     let fits = match version {
         None => !is_new,

@@ -208,10 +208,8 @@ fn put_link(db: &Connection, link: &Link, run: &RunId, at: Timestamp) -> rusqlit
     let id = found.map(|(id, _)| id);
     let put = if id.is_some() { rows::UPDATE_USER } else { rows::INSERT_USER };
     let id = rows::put_user(db, &mut *db.prepare_cached(put)?, id, &row)?;
-    for table in ["intent", "quarantine"] {
-        db.prepare_cached(&format!("DELETE FROM {table} WHERE key = ?1"))?
-            .execute([key.as_str()])?;
-    }
+    db.prepare_cached("DELETE FROM intent WHERE key = ?1")?.execute([key.as_str()])?;
+    db.prepare_cached("DELETE FROM quarantine WHERE key = ?1")?.execute([key.as_str()])?;
     note_origin(db, key, remote_id, LINKED, by.as_str(), at, Some(run.as_str()))?;
     let remote = remote_hash(remote_id.as_str());
     Ok(Change::account(key.fingerprint(), rows::short_id(id)?, remote, UNSETTLED))

@@ -266,6 +266,12 @@ impl Tenant {
         self
     }
 
+    /// Sets a key of the tenant to a number.
+    pub(crate) fn number(mut self, key: &'static str, number: u32) -> Self {
+        self.keys.insert(key, number.to_string());
+        self
+    }
+
     /// Sets a key of the tenant to true or false.
     pub(crate) fn flag(mut self, key: &'static str, flag: bool) -> Self {
         self.keys.insert(key, flag.to_string());

@@ -47,7 +47,10 @@ fn fates(report: &CycleReport) -> Vec<(&str, Fate)> {
 /// Accounts that were made, over all nights whose requests are still remembered.
 fn made(world: &World) -> usize {
     let requests = world.sandbox.requests("acme");
-    requests.iter().filter(|seen| seen.method == "POST" && seen.applied).count()
+    requests
+        .iter()
+        .filter(|seen| seen.method == "POST" && seen.user_id.is_none() && seen.applied)
+        .count()
 }
 
 fn methods(world: &World) -> Vec<String> {
@@ -56,7 +59,7 @@ fn methods(world: &World) -> Vec<String> {
 
 /// Takes somebody's account away, as if it had never been made.
 fn unmake(world: &World, number: usize) {
-    let id = world.people[number - 1].id(Api::Datadog).to_owned();
+    let id = world.people[number - 1].id(world.tenant("acme").api).to_owned();
     assert!(world.sandbox.remove_account("acme", &id).is_some());
 }
 
@@ -120,7 +123,9 @@ async fn of_two_accounts_that_answer_neither_is_linked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_users_who_are_looked_for_by_one_name_are_both_held() {
     let mut world = World::new(3, vec![linked()]).await;
-    world.change(2, |person| drop(person.set("email", "user1@example.org")));
+    world.change(2, |person| {
+        person.set("email", "user1@example.org");
+    });
     let report = world.night().await;
     let shared = HeldReason::SharedRemoteId;
     assert_eq!(held(&report), [("E00001", shared), ("E00002", shared)]);
@@ -291,4 +296,58 @@ async fn max_disable_counts_leavers_too() {
     world.night().await;
     let report = world.night().await;
     assert_eq!((exit_of(&report, "acme"), world.count("acme", "PATCH")), (3, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn biots_users_are_found_by_address_made_switched_by_their_own_endpoint_and_deleted_after_grace()
+ {
+    let guards = "max_update = \"100%\"\nmax_disable = \"100%\"\nmax_source_shrink = \"100%\"\n\
+                  max_delete = \"1\"";
+    let tenant = Tenant::new("acme", Api::Biot).linked_by("_email").guards(guards);
+    let tenant = tenant.allow(&["create", "disable", "delete"]).number("grace_days", 2);
+    let mut world = World::new(5, vec![tenant]).await;
+    unmake(&world, 2);
+    let report = world.night().await;
+    assert_eq!((exit_of(&report, "acme"), made(&world)), (0, 1));
+    world.rest().await;
+    let gone = dismiss(&mut world, 5);
+    let account = |world: &World| world.sandbox.account("acme", gone.id(Api::Biot));
+    world.night().await;
+    world.night().await;
+    assert_eq!(account(&world).unwrap()["_enabled"], "DISABLED");
+    world.people.push(gone.clone());
+    world.write_roster();
+    world.night().await;
+    assert_eq!(account(&world).unwrap()["_enabled"], "ENABLED");
+    world.rest().await;
+
+    let again = dismiss(&mut world, 5);
+    assert_eq!(again.key(), gone.key());
+    world.night().await;
+    for fate in [Fate::Disabled, Fate::Off, Fate::Deleted] {
+        let report = world.night().await;
+        assert_eq!(fates(&report), [("E00005", fate)]);
+    }
+    assert!(account(&world).is_none());
+    let report = world.rest().await;
+    assert_eq!(fates(&report), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workivas_users_are_made_and_without_a_limit_nobody_is_deleted() {
+    let tenant = Tenant::new("acme", Api::Workiva).allow(&["create", "delete"]);
+    let lax = "max_source_shrink = \"100%\"";
+    let tenant = tenant.number("grace_days", 1).guards(lax);
+    let mut world = World::adopted(5, vec![tenant]).await;
+    let gone = dismiss(&mut world, 5);
+    world.night().await;
+    let report = world.night().await;
+    let plan = of(&report, "acme").plan.as_ref().unwrap();
+    assert_eq!((exit_of(&report, "acme"), plan.guards[0].guard), (3, "max_delete"));
+    let limit = format!("{lax}\nmax_delete = \"1\"");
+    world.change_tenant("acme", |tenant| tenant.guards(&limit));
+    let report = world.night().await;
+    assert_eq!((exit_of(&report, "acme"), fates(&report)), (0, vec![("E00005", Fate::Deleted)]));
+    assert!(world.sandbox.account("acme", gone.id(Api::Workiva)).is_none());
+    world.rest().await;
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     exact::{accounts, config},
-    fixtures::{UUID, open, patch},
+    fixtures::{DIRECTORY as BASE, UUID, directory as settings, open, patch},
     models::Model,
 };
 use jiff::Timestamp;
@@ -15,21 +15,6 @@ use rosterd::{
 };
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
-
-pub(crate) const BASE: &str = "https://directory.example.com/acme";
-const ACME: &str = "urn:example:schemas:acme:2.0:User";
-
-pub(crate) fn settings() -> Json {
-    json!({ "base_url": BASE, "custom": {
-        format!("{ACME}:badge"): "string",
-        format!("{ACME}:floor"): { "type": "integer", "min": -2, "max": 40 },
-        format!("{ACME}:remote"): "boolean",
-        format!("{ACME}:skills"): { "type": "string", "list": "plain", "values": ["WELD", "SWIM"] },
-        format!("{ACME}:desk.room"): "string",
-        r#"emails[type eq "private"].value"#: "email",
-        r#"ims[type eq "x\"y"].value"#: "string",
-    }})
-}
 
 /// How a directory stores and shows a user.
 pub(crate) struct Directory;
@@ -149,7 +134,7 @@ impl Practice {
         let basis = if self.dialect.builds_on_look(action) { self.look().1 } else { None };
         let request = self.dialect.request_on(Some(&id()), action, basis.as_ref()).unwrap();
         let response = self.send(&request);
-        let answer = self.dialect.read(&id(), action, &response, crate::fixtures::TODAY);
+        let answer = self.dialect.read(Some(&id()), action, &response, crate::fixtures::TODAY);
         (request, answer.verdict)
     }
 

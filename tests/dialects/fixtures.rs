@@ -1,12 +1,11 @@
 //! One tenant of each API, and short ways to open it and to ask it.
 
-use crate::{directory, models};
 use jiff::civil::{Date, date};
 use rosterd::{
     dialect::{Dialect, Entry, Opened, REGISTRY, Settings},
     model::{
         Action, Answer, AttrPath, Attributes, Body, Capabilities, Edit, Kind, Reach, RemoteId,
-        Request, Response, Value,
+        Response, Value,
     },
 };
 use serde_json::{Value as Json, json};
@@ -15,6 +14,10 @@ use std::collections::BTreeMap;
 pub(crate) const TODAY: Date = date(2026, 11, 21);
 pub(crate) const UUID: &str = "a1d97031-04e2-4907-a249-093f7436207b";
 pub(crate) const OTHER_UUID: &str = "d1a2b3c4-e5f6-7890-abcd-ef1234567890";
+
+/// Where the SCIM directory of these tests begins, and its tenant's own schema.
+pub(crate) const DIRECTORY: &str = "https://directory.example.com/acme";
+pub(crate) const ACME: &str = "urn:example:schemas:acme:2.0:User";
 
 /// One tenant of one API.
 pub(crate) struct Fixture {
@@ -57,9 +60,8 @@ pub(crate) fn all() -> Vec<Fixture> {
             other_id: "18",
         },
         uuids("datadog", json!({ "site": "datadoghq.eu" }), "https://api.datadoghq.eu"),
-        uuids("scim", directory::settings(), directory::BASE),
-        uuids("scim", directory::settings(), directory::BASE)
-            .with("preset", json!("github_enterprise")),
+        uuids("scim", directory(), DIRECTORY),
+        uuids("scim", directory(), DIRECTORY).with("preset", json!("github_enterprise")),
     ]
 }
 
@@ -124,15 +126,6 @@ impl Fixture {
             table.insert(key.to_owned(), value);
         }
         self
-    }
-
-    /// Spells the action, after a look at a user without attributes where the dialect wants one.
-    pub(crate) fn spell(&self, action: &Action) -> Result<Request, String> {
-        let (dialect, model) = (self.open(), models::of(self));
-        let look = response(200, &model.read_answer(&model.store(self.id, &[].into())));
-        let basis = dialect.basis(&self.id(), &look);
-        let basis = basis.filter(|_| dialect.builds_on_look(action));
-        dialect.request_on(Some(&self.id()), action, basis.as_ref())
     }
 
     /// What its bodies are called.
@@ -233,4 +226,16 @@ pub(crate) fn sample(kind: &Kind) -> Value {
 
 pub(crate) fn body_of(request: &rosterd::model::Request) -> Json {
     serde_json::from_slice(request.body.as_ref().unwrap()).unwrap()
+}
+
+pub(crate) fn directory() -> Json {
+    json!({ "base_url": DIRECTORY, "custom": {
+        format!("{ACME}:badge"): "string",
+        format!("{ACME}:floor"): { "type": "integer", "min": -2, "max": 40 },
+        format!("{ACME}:remote"): "boolean",
+        format!("{ACME}:skills"): { "type": "string", "list": "plain", "values": ["WELD", "SWIM"] },
+        format!("{ACME}:desk.room"): "string",
+        r#"emails[type eq "private"].value"#: "email",
+        r#"ims[type eq "x\"y"].value"#: "string",
+    }})
 }

@@ -1,8 +1,12 @@
 //! The target APIs as their documents describe them, written apart from the code under test: how a
 //! user is stored and shown, and what a PATCH does to it.
 
-use crate::{directory::Directory, fixtures::Fixture, scim::Scim};
-use rosterd::model::{AttrPath, Attributes, Value};
+use crate::{
+    directory::Directory,
+    fixtures::{Fixture, response},
+    scim::Scim,
+};
+use rosterd::model::{Action, AttrPath, Attributes, Request, Value};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeSet;
 
@@ -279,5 +283,16 @@ impl Model for Kare {
 
     fn other_reading(&self) -> Option<Box<dyn Model>> {
         (!self.merges).then(|| Box::new(Self { merges: true }) as Box<dyn Model>)
+    }
+}
+
+impl Fixture {
+    /// Spells the action, after a look at a user without attributes where the dialect wants one.
+    pub(crate) fn spell(&self, action: &Action) -> Result<Request, String> {
+        let (dialect, model) = (self.open(), of(self));
+        let look = response(200, &model.read_answer(&model.store(self.id, &[].into())));
+        let basis = dialect.basis(&self.id(), &look);
+        let basis = basis.filter(|_| dialect.builds_on_look(action));
+        dialect.request_on(Some(&self.id()), action, basis.as_ref())
     }
 }

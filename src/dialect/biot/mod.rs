@@ -16,20 +16,21 @@
 //!
 //! Deliberately absent: unsetting by null, unless the tenant's `null_clears` says that it was tried;
 //! FILE, IMAGE and WAVEFORM attributes, whose values are uploads; the query `includeReferencers`,
-//! which older deployments do not know; disabling a user, which is another endpoint.
+//! which older deployments do not know.
 
 mod custom;
 mod fault;
+mod life;
 mod list;
 
 use super::grammar::{
-    BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, get, is_same,
-    is_uuid, nest, patch, show_all, spell_all, success,
+    BEARER, Base, Complaint, Sight, Table, account_of, at, catalogue, created, get, is_same,
+    is_uuid, matches, nest, patch, show_all, spell_all, success,
 };
 use super::{Dialect, Entry, Lists, Opened, Settings};
 use crate::model::{
     Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Group, Kind, RemoteId, Request,
-    Response, Weight,
+    Response, Verdict, Weight,
 };
 use custom::Custom;
 use jiff::civil::Date;
@@ -62,7 +63,7 @@ fn open(settings: &Settings) -> Opened {
         attributes: attributes(),
         groups: groups(),
         read: true,
-        ..Capabilities::default()
+        life: life::offered(),
     };
     let mut references = BTreeSet::new();
     for Custom { attributes, group, reference } in custom {
@@ -100,6 +101,8 @@ fn attributes() -> BTreeMap<AttrPath, Attribute> {
         ("_ownerOrganization.id", Attribute::of(Kind::Uuid).weight(Weight::Privilege)),
     ])
 }
+
+const SEGMENTS: [&str; 4] = ["organization", "v1", "users", "organizations"];
 
 const ADDRESS: [&str; 6] = ["countryCode", "state", "city", "zipCode", "address1", "address2"];
 
@@ -142,29 +145,42 @@ impl Dialect for Biot {
     }
 
     fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
-        let id = account_of(id)?;
-        self.check_id(id)?;
-        let url = self.base.of_user(&USERS, id)?;
+        let account = || {
+            let id = account_of(id)?;
+            self.check_id(id).map(|()| id)
+        };
         match action {
-            Action::Read => Ok(get(url, &[BEARER])),
+            Action::Find { by } => self.find(by),
+            Action::Create { edits, by: _ } => self.create(edits),
+            Action::Read => Ok(get(self.base.of_user(&SEGMENTS, account()?)?, &[BEARER])),
             Action::Patch { edits, companions } => {
-                let mut values = spell_all(&self.capabilities, edits, companions)?;
-                for (path, value) in &mut values {
-                    if self.references.contains(path) && !value.is_null() {
-                        *value = json!({ "id": value.take() });
-                    }
-                }
-                Ok(patch(url, &nest(values), &[BEARER]))
+                let values = self.refer(spell_all(&self.capabilities, edits, companions)?);
+                Ok(patch(self.base.of_user(&SEGMENTS, account()?)?, &nest(values), &[BEARER]))
             }
-            Action::Find { .. }
-            | Action::Create { .. }
-            | Action::Disable { .. }
-            | Action::Enable { .. }
-            | Action::Delete => Err(NOT_OFFERED.to_owned()),
+            Action::Disable { edit } | Action::Enable { edit } => self.switch(account()?, edit),
+            Action::Delete => self.remove(account()?),
         }
     }
 
     fn read(&self, id: Option<&RemoteId>, action: &Action, response: &Response, _: Date) -> Answer {
+        match action {
+            Action::Find { .. } if response.is_success() => {
+                return matches(response, complaint, |list| self.matches(list));
+            }
+            Action::Create { .. } if response.is_success() => {
+                return created(response, complaint, |user| self.account(user));
+            }
+            Action::Create { .. } if response.status == 409 => {
+                return complaint(response).answer(Verdict::Conflict);
+            }
+            Action::Read
+            | Action::Find { .. }
+            | Action::Create { .. }
+            | Action::Patch { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Delete => {}
+        }
         if response.is_success() {
             return success(action, response, complaint, |user| self.see(id, user));
         }
@@ -186,10 +202,22 @@ impl Biot {
     }
 
     fn show(&self, user: &Map<String, Json>) -> Attributes {
-        show_all(&self.capabilities.attributes, |path| {
+        let mut shown = show_all(&self.capabilities.attributes, |path| {
             let shown = at(user, path.as_str());
             if self.references.contains(path) { shown.map(reference_id) } else { shown }
-        })
+        });
+        life::show_enabled(user, &mut shown);
+        shown
+    }
+
+    /// References as objects of their own.
+    fn refer(&self, mut values: BTreeMap<AttrPath, Json>) -> BTreeMap<AttrPath, Json> {
+        for (path, value) in &mut values {
+            if self.references.contains(path) && !value.is_null() {
+                *value = json!({ "id": value.take() });
+            }
+        }
+        values
     }
 }
 

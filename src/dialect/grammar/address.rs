@@ -37,13 +37,26 @@ impl Base {
     /// # Errors
     /// When the address, read back, would not mean that very user.
     pub(crate) fn of_user(&self, segments: &[&str], id: &RemoteId) -> Result<Url, String> {
+        self.of_user_and(segments, id, &[])
+    }
+
+    /// The same with further segments after the id.
+    ///
+    /// # Errors
+    /// As of [`Self::of_user`].
+    pub(crate) fn of_user_and(
+        &self,
+        segments: &[&str],
+        id: &RemoteId,
+        more: &[&str],
+    ) -> Result<Url, String> {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments).push(id.as_str());
+            path.pop_if_empty().extend(segments).push(id.as_str()).extend(more);
         }
         // Read back from its text, which is what is sent.
         let read_back = Url::parse(url.as_str()).ok();
-        let same_user = read_back.filter(|url| self.means(url, segments, id));
+        let same_user = read_back.filter(|url| self.means(url, segments, id, more));
         same_user.ok_or_else(|| "the id cannot be written as one part of an address".to_owned())
     }
 
@@ -64,13 +77,14 @@ impl Base {
         if same { Ok(url) } else { Err("the address cannot be written".to_owned()) }
     }
 
-    fn means(&self, url: &Url, segments: &[&str], id: &RemoteId) -> bool {
+    fn means(&self, url: &Url, segments: &[&str], id: &RemoteId, more: &[&str]) -> bool {
         let mut parts = parts(url);
         let bare = url.query().is_none() && url.fragment().is_none();
         bare && url.origin() == self.0.origin()
             && self::parts(&self.0).all(|part| parts.next() == Some(part))
             && segments.iter().all(|segment| means(parts.next(), segment))
             && means(parts.next(), id.as_str())
+            && more.iter().all(|segment| means(parts.next(), segment))
             && parts.next().is_none()
     }
 }

@@ -14,6 +14,6 @@ pub(super) use answer::{Complaint, Sight, created, matches, success};
 pub(super) use pages::{Entry, linked, page_of, paged, with_query};
 pub(super) use settings::{Table, is_uuid};
 pub(super) use spelling::{
-    BEARER, NOT_OFFERED, account_of, at, catalogue, equals, get, is_same, nest, note, patch,
-    patch_as, post, show_all, spell, spell_all,
+    BEARER, NOT_OFFERED, account_of, at, catalogue, delete, equals, get, is_same, nest, note,
+    patch, patch_as, post, show_all, spell, spell_all, switch,
 };

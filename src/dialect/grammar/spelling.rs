@@ -73,6 +73,15 @@ pub(crate) fn post(url: Url, body: &Json, credentials: &[CredentialHeader]) -> R
     Request { method: Method::Post, ..patch(url, body, credentials) }
 }
 
+/// A request that says all in its address.
+pub(crate) fn switch(url: Url, credentials: &[CredentialHeader]) -> Request {
+    Request { method: Method::Post, ..get(url, credentials) }
+}
+
+pub(crate) fn delete(url: Url, credentials: &[CredentialHeader]) -> Request {
+    Request { method: Method::Delete, ..get(url, credentials) }
+}
+
 /// A SCIM filter for one exact text (RFC 7644 §3.4.2.2): the text as JSON spells it.
 pub(crate) fn equals(path: &str, text: &str) -> String {
     format!("{path} eq {}", Json::from(text))

@@ -8,8 +8,12 @@
 //! Each step only where the API offers it and the tenant's `allow` names it; else it is told.
 
 use super::{Inputs, Judged};
-use crate::model::{
-    Action, AttrPath, Edit, Fate, Known, Leaver, LeaverReason, Operation, Standing, Value, Wanted,
+use crate::{
+    engine::quarantine::SLACK,
+    model::{
+        Action, AttrPath, Edit, Fate, Known, Leaver, LeaverReason, Operation, Standing, Value,
+        Wanted,
+    },
 };
 use jiff::Timestamp;
 
@@ -72,7 +76,8 @@ fn judge_one(inputs: &Inputs<'_>, leaver: &Leaver) -> (Fate, Option<Action>) {
         Some(_) => remembered.disabled,
         None => Some(remembered.since),
     });
-    let is_over = |from: Timestamp| inputs.now.duration_since(from) >= inputs.rules.grace;
+    // A nightly run begins some minutes earlier or later than the one that switched the account off.
+    let is_over = |from: Timestamp| inputs.now.duration_since(from) + SLACK >= inputs.rules.grace;
     match from.filter(|_| deletes) {
         Some(from) if is_over(from) && known.standing == Standing::Settled => {
             (Fate::Deleted, Some(Action::Delete))
