@@ -871,8 +871,6 @@ fn the_examples_defaults_are_the_defaults() {
         max_source_growth: guard("max_source_growth"),
         min_known: guard("min_known"),
         max_bad_values: guard("max_bad_values"),
-        max_create: guard("max_create"),
-        max_delete: guard("max_delete"),
         max_drift: guard("max_drift"),
     };
     assert_eq!(shown, Limits::default());
