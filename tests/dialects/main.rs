@@ -7,6 +7,7 @@ mod contract;
 mod documented;
 mod exact;
 mod fixtures;
+mod life;
 mod lists;
 mod models;
 mod notices;
