@@ -927,3 +927,32 @@ fn how_the_state_is_kept_has_defaults_and_limits() {
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert!(problems[0].contains("state.backup_every") && problems[1].contains("0 to 3650"));
 }
+
+#[test]
+fn f18_what_may_be_done_with_accounts_is_named_word_by_word_and_only_where_the_api_offers_it() {
+    let with = |allow: &str| problems(&format!("{SOURCE}\n[tenants.acme]\n{allow}\n{TENANT}{MAP}"));
+    assert_eq!(with("allow = [\"update\", \"create\", \"disable\"]"), [""; 0]);
+    let told = with("allow = [\"update\", \"delete\"]");
+    assert!(
+        told[0].contains("tenants.acme.allow") && told[0].contains("does not offer"),
+        "{told:?}"
+    );
+    assert!(told[0].contains("\"update\", \"create\", \"disable\""), "{told:?}");
+    let told = with("allow = [\"create\", \"everything\"]");
+    assert_eq!(told.len(), 2, "{told:?}");
+}
+
+#[test]
+fn users_are_looked_for_only_by_what_the_api_looks_up_and_the_mapping_says() {
+    let with = |link: &str| {
+        let tenant = TENANT.replace("column = \"datadog_id\"", link);
+        problems(&format!("{SOURCE}{tenant}{MAP}userName = {{ column = \"email\" }}\n"))
+    };
+    assert_eq!(with("link = [\"userName\"]"), [""; 0]);
+    assert_eq!(with("column = \"datadog_id\"\nlink = [\"userName\"]"), [""; 0]);
+    let told = with("link = [\"title\"]");
+    assert!(told[0].contains("remote_id.link") && told[0].contains("`userName`"), "{told:?}");
+    let tenant = TENANT.replace("column = \"datadog_id\"", "link = [\"userName\"]");
+    let told = problems(&format!("{SOURCE}{tenant}{MAP}"));
+    assert!(told[0].contains("not mapped"), "{told:?}");
+}

@@ -36,8 +36,9 @@ The worst of several tenants counts.";
 
 const FROM_TARGET: &str = "\
 With --from-target the roster is taken for nothing: what each target lists of its users is what is
-known of those in the roster, who are found by their ids there. Everybody in the roster is looked up,
-known or not. A list is used as a whole or not at all: one that goes in circles, does not add up or
+known of those in the roster, who are found by their ids there, or without one by what the tenant's
+`remote_id.link` names, whatever the capitals. To whom several accounts answer, or one that is somebody
+else's, is held. A list is used as a whole or not at all: one that goes in circles, does not add up or
 leads elsewhere is refused. Whom it does not have is not taken for gone, and whom nobody in the roster
 has is counted and never touched. The next run sends exactly what differs. Targets without a list (KARE,
 and Workiva before 2026-01-01) say so; their users are read one by one by the first run.";

@@ -55,8 +55,8 @@ fn told(tenant: &TenantId, listed: &Listed) -> String {
     let Listed { entries, pages, known, news, linked, unlisted, unmanaged } = listed;
     format!(
         "{tenant}: {entries} users listed on {pages} pages; {known} of the roster are known now, \
-         {news} of them anew and {linked} linked; {unlisted} of the roster are not listed, {unmanaged} of the listed are \
-         nobody's here\n"
+         {news} of them anew and {linked} linked; {unlisted} of the roster are not listed, \
+         {unmanaged} of the listed are nobody's here\n"
     )
 }
 

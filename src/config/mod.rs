@@ -9,6 +9,7 @@ mod document;
 mod fields;
 mod guards;
 mod life;
+mod lookups;
 mod numbers;
 mod schedule;
 mod secret;

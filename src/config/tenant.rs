@@ -4,8 +4,8 @@ use super::{
     Authorities, Secret, Surroundings,
     document::sub,
     fields, guards, life,
+    lookups::load_tables,
     numbers::{concurrency, duration, rate},
-    table as csv_table,
 };
 use crate::{
     dialect::{self, Dialect, REGISTRY, Settings},
@@ -13,7 +13,7 @@ use crate::{
         allowance::ResetUnit,
         guard::Limits,
         life::Rules,
-        mapping::{LookupSettings, Mapping, MappingSettings, RemoteIdSettings, RuleSettings},
+        mapping::{Mapping, MappingSettings, RuleSettings},
     },
     model::{Capabilities, Fingerprint, Problem, Rate, Reach, SourceId, TenantId, UserKey},
 };
@@ -137,10 +137,7 @@ pub(super) fn check(
     let settings = MappingSettings { map, scope: keys.scope.clone(), remote_id };
     let Workplace { folder, surroundings, sources } = workplace;
     let settings = load_tables(settings, folder, at, problems);
-    let mapping = opened.as_ref().and_then(|opened| {
-        let compiled = Mapping::compile(&settings, opened.dialect.capabilities());
-        keep(compiled, at, problems)
-    });
+    let mapping = opened.as_ref().and_then(|opened| compile(&settings, opened, at, problems));
     let secrets = if let Some(opened) = &opened {
         let names = opened.dialect.credentials();
         let at = &format!("{at}.credentials");
@@ -178,6 +175,15 @@ pub(super) fn check(
         run_deadline: run_deadline?,
         secrets,
     })
+}
+
+fn compile(
+    settings: &MappingSettings,
+    opened: &Open,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Mapping> {
+    keep(Mapping::compile(settings, opened.dialect.capabilities()), at, problems)
 }
 
 fn rules_of_life(
@@ -292,55 +298,6 @@ fn credentials(
         problems.push(Problem::new(at, "should be a table of texts"));
         BTreeMap::new()
     })
-}
-
-/// Reads the look-up and id files into their tables.
-fn load_tables(
-    mut settings: MappingSettings,
-    folder: &Path,
-    at: &str,
-    problems: &mut Vec<Problem>,
-) -> MappingSettings {
-    for (path, rule) in &mut settings.map {
-        if let Some(lookup) = &mut rule.lookup {
-            let LookupSettings { file, key, value, table, on_missing: _ } = lookup;
-            let at = format!("{at}.map.{}.lookup", fields::part(path));
-            load_table(
-                file.as_ref(),
-                key.as_deref(),
-                value.as_deref(),
-                table,
-                folder,
-                &at,
-                problems,
-            );
-        }
-    }
-    let RemoteIdSettings { column: _, file, key, value, table, link: _ } = &mut settings.remote_id;
-    let at = format!("{at}.remote_id");
-    load_table(file.as_ref(), key.as_deref(), value.as_deref(), table, folder, &at, problems);
-    settings
-}
-
-fn load_table(
-    file: Option<&PathBuf>,
-    key: Option<&str>,
-    value: Option<&str>,
-    table: &mut BTreeMap<String, String>,
-    folder: &Path,
-    at: &str,
-    problems: &mut Vec<Problem>,
-) {
-    // Which of the columns is not named, the mapping tells.
-    let (Some(file), Some(key), Some(value)) = (file, key, value) else { return };
-    match csv_table::read(&folder.join(file), key, value) {
-        Ok(read) if table.is_empty() => *table = read,
-        Ok(_) => {
-            let why = "has both `file` and `table`";
-            problems.push(Problem::new(at, why).hint("keep one of them"));
-        }
-        Err(why) => problems.push(Problem::new(format!("{at}.file"), why)),
-    }
 }
 
 fn times(keys: &Keys, at: &str, problems: &mut Vec<Problem>) -> [Option<Duration>; 2] {

@@ -5,7 +5,7 @@ mod link;
 mod spelled;
 
 pub use leave::Leaving;
-pub use link::Sought;
+pub use link::{Sought, TAKEN, several};
 pub use spelled::{digest, operation_json};
 
 use super::{

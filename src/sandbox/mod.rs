@@ -8,6 +8,7 @@
 mod answer;
 mod attempt;
 mod biot;
+mod biot_life;
 mod biot_list;
 mod checks;
 mod datadog;

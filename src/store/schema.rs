@@ -155,6 +155,21 @@ mod tests {
     }
 
     #[test]
+    fn a_first_import_may_follow_the_steps_in_the_same_opening_of_the_file() {
+        for done in 0..STEPS.len() {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("acme.db");
+            let mut db = Connection::open(&path).unwrap();
+            db.pragma_update(None, "temp_store", "MEMORY").unwrap();
+            migrate(&mut db, &path, &STEPS[..done], &tenant()).unwrap();
+            migrate(&mut db, &path, STEPS, &tenant()).unwrap();
+            let tx = db.transaction().unwrap();
+            let dropped = tx.execute_batch("DROP INDEX user_key");
+            assert!(dropped.is_ok(), "from schema {done}: {dropped:?}");
+        }
+    }
+
+    #[test]
     fn e22_a_step_that_fails_leaves_the_file_as_it_was_and_a_copy_beside_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("acme.db");

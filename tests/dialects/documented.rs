@@ -259,7 +259,9 @@ fn biots_answer_shows_members_references_and_what_is_unset() {
     for (path, value) in expected {
         assert!(shown.get(&path) == Some(&value), "{path}");
     }
-    assert_eq!(shown.len(), fixture.open().capabilities().attributes.len());
+    // And whether the user is on, which no PATCH sets.
+    assert!(shown.get(&AttrPath::new("_enabled")) == Some(&Some(true.into())));
+    assert_eq!(shown.len(), fixture.open().capabilities().attributes.len() + 1);
 }
 
 #[test]

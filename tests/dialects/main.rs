@@ -8,6 +8,7 @@ mod directory;
 mod documented;
 mod exact;
 mod fixtures;
+mod life;
 mod lists;
 mod models;
 mod notices;

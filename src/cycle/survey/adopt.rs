@@ -2,7 +2,7 @@
 
 use super::{
     Errand, Errands, each,
-    link::{self, Found},
+    link::{Found, Search, search},
 };
 use crate::{
     config::{Config, TenantConfig},
@@ -14,7 +14,7 @@ use crate::{
         diff::{Diff, diff},
         drift::{contrasts, taken_in},
         listing::Census,
-        plan::{SHARED, count_users, is_of},
+        plan::{SHARED, TAKEN, count_users, is_of, several},
     },
     model::{
         AttrPath, Attributes, Fingerprint, Forecast, Held, HeldReason, Known, Listed as Entry,
@@ -89,8 +89,8 @@ impl Desk {
             wanted.and_then(|wanted| Matched::of(&wanted, census).adopt(&place, &mut store));
         self.store = Some(store);
         match adopted {
-            Ok((listed, shared)) => {
-                self.report.plan = Some(self.told(&listed, shared));
+            Ok((listed, held)) => {
+                self.report.plan = Some(self.told(&listed, held));
                 self.report.end = TenantEnd::Done;
                 self.first_measure(listed, options)
             }
@@ -102,10 +102,8 @@ impl Desk {
     }
 
     /// A plan that sends nothing, for who is held.
-    fn told(&self, listed: &Listed, shared: Vec<UserKey>) -> Plan {
-        let intake = &self.case.intake;
-        let mut held = intake.held.clone();
-        held.extend(shared.into_iter().map(shared_id));
+    fn told(&self, listed: &Listed, mut held: Vec<Held>) -> Plan {
+        held.extend(self.case.intake.held.iter().cloned());
         held.sort();
         let unchanged = listed.known + listed.unlisted;
         Plan {
@@ -138,16 +136,21 @@ impl Desk {
     }
 }
 
-/// The roster beside a list, by the ids at the target.
+/// The roster beside a list.
 struct Matched<'a> {
-    users: Vec<(&'a Wanted, Attributes)>,
+    /// What the list shows; the others speak of these by number.
+    entries: Vec<Entry>,
+    users: Vec<(&'a Wanted, usize)>,
     /// Users of whom nobody knows the id.
     nameless: Vec<&'a Wanted>,
-    /// The other entries.
-    others: Vec<Entry>,
-    shared: Vec<UserKey>,
+    /// Entries that nobody's id names.
+    free: BTreeSet<usize>,
+    held: Vec<Held>,
     listed: Listed,
 }
+
+/// Accounts as the list shows them, each with the fingerprint of its row when nothing else is wished.
+type Accounts = Vec<(Account, Option<Fingerprint>)>;
 
 /// Where and when a list becomes what is known.
 struct Place<'a> {
@@ -159,9 +162,9 @@ struct Place<'a> {
 }
 
 impl<'a> Matched<'a> {
+    /// By the ids at the target.
     fn of(wanted: &'a [Wanted], census: Census) -> Self {
         let Census { users: entries, unnamed, pages } = census;
-        let count = entries.len() as u64 + unnamed;
         let mut by_id: HashMap<RemoteId, Vec<&Wanted>> = HashMap::new();
         let (mut users, mut nameless) = (Vec::new(), Vec::new());
         for user in wanted {
@@ -170,92 +173,91 @@ impl<'a> Matched<'a> {
                 None => nameless.push(user),
             }
         }
-        let (mut shared, mut others) = (Vec::new(), Vec::new());
-        for Entry { remote_id, attributes } in entries {
-            match by_id.remove(&remote_id).as_deref() {
-                None => others.push(Entry { remote_id, attributes }),
-                Some([user]) => users.push((*user, attributes)),
-                Some(sharers) => shared.extend(sharers.iter().map(|user| user.key.clone())),
+        let (mut held, mut free) = (Vec::new(), BTreeSet::new());
+        for (number, entry) in entries.iter().enumerate() {
+            match by_id.remove(&entry.remote_id).as_deref() {
+                None => _ = free.insert(number),
+                Some([user]) => users.push((*user, number)),
+                Some(sharers) => held.extend(sharers.iter().map(|user| shared_id(&user.key))),
             }
         }
-        shared.sort();
         // Whoever is left was asked for and is not there.
         let unlisted = by_id.values().map(Vec::len).sum::<usize>() as u64;
-        let known = users.len() as u64;
         let listed = Listed {
-            entries: count,
+            entries: entries.len() as u64 + unnamed,
             pages,
-            known,
+            known: users.len() as u64,
             unlisted,
             unmanaged: unnamed,
             ..Listed::default()
         };
-        Self { users, nameless, others, shared, listed }
+        Self { entries, users, nameless, free, held, listed }
     }
 
-    /// Writes all of it in one go. Returns whose ids are not theirs alone, too.
+    /// Writes all of it in one go. Returns who is held besides, too.
     fn adopt(
         mut self,
         place: &Place<'_>,
         store: &mut Store,
-    ) -> Result<(Listed, Vec<UserKey>), StoreError> {
-        let owned = store.owners(&self.others.iter().map(|entry| &entry.remote_id).collect())?;
-        self.others.retain(|entry| !owned.contains_key(&entry.remote_id));
-        let mut accounts = self.links(place, store)?;
-        let Self { users, nameless: _, others, mut shared, mut listed } = self;
-        listed.unmanaged += others.len() as u64;
+    ) -> Result<(Listed, Vec<Held>), StoreError> {
+        let id = |number: &usize| &self.entries[*number].remote_id;
+        let owned = store.owners(&self.free.iter().map(id).collect())?;
+        self.free.retain(|number| !owned.contains_key(&self.entries[*number].remote_id));
+        let mut accounts = self.link(place, store)?;
+        let Self { entries, users, nameless: _, free, mut held, mut listed } = self;
+        listed.unmanaged += free.len() as u64;
         for part in users.chunks(CHUNK) {
             let keys: Vec<&UserKey> = part.iter().map(|(user, _)| &user.key).collect();
             let mut known = store.known(&keys)?;
             place.tenant.mapping.judge_drift(known.values_mut());
-            let news = part
-                .iter()
-                .filter_map(|(user, shown)| account(place, user, known.get(&user.key), shown));
+            let news = part.iter().filter_map(|(user, number)| {
+                account(place, user, known.get(&user.key), &entries[*number].attributes)
+            });
             accounts.extend(news);
         }
         if accounts.is_empty() {
-            return Ok((listed, shared));
+            return Ok((listed, held));
         }
         let ((), imported) = store.import(place.view, |import| {
             accounts.into_iter().try_for_each(|(account, row)| import.add(account, row))
         })?;
-        let Imported { adopted, shared: also } = imported;
+        let Imported { adopted, shared } = imported;
         listed.news = adopted;
-        listed.known -= also.len() as u64;
-        shared.extend(also);
-        Ok((listed, shared))
+        listed.known -= shared.len() as u64;
+        held.extend(shared.iter().map(shared_id));
+        Ok((listed, held))
     }
 
-    /// Accounts of users of whom nobody knew theirs. For whom one may have been made that nobody has
-    /// seen, the next run looks itself.
-    fn links(
-        &mut self,
-        place: &Place<'_>,
-        store: &Store,
-    ) -> Result<Vec<(Account, Option<Fingerprint>)>, StoreError> {
+    /// Accounts of users of whom nobody knew theirs, by what they are looked for by. For whom one may
+    /// have been made that nobody has seen, the next run looks itself.
+    fn link(&mut self, place: &Place<'_>, store: &Store) -> Result<Accounts, StoreError> {
         let creating = store.creating()?;
+        let nameless = self.nameless.len();
         self.nameless.retain(|user| !creating.contains(&user.key));
-        let found = link::find(&self.nameless, place.tenant.mapping.link(), &self.others);
+        let by = place.tenant.mapping.link();
+        let Search { found, several: many, taken } =
+            search(&self.nameless, by, &self.entries, &self.free);
+        let unlisted = nameless - found.len() - many.len() - taken.len();
+        self.listed.unlisted += unlisted as u64;
+        let ambiguous = |(user, count): (&Wanted, usize)| {
+            hold(&user.key, HeldReason::Ambiguous, several(count))
+        };
+        self.held.extend(many.into_iter().map(ambiguous));
+        let is_taken =
+            |user: &Wanted| hold(&user.key, HeldReason::SharedRemoteId, TAKEN.to_owned());
+        self.held.extend(taken.into_iter().map(is_taken));
+        self.listed.linked = found.len() as u64;
+        self.listed.known += self.listed.linked;
         let mut accounts = Vec::new();
-        let mut taken = BTreeSet::new();
         for Found { user, entry, by } in found {
-            let Entry { remote_id, attributes } = &self.others[entry];
+            self.free.remove(&entry);
+            let Entry { remote_id, attributes } = &self.entries[entry];
             let named = Wanted { remote_id: Some(remote_id.clone()), ..user.clone() };
             let made = account(place, &named, None, attributes);
-            accounts.extend(
-                made.map(|(account, row)| (account.linked(&by, place.run, place.now), row)),
-            );
-            taken.insert(entry);
+            let linked =
+                |(account, row): (Account, _)| (account.linked(&by, place.run, place.now), row);
+            accounts.extend(made.map(linked));
         }
-        let mut number = 0;
-        self.others.retain(|_| {
-            number += 1;
-            !taken.contains(&(number - 1))
-        });
-        let (linked, nameless) = (taken.len() as u64, self.nameless.len() as u64);
-        self.listed.linked = linked;
-        self.listed.known += linked;
-        self.listed.unlisted += nameless - linked;
         Ok(accounts)
     }
 }
@@ -302,13 +304,17 @@ fn account(
     Some((account, is_as_wished.then_some(user.fingerprint)))
 }
 
-fn shared_id(key: UserKey) -> Held {
+fn shared_id(key: &UserKey) -> Held {
+    hold(key, HeldReason::SharedRemoteId, SHARED.to_owned())
+}
+
+fn hold(key: &UserKey, reason: HeldReason, why: String) -> Held {
     Held {
-        key,
-        reason: HeldReason::SharedRemoteId,
+        key: key.clone(),
+        reason,
         attribute: None,
         line: None,
-        why: SHARED.to_owned(),
+        why,
         others_go: false,
         timer: None,
         sides: None,

@@ -234,3 +234,123 @@ fn answers(shown: &Attributes, by: &Match) -> bool {
     let shown = canonical(shown).remove(&by.path).flatten();
     shown.is_some_and(|shown| folded(&shown) == folded(&by.value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::{budget::Budget, reply::Reply, retry::RetryAfter},
+        model::{Answer, AttrPath, Edit, UserKey, Verdict},
+    };
+
+    fn by(path: &str) -> Match {
+        Match { path: AttrPath::new(path), value: Value::text("Ann@x.org") }
+    }
+
+    fn creation(by: Vec<Match>) -> Operation {
+        let after = Some(Value::text("Ann@x.org"));
+        let edit = Edit { path: AttrPath::new("userName"), before: Some(None), after };
+        let action = Action::Create { edits: vec![edit], by };
+        Operation { key: UserKey::parse("E1").unwrap(), remote_id: None, action }
+    }
+
+    fn account(name: &str) -> (RemoteId, Attributes) {
+        let shown = [(AttrPath::new("userName"), Some(Value::text(name)))].into();
+        (RemoteId::parse("u1").unwrap(), shown)
+    }
+
+    fn answered(verdict: Verdict, status: u16) -> Reply {
+        let retry_after = RetryAfter::Absent;
+        Reply::Answered { answer: Answer::of(verdict), status, retry_after }
+    }
+
+    fn next(delivery: &mut Delivery<'_>, reply: Reply) -> Step {
+        delivery.next(reply, &mut Budget::default())
+    }
+
+    fn lost() -> Reply {
+        Reply::Lost { why: "no answer".to_owned() }
+    }
+
+    #[test]
+    fn a_creation_whose_answer_was_lost_is_looked_for_every_way_before_it_is_sent_again() {
+        let operation = creation(vec![by("externalId"), by("userName")]);
+        let mut delivery = Delivery::new(&operation, true, &[]);
+        assert_eq!(next(&mut delivery, lost()), Step::Again { next: Next::Look, failures: 0 });
+        let way = |delivery: &Delivery<'_>| delivery.request(Next::Look).1.clone();
+        assert_eq!(way(&delivery), find(&by("externalId")));
+        let nobody = || answered(Verdict::Matches(Vec::new()), 200);
+        assert_eq!(next(&mut delivery, nobody()), Step::Send(Next::Look));
+        assert_eq!(way(&delivery), find(&by("userName")));
+        assert_eq!(next(&mut delivery, nobody()), Step::Send(Next::Operation));
+    }
+
+    #[test]
+    fn a_503_with_or_without_retry_after_does_not_let_a_creation_be_sent_blindly() {
+        for retry_after in [RetryAfter::Absent, RetryAfter::Wait(std::time::Duration::from_secs(9))]
+        {
+            let operation = creation(vec![by("userName")]);
+            let mut delivery = Delivery::new(&operation, true, &[]);
+            let answer = Answer::of(Verdict::Unavailable);
+            let reply = Reply::Answered { answer, status: 503, retry_after };
+            let step = next(&mut delivery, reply);
+            let looks =
+                matches!(step, Step::Again { next: Next::Look, .. } | Step::Pause(Next::Look));
+            assert!(looks, "{step:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_look_up_a_creation_that_was_lost_stays_in_doubt() {
+        let operation = creation(Vec::new());
+        for reply in [lost(), answered(Verdict::Uncertain, 500)] {
+            let mut delivery = Delivery::new(&operation, true, &[]);
+            let step = next(&mut delivery, reply);
+            assert!(matches!(step, Step::Done(Outcome::InDoubt { .. })), "{step:?}");
+        }
+    }
+
+    #[test]
+    fn after_a_conflict_the_rival_is_adopted_or_the_creation_refused() {
+        let operation = creation(vec![by("userName")]);
+        let conflict = || answered(Verdict::Conflict, 409);
+        let mut delivery = Delivery::new(&operation, true, &[]);
+        assert_eq!(next(&mut delivery, conflict()), Step::Send(Next::Look));
+        let found = answered(Verdict::Matches(vec![account("ANN@X.ORG")]), 200);
+        let step = next(&mut delivery, found);
+        assert!(matches!(step, Step::Done(Outcome::Matched { .. })), "{step:?}");
+
+        let mut refused = Delivery::new(&operation, true, &[]);
+        let _ = next(&mut refused, conflict());
+        let step = next(&mut refused, answered(Verdict::Matches(Vec::new()), 200));
+        assert!(matches!(step, Step::Done(Outcome::Refused(_))), "{step:?}");
+    }
+
+    #[test]
+    fn a_list_of_others_proves_neither_that_there_is_nobody_nor_that_there_is_somebody() {
+        let (key, action) = (UserKey::parse("E1").unwrap(), find(&by("userName")));
+        let operation = Operation { key, remote_id: None, action };
+        let mut delivery = Delivery::new(&operation, true, &[]);
+        let others = answered(Verdict::Matches(vec![account("bob@x.org")]), 200);
+        let step = next(&mut delivery, others);
+        assert!(matches!(step, Step::Done(Outcome::Deferred { .. })), "{step:?}");
+    }
+
+    #[test]
+    fn an_account_that_was_made_is_read_where_the_answer_shows_too_little_and_never_made_again() {
+        let operation = creation(vec![by("userName")]);
+        let mut delivery = Delivery::new(&operation, true, &[]);
+        let (id, shown) = account("Ann@x.org");
+        let made = Verdict::Created { id: id.clone(), shown: Attributes::new() };
+        assert_eq!(next(&mut delivery, answered(made, 201)), Step::Send(Next::Look));
+        assert_eq!(delivery.request(Next::Look), (Some(&id), &Action::Read));
+        let missing = delivery.clone();
+        let step = next(&mut delivery, answered(Verdict::Found { shown: shown.clone() }, 200));
+        let created = Outcome::Created { remote_id: id.clone(), shown, unverified: false };
+        assert_eq!(step, Step::Done(created));
+        // Not to be seen yet: it is there all the same.
+        let mut missing = missing;
+        let step = next(&mut missing, answered(Verdict::Missing, 404));
+        assert!(matches!(step, Step::Done(Outcome::Created { unverified: true, .. })), "{step:?}");
+    }
+}

@@ -27,6 +27,18 @@ pub enum Sought {
     Linked,
 }
 
+/// Why nothing is sent for somebody whose account, as it was found, is not theirs alone.
+pub const TAKEN: &str = "the account that was found is another user's already";
+
+/// Why nothing is sent for somebody to whom so many accounts answer.
+#[must_use]
+pub fn several(count: usize) -> String {
+    format!(
+        "{count} accounts answer to what this user is looked for by; write the id of the right one \
+         into the roster"
+    )
+}
+
 pub(super) fn judge(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
     let held = |reason, why: String| Judged::Hold(hold(wanted, reason, None, why));
     let by = ways(inputs.link, wanted);
@@ -34,15 +46,10 @@ pub(super) fn judge(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
         None | Some(Sought::Linked) => 0,
         Some(Sought::Nobody { tried }) => *tried,
         Some(Sought::Several { count }) => {
-            let why = format!(
-                "{count} accounts answer to what this user is looked for by; write the id of the \
-                 right one into the roster"
-            );
-            return held(HeldReason::Ambiguous, why);
+            return held(HeldReason::Ambiguous, several(*count));
         }
         Some(Sought::Taken | Sought::One { .. }) => {
-            let why = "the account that was found is another user's already".to_owned();
-            return held(HeldReason::SharedRemoteId, why);
+            return held(HeldReason::SharedRemoteId, TAKEN.to_owned());
         }
     };
     match by.get(tried) {
