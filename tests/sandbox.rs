@@ -397,7 +397,6 @@ async fn unknown_paths_and_methods_are_refused_and_count_as_violations() {
         (Api::Scalepad, 404, 405),
         (Api::Kare, 403, 403),
         (Api::Datadog, 404, 405),
-        (Api::Scim, 404, 501),
     ] {
         let practice = Practice::of(api).await;
         let got = practice.send(practice.call_get(ann(api)).at("/elsewhere")).await;

@@ -5,7 +5,12 @@ use crate::{
     fixtures::{self, Fixture, body_of, patch, response},
     models::{self, Model},
 };
-use proptest::{collection::btree_set, option, prelude::*, sample::select};
+use proptest::{
+    collection::btree_set,
+    option,
+    prelude::*,
+    sample::{select, subsequence},
+};
 use rosterd::model::{Action, AttrPath, Attributes, Capabilities, Kind, Value, Verdict};
 use std::collections::BTreeSet;
 
@@ -46,7 +51,32 @@ fn value(kind: &Kind) -> BoxedStrategy<Value> {
 /// A known account and a wanted one. What a parent object demands is always known, as the planner
 /// sees to; what cannot be unset is not wished unset.
 pub(crate) fn accounts(capabilities: &Capabilities) -> BoxedStrategy<(Attributes, Attributes)> {
-    let attributes: Vec<_> = capabilities
+    attributes(capabilities).prop_map(split).boxed()
+}
+
+/// The same, of up to a dozen attributes; for APIs that have many.
+pub(crate) fn sparse_accounts(
+    capabilities: &Capabilities,
+) -> BoxedStrategy<(Attributes, Attributes)> {
+    let attributes = attributes(capabilities);
+    let most = attributes.len().min(12);
+    subsequence(attributes, 1..=most).prop_flat_map(|some| some).prop_map(split).boxed()
+}
+
+/// A path with what is known of it, and what is wished for it.
+type Drawn = (AttrPath, Option<Value>, Option<Option<Value>>);
+
+fn split(attributes: Vec<Drawn>) -> (Attributes, Attributes) {
+    let mut accounts = (Attributes::new(), Attributes::new());
+    for (path, known, wish) in attributes {
+        accounts.1.extend(wish.map(|wish| (path.clone(), wish)));
+        accounts.0.insert(path, known);
+    }
+    accounts
+}
+
+fn attributes(capabilities: &Capabilities) -> Vec<BoxedStrategy<Drawn>> {
+    capabilities
         .attributes
         .iter()
         .map(|(path, attribute)| {
@@ -62,18 +92,9 @@ pub(crate) fn accounts(capabilities: &Capabilities) -> BoxedStrategy<(Attributes
             } else {
                 value(&attribute.kind).prop_map(Some).boxed()
             };
-            (Just(path.clone()), known, option::weighted(0.4, wish))
+            (Just(path.clone()), known, option::weighted(0.4, wish)).boxed()
         })
-        .collect();
-    let split = |attributes: Vec<(AttrPath, Option<Value>, Option<Option<Value>>)>| {
-        let mut accounts = (Attributes::new(), Attributes::new());
-        for (path, known, wish) in attributes {
-            accounts.1.extend(wish.map(|wish| (path.clone(), wish)));
-            accounts.0.insert(path, known);
-        }
-        accounts
-    };
-    attributes.prop_map(split).boxed()
+        .collect()
 }
 
 fn seen(fixture: &Fixture, model: &dyn Model, stored: &serde_json::Value) -> Attributes {
