@@ -116,7 +116,7 @@ fn known(wanted: &[Wanted]) -> BTreeMap<rosterd::model::UserKey, Known> {
         let known = Known {
             attributes,
             standing: Standing::Settled,
-            ..Known::unseen(wanted.remote_id.clone())
+            ..Known::unseen(wanted.remote_id.clone().unwrap())
         };
         (wanted.key.clone(), known)
     };
@@ -179,6 +179,12 @@ fn plan_users(bencher: Bencher<'_, '_>) {
         taken: &std::collections::BTreeSet::new(),
         held: &[],
         leavers: &[],
+        leaving: &BTreeMap::new(),
+        rules: &tenant.rules,
+        link: &[],
+        sought: &BTreeMap::new(),
+        creating: &BTreeSet::new(),
+        now: jiff::Timestamp::UNIX_EPOCH,
         protected: &BTreeSet::new(),
         untouched: 0,
     };

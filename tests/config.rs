@@ -989,6 +989,7 @@ fn the_example_shows_every_key_that_there_is_and_no_other() {
         ("scalepad", format!("base_url = \"https://a.example.com\"\nclient_id = \"{}\"", uuid())),
         ("kare", "base_url = \"https://a.example.com\"".to_owned()),
         ("datadog", "site = \"datadoghq.eu\"".to_owned()),
+        ("scim", "base_url = \"https://a.example.com\"".to_owned()),
     ];
     let mut text = format!(
         "{odd}\n[state]\n{odd}\n[sources.hr]\n{odd}\n[sources.hr.csv]\n{odd}\n\
@@ -1104,6 +1105,8 @@ fn the_examples_defaults_are_the_defaults() {
         max_update: guard("max_update"),
         max_disable: guard("max_disable"),
         max_disable_abs: guard("max_disable_abs"),
+        max_create: guard("max_create"),
+        max_delete: guard("max_delete"),
         max_key_change: guard("max_key_change"),
         max_attr_change: guard("max_attr_change"),
         max_attr_clear: guard("max_attr_clear"),
@@ -1112,10 +1115,19 @@ fn the_examples_defaults_are_the_defaults() {
         max_source_growth: guard("max_source_growth"),
         min_known: guard("min_known"),
         max_bad_values: guard("max_bad_values"),
+        max_drift: guard("max_drift"),
     };
     assert_eq!(shown, Limits::default());
 
-    let keys = ["quota", "concurrency", "reads", "request_timeout", "run_deadline"];
+    let keys = [
+        "quota",
+        "concurrency",
+        "reads",
+        "request_timeout",
+        "run_deadline",
+        "absent_runs",
+        "grace_days",
+    ];
     let lines = keys.map(|key| format!("{key} = \"{}\"\n", text(&["tenants", "acme", key])));
     let basis = format!("{SOURCE}{TENANT}{MAP}");
     let written = load(&format!("{basis}\n[tenants.acme]\n{}", lines.concat())).unwrap();
@@ -1123,7 +1135,7 @@ fn the_examples_defaults_are_the_defaults() {
     let of = |config: &Config| {
         let tenant = &config.tenants[&tenant()];
         let times = (tenant.request_timeout, tenant.run_deadline);
-        (tenant.quota, tenant.concurrency, tenant.reads, times)
+        (tenant.quota, tenant.concurrency, tenant.reads, times, tenant.rules.clone())
     };
     assert_eq!(of(&written), of(&default));
 }
@@ -1138,7 +1150,7 @@ fn each_of_the_examples_other_tenants_is_valid_once_its_lines_are_in_use() {
     assert_eq!(full.lines().filter(is_choice).count(), choices.len());
     let text: Vec<_> = full.lines().filter(|line| !is_choice(line)).collect();
     let text = text.join("\n");
-    assert_eq!(keys_at(&parse(&text), &["tenants"]).len(), 5, "one for each target API");
+    assert_eq!(keys_at(&parse(&text), &["tenants"]).len(), 6, "one for each target API");
     let error = load(&text).unwrap_err();
     // Two show every choice at once; the others are as somebody would have them.
     let all = ["tenants.acme.", "sources.web.feed."];
@@ -1237,4 +1249,33 @@ fn each_column_of_joined_sources_has_one_owner() {
     assert_eq!(found(&join("a", "[\"employee_id\"]")).len(), 1, "the key is the source's own");
     assert_eq!(found(&join("a", "[]")).len(), 1);
     assert_eq!(found(&join("a", "[\"x\"]").replace("path = \"a\"\n", "")).len(), 1);
+}
+
+#[test]
+fn f18_what_may_be_done_with_accounts_is_named_word_by_word_and_only_where_the_api_offers_it() {
+    let with = |allow: &str| problems(&format!("{SOURCE}\n[tenants.acme]\n{allow}\n{TENANT}{MAP}"));
+    assert_eq!(with("allow = [\"update\", \"create\", \"disable\"]"), [""; 0]);
+    let told = with("allow = [\"update\", \"delete\"]");
+    assert!(
+        told[0].contains("tenants.acme.allow") && told[0].contains("does not offer"),
+        "{told:?}"
+    );
+    assert!(told[0].contains("\"update\", \"create\", \"disable\""), "{told:?}");
+    let told = with("allow = [\"create\", \"everything\"]");
+    assert_eq!(told.len(), 2, "{told:?}");
+}
+
+#[test]
+fn users_are_looked_for_only_by_what_the_api_looks_up_and_the_mapping_says() {
+    let with = |link: &str| {
+        let tenant = TENANT.replace("column = \"datadog_id\"", link);
+        problems(&format!("{SOURCE}{tenant}{MAP}userName = {{ column = \"email\" }}\n"))
+    };
+    assert_eq!(with("link = [\"userName\"]"), [""; 0]);
+    assert_eq!(with("column = \"datadog_id\"\nlink = [\"userName\"]"), [""; 0]);
+    let told = with("link = [\"title\"]");
+    assert!(told[0].contains("remote_id.link") && told[0].contains("`userName`"), "{told:?}");
+    let tenant = TENANT.replace("column = \"datadog_id\"", "link = [\"userName\"]");
+    let told = problems(&format!("{SOURCE}{tenant}{MAP}"));
+    assert!(told[0].contains("not mapped"), "{told:?}");
 }

@@ -100,7 +100,7 @@ fn seen(tenant: &TenantConfig, id: &RemoteId, account: &Json) -> Known {
     let body = Body::Whole(shown.to_string().into_bytes());
     let response = Response { status: 200, headers: Vec::new(), body };
     let today = jiff::civil::date(2026, 3, 1);
-    let answer = tenant.dialect.read(id, &Action::Read, &response, today);
+    let answer = tenant.dialect.read(Some(id), &Action::Read, &response, today);
     let Verdict::Found { shown } = answer.verdict else { panic!("no account: {answer:?}") };
     Known {
         attributes: canonical(&shown),
@@ -109,8 +109,12 @@ fn seen(tenant: &TenantConfig, id: &RemoteId, account: &Json) -> Known {
     }
 }
 
+fn id_of(wanted: &Wanted) -> &str {
+    wanted.remote_id.as_ref().unwrap().as_str()
+}
+
 fn edits(tenant: &TenantConfig, wanted: &Wanted, account: &Json) -> Vec<Edit> {
-    let diff = diff(&wanted.attributes, &seen(tenant, &wanted.remote_id, account));
+    let diff = diff(&wanted.attributes, &seen(tenant, wanted.remote_id.as_ref().unwrap(), account));
     assert!(diff.unseen.is_empty(), "a read shows all that the demo maps: {:?}", diff.unseen);
     diff.edits
 }
@@ -120,7 +124,7 @@ fn moves(tenant: &TenantConfig, from: &Night, to: &Night) -> BTreeMap<String, Ve
     let (before, after) = (wishes(tenant, from), wishes(tenant, to));
     let differing = |(key, wanted): (&String, &Wanted)| {
         let held: Attributes = before.get(key)?.attributes.clone();
-        let known = Known { attributes: held, ..Known::unseen(wanted.remote_id.clone()) };
+        let known = Known { attributes: held, ..Known::unseen(wanted.remote_id.clone().unwrap()) };
         let edits = diff(&wanted.attributes, &known).edits;
         let names: Vec<_> = edits.iter().map(|edit| edit.path.to_string()).collect();
         (!names.is_empty()).then(|| (key.clone(), names))
@@ -153,7 +157,7 @@ fn on_the_first_night_each_tenant_holds_one_or_two_stale_attributes_of_every_six
         let wanted = wishes(tenant, &night);
         assert!(wanted.len() >= 285, "{id}: {}", wanted.len());
         let held = &accounts[id.as_str()];
-        let of = |wanted: &Wanted| edits(tenant, wanted, &held[wanted.remote_id.as_str()]).len();
+        let of = |wanted: &Wanted| edits(tenant, wanted, &held[id_of(wanted)]).len();
         let stale: Vec<_> = wanted.values().map(of).filter(|count| *count > 0).collect();
         let share = stale.len() * 100 / wanted.len();
         assert!((10..=20).contains(&share), "{id}: {share} %");
@@ -188,7 +192,7 @@ fn the_second_night_has_twelve_movers_a_leaver_a_joiner_and_a_value_that_holds_o
             }
         }
         let joiner = &wishes(tenant, &second)[new[0]];
-        assert!(accounts[id.as_str()].contains_key(joiner.remote_id.as_str()), "{id}");
+        assert!(accounts[id.as_str()].contains_key(id_of(joiner)), "{id}");
     }
     assert_eq!(movers.len(), 12);
     assert!(movers.values().filter(|tenants| **tenants > 1).count() >= 6);
@@ -299,13 +303,13 @@ async fn play(tenant: &TenantConfig, night: &Night) -> usize {
     let today = jiff::civil::date(2026, 3, 1);
     let mut changes = 0;
     for wanted in wishes(tenant, night).into_values() {
-        let id = &wanted.remote_id;
+        let id = wanted.remote_id.as_ref().unwrap();
         let ask = async |action: &Action| {
-            let request = tenant.dialect.request(id, action).unwrap();
+            let request = tenant.dialect.request(Some(id), action).unwrap();
             let Sent::Answered(response) = http.send(request, &secrets).await else {
                 panic!("no answer")
             };
-            tenant.dialect.read(id, action, &response, today).verdict
+            tenant.dialect.read(Some(id), action, &response, today).verdict
         };
         let Verdict::Found { shown } = ask(&Action::Read).await else { panic!("not found") };
         let known = Known { attributes: canonical(&shown), ..Known::unseen(id.clone()) };

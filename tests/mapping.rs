@@ -19,7 +19,7 @@ use rosterd::{
     },
     model::{
         AttrPath, Attribute, Capabilities, Finding, Fingerprint, Held, HeldReason, INTEGER_MAX,
-        Kind, Problem, Record, RemoteId, Severity, UserKey, Value, Wanted,
+        Kind, OnDrift, Problem, Record, RemoteId, Severity, UserKey, Value, Wanted,
     },
 };
 use serde_json::json;
@@ -578,7 +578,7 @@ fn a_wanted_account_carries_the_fingerprint_of_its_row() {
     let record = record(&[("Title", " Engineer ")]);
     let Wanted { key, remote_id, attributes, withheld, line, fingerprint } =
         wanted(&mapping, &record);
-    assert!(key == record.key && remote_id.as_str() == "remote-7" && line == 12);
+    assert!(key == record.key && remote_id == RemoteId::parse("remote-7").ok() && line == 12);
     assert!(attributes == [(AttrPath::new("title"), Some(Value::text("Engineer")))].into());
     assert!(withheld.is_empty());
     assert_eq!(fingerprint, record.fingerprint);
@@ -887,7 +887,9 @@ fn the_remote_id_comes_from_a_column() {
         ("a/b", Err(BAD_REMOTE_ID)),
     ] {
         match (mapping.map(&record(&[("Id", id)]), &any_id), expected) {
-            (Mapped::Wanted(wanted), Ok(id)) => assert_eq!(wanted.remote_id.as_str(), id),
+            (Mapped::Wanted(wanted), Ok(id)) => {
+                assert_eq!(wanted.remote_id, RemoteId::parse(id).ok());
+            }
             (Mapped::Held { findings, .. }, Err(code)) => {
                 assert_eq!(findings[0].code, code);
                 assert_eq!(findings[0].place.column.as_deref(), Some("Id"));
@@ -907,7 +909,8 @@ fn the_remote_id_comes_from_a_table_by_key() {
         table: table(&[(" E7", "remote-9")]),
         ..RemoteIdSettings::default()
     };
-    assert_eq!(wanted(&compile(&settings), &record(&[])).remote_id.as_str(), "remote-9");
+    let found = wanted(&compile(&settings), &record(&[])).remote_id;
+    assert_eq!(found, RemoteId::parse("remote-9").ok());
     settings.remote_id.table.clear();
     let (holds, findings) = held(&compile(&settings), &record(&[]));
     assert_eq!((holds[0].reason, findings[0].code), (HeldReason::NoRemoteId, NO_REMOTE_ID));
@@ -1146,6 +1149,8 @@ fn the_digest_moves_with_every_setting_that_can_change_a_result() {
         |s| rule(s, "title").case = Some(Case::Lower),
         |s| rule(s, "title").case = Some(Case::Upper),
         |s| rule(s, "startDate").date_format = Some("%d.%m.%Y".into()),
+        |s| rule(s, "title").on_drift = OnDrift::Keep,
+        |s| rule(s, "title").on_drift = OnDrift::Hold,
         |s| rule(s, "active").true_values = vec!["1".into()],
         |s| rule(s, "active").false_values = vec!["1".into()],
         |s| s.scope = Some("a == 'b'".into()),

@@ -15,7 +15,7 @@ use rosterd::{
     cycle::{CycleReport, Failure, Quarantines, Results, TenantEnd, TenantReport},
     engine::{plan::digest, quarantine::TenantCause},
     model::{
-        Action, AttrPath, Code, Completeness, Edit, Finding, Fingerprint, Forecast, Held,
+        Action, AttrPath, Code, Completeness, Edit, Fate, Finding, Fingerprint, Forecast, Held,
         HeldReason, Leaver, LeaverReason, Notice, Operation, Place, Plan, RemoteId, RunId,
         Severity, SourceFacts, SourceId, TenantId, Timer, TrippedGuard, UserKey, Value,
     },
@@ -64,7 +64,7 @@ fn patch(user: &str, edits: Vec<Edit>, companions: &[(&str, &str)]) -> Operation
 }
 
 fn operation(user: &str, action: Action) -> Operation {
-    let remote_id = RemoteId::parse(&format!("id-{}", user.to_lowercase())).unwrap();
+    let remote_id = RemoteId::parse(&format!("id-{}", user.to_lowercase())).ok();
     Operation { key: key(user), remote_id, action }
 }
 
@@ -77,6 +77,7 @@ fn held(user: &str, reason: HeldReason, attribute: Option<&str>, why: &str) -> H
         why: why.to_owned(),
         others_go: reason == HeldReason::NotAccepted,
         timer: None,
+        sides: None,
     }
 }
 
@@ -141,7 +142,11 @@ fn plan_of(name: &str, operations: Vec<Operation>) -> Plan {
                 "the target did not take this value; not sent again",
             ),
         ],
-        leavers: vec![Leaver { key: key("E00040"), reason: LeaverReason::AbsentFromSource }],
+        leavers: vec![Leaver {
+            key: key("E00040"),
+            reason: LeaverReason::AbsentFromSource,
+            fate: Fate::Told,
+        }],
         guards: Vec::new(),
         forecast: Forecast { requests, duration: Duration::from_secs(50 * requests) },
     }
@@ -446,7 +451,11 @@ fn hostile() -> CycleReport {
         operation.key = user.clone();
         plan.operations = vec![operation];
         plan.held[..].iter_mut().for_each(|held| held.why = HOSTILE.into());
-        plan.leavers = vec![Leaver { key: user.clone(), reason: LeaverReason::StatusColumn }];
+        plan.leavers = vec![Leaver {
+            key: user.clone(),
+            reason: LeaverReason::StatusColumn,
+            fate: Fate::Told,
+        }];
         tenant.digest = digest(plan);
         tenant.end = TenantEnd::State { why: HOSTILE.to_owned() };
     }

@@ -265,7 +265,7 @@ fn operation(vector: &Vector) -> Operation {
     let patch = Action::Patch { edits, companions: BTreeMap::new() };
     Operation {
         key: UserKey::parse("E1").unwrap(),
-        remote_id: RemoteId::parse("u1").unwrap(),
+        remote_id: RemoteId::parse("u1").ok(),
         action: if vector.edits == 0 { Action::Read } else { patch },
     }
 }
@@ -278,6 +278,11 @@ fn name_of(outcome: &Outcome) -> &'static str {
         Outcome::InDoubt { .. } => "in doubt",
         Outcome::Deferred { .. } => "deferred",
         Outcome::Gone => "gone",
+        Outcome::Matched { .. } => "matched",
+        Outcome::Nobody => "nobody",
+        Outcome::Ambiguous { .. } => "ambiguous",
+        Outcome::Created { .. } => "created",
+        Outcome::Deleted => "deleted",
     }
 }
 
@@ -337,8 +342,5 @@ fn verdict(status: u16, detail: &str, sent: &Action, looks: bool) -> Verdict {
 }
 
 fn edits(action: &Action) -> &[Edit] {
-    match action {
-        Action::Patch { edits, companions: _ } => edits,
-        Action::Read => &[],
-    }
+    action.edits()
 }

@@ -60,6 +60,7 @@ impl Call {
             (Api::Kare, &Method::GET) => format!("/users/v1/rs/{id}"),
             (Api::Kare, _) => format!("/users-organizations/v1/rs/users/{id}"),
             (Api::Datadog, _) => format!("/api/v2/scim/Users/{id}"),
+            (Api::Scim, _) => format!("/Users/{id}"),
         };
         let mut headers =
             vec![("user-agent", "test".to_owned()), ("authorization", "Bearer secret".to_owned())];
@@ -69,7 +70,7 @@ impl Call {
         match api {
             Api::Workiva => headers.push(("x-version", "2026-01-01".to_owned())),
             Api::Kare => headers.push(("x-session-token", "session".to_owned())),
-            Api::Biot | Api::Scalepad | Api::Datadog => {}
+            Api::Biot | Api::Scalepad | Api::Datadog | Api::Scim => {}
         }
         Self { method, path, headers, body }
     }
@@ -183,7 +184,7 @@ fn tenant(api: Api) -> SandboxTenant {
     tenant.scope_id = match api {
         Api::Workiva | Api::Scalepad => ORG.to_owned(),
         Api::Kare => "7".to_owned(),
-        Api::Biot | Api::Datadog => String::new(),
+        Api::Biot | Api::Datadog | Api::Scim => String::new(),
     };
     for (id, name) in [(ann(api), "Ann"), (bob(api), "Bob")] {
         tenant.accounts.insert(id.to_owned(), account(api, name));
@@ -207,7 +208,7 @@ fn ann(api: Api) -> &'static str {
     match api {
         Api::Workiva => "V1ZVd2Vy+ann",
         Api::Kare => "17",
-        Api::Biot | Api::Scalepad | Api::Datadog => ANN,
+        Api::Biot | Api::Scalepad | Api::Datadog | Api::Scim => ANN,
     }
 }
 
@@ -215,7 +216,7 @@ fn bob(api: Api) -> &'static str {
     match api {
         Api::Workiva => "V1ZVd2Vy+bob",
         Api::Kare => "18",
-        Api::Biot | Api::Scalepad | Api::Datadog => BOB,
+        Api::Biot | Api::Scalepad | Api::Datadog | Api::Scim => BOB,
     }
 }
 
@@ -247,7 +248,7 @@ fn account(api: Api, name: &str) -> Value {
             "permissions": { "group": 1, "read": [1, 2], "manage": [1] },
             "updatedAt": "2021-07-14T08:03:02.000Z",
         }),
-        Api::Datadog => json!({
+        Api::Datadog | Api::Scim => json!({
             "userName": mail, "title": "Clerk", "name": { "formatted": name },
             "emails": [{ "value": mail, "type": "work", "primary": true }],
             "meta": { "lastModified": "2021-07-14T08:03:02.000Z", "resourceType": "User" },
@@ -262,7 +263,9 @@ fn small_edit(api: Api) -> Value {
         Api::Biot => json!({ "_name": { "firstName": "Anna", "lastName": "Lee" } }),
         Api::Scalepad => json!({ "departments": [RESEARCH] }),
         Api::Kare => json!({ "lastName": "Li" }),
-        Api::Datadog => scim(json!([{ "op": "replace", "path": "title", "value": "CEO" }])),
+        Api::Datadog | Api::Scim => {
+            scim(json!([{ "op": "replace", "path": "title", "value": "CEO" }]))
+        }
     }
 }
 
@@ -277,7 +280,7 @@ fn modified(api: Api, account: &Value) -> Value {
         Api::Biot => account["_lastModifiedTime"].clone(),
         Api::Scalepad => account["updated_at"].clone(),
         Api::Kare => account["updatedAt"].clone(),
-        Api::Datadog => account["meta"]["lastModified"].clone(),
+        Api::Datadog | Api::Scim => account["meta"]["lastModified"].clone(),
     }
 }
 
@@ -288,6 +291,7 @@ fn error_word(api: Api, body: &Value) -> String {
         Api::Scalepad => &body["error"]["code"],
         Api::Kare => &body["message"],
         Api::Datadog => &body["errors"][0],
+        Api::Scim => &body["detail"],
     };
     word.as_str().unwrap_or_default().to_owned()
 }
@@ -325,6 +329,7 @@ async fn the_seen_names_are_the_attributes_that_the_body_sets() {
         (Api::Scalepad, &["departments"]),
         (Api::Kare, &["lastName"]),
         (Api::Datadog, &["title"]),
+        (Api::Scim, &["title"]),
     ] {
         let practice = Practice::of(api).await;
         practice.patch(ann(api), small_edit(api)).await;
@@ -340,6 +345,7 @@ async fn missing_and_wrong_tokens_are_refused_in_each_apis_own_words() {
         (Api::Scalepad, "unauthorized"),
         (Api::Kare, "Unauthorized"),
         (Api::Datadog, "Unauthorized"),
+        (Api::Scim, "Unauthorized"),
     ] {
         let mut exact = tenant(api);
         let tokens = [("authorization", "secret"), ("x-session-token", "session")];
@@ -374,6 +380,7 @@ async fn an_unknown_user_is_missing_in_each_apis_own_words_and_no_fault_of_the_c
         (Api::Scalepad, "not_found"),
         (Api::Kare, "user not found"),
         (Api::Datadog, "user not found"),
+        (Api::Scim, "user not found"),
     ] {
         let practice = Practice::of(api).await;
         for got in
@@ -421,6 +428,7 @@ async fn only_application_json_without_parameters_is_taken() {
         (Api::Scalepad, 400),
         (Api::Kare, 415),
         (Api::Datadog, 400),
+        (Api::Scim, 415),
     ] {
         let practice = Practice::of(api).await;
         let patch = || practice.call_patch(ann(api), &small_edit(api));

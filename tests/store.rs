@@ -131,7 +131,7 @@ fn intent(operation_id: u64, user: &str, edits: Vec<Edit>) -> Entry {
         operation_id,
         run: run(),
         key: key(user),
-        remote_id: remote(&user.to_lowercase().replace('e', "r")),
+        remote_id: Some(remote(&user.to_lowercase().replace('e', "r"))),
         action,
         edits,
         at: at(i64::try_from(operation_id).unwrap()),
@@ -142,7 +142,8 @@ fn conclusion(operation_id: u64, user: &str, edits: Vec<Edit>, outcome: Outcome)
     Conclusion {
         operation_id,
         key: key(user),
-        remote_id: remote(&user.to_lowercase().replace('e', "r")),
+        remote_id: Some(remote(&user.to_lowercase().replace('e', "r"))),
+        action: if edits.is_empty() { ActionKind::Read } else { ActionKind::Patch },
         outcome,
         edits,
         was_in_doubt: false,
@@ -152,6 +153,7 @@ fn conclusion(operation_id: u64, user: &str, edits: Vec<Edit>, outcome: Outcome)
         fingerprint: None,
         refused: None,
         keep: Arc::default(),
+        watched: Attributes::new(),
         effect: Effect::Nothing,
         row: None,
     }
@@ -348,7 +350,7 @@ fn somebody_never_seen_is_in_doubt_while_a_read_is_open_and_unknown_after_it_was
 fn what_was_known_of_another_account_says_nothing_of_the_new_one() {
     let shown = attributes(&[("title", Some("Chief"))]);
     let (now, _store, _dir) = known_after(settled(shown.clone()), |end| {
-        end.remote_id = remote("other");
+        end.remote_id = Some(remote("other"));
     });
     assert_eq!((now.attributes, now.remote_id), (shown, remote("other")));
 }
@@ -952,6 +954,11 @@ impl Model {
         let (mut account, refused, _, _) = before.clone().unwrap_or_default();
         let new_refused = end.refused.clone().unwrap_or(refused);
         match &end.outcome {
+            Outcome::Matched { .. }
+            | Outcome::Nobody
+            | Outcome::Ambiguous { .. }
+            | Outcome::Created { .. }
+            | Outcome::Deleted => unreachable!("the model knows accounts that stay"),
             Outcome::Settled { shown, unverified } => {
                 let mut touched: Vec<AttrPath> = end.edits.iter().map(|e| e.path.clone()).collect();
                 for (_, key, edits) in &self.open {
@@ -1004,6 +1011,11 @@ impl Model {
                 return;
             }
             Outcome::Refused(_) | Outcome::Deferred { .. } | Outcome::InDoubt { .. } => return,
+            Outcome::Matched { .. }
+            | Outcome::Nobody
+            | Outcome::Ambiguous { .. }
+            | Outcome::Created { .. }
+            | Outcome::Deleted => unreachable!("the model knows accounts that stay"),
         };
         let earlier = |open: &&(u64, UserKey, Vec<Edit>)| {
             open.0 != end.operation_id && open.1 == end.key && !open.2.is_empty()
@@ -1195,7 +1207,8 @@ fn check(store: &Snapshot, model: &Model) -> Result<(), TestCaseError> {
     let mut everybody = 0;
     for user in ["E0", "E1", "E2"] {
         let found = known(store, user).map(|known| {
-            let Known { remote_id: _, attributes, standing, refused, suspect } = known;
+            let Known { remote_id: _, attributes, standing, refused, suspect, drifted } = known;
+            assert!(drifted.is_empty(), "nothing is watched");
             let expected = model.suspects.get(&key(user)).map(|(_, paths)| paths.clone());
             assert_eq!(suspect, expected.unwrap_or_default());
             (attributes, refused, standing != Standing::InDoubt)

@@ -1,12 +1,14 @@
 //! What can be written on the command line.
 
+mod drift;
 mod state;
 mod waiting;
 
+pub(super) use drift::Drift;
 pub(super) use state::{Audit, Backup, Renew, Restore, State, Tenants};
 pub(super) use waiting::{Chosen, Hold, OfTenants, Quarantine, QuarantineList, Release};
 
-use crate::model::{TenantId, UserKey};
+use crate::model::{RemoteId, TenantId, UserKey};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -24,13 +26,35 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done, or nothing to do            6  another process holds the state
   1  failed, and none of these fits   64  a mistake on the command line
-  2  plan --detailed-exitcode: there  65  the source was refused; nothing was sent
-     are changes                      74  the state cannot be read or written
+  2  --detailed-exitcode of plan and  65  the source was refused; nothing was sent
+     drift: there are changes         74  the state cannot be read or written
   3  a guard held a tenant's plan     78  a mistake in the configuration
   4  done, but some users failed,    129, 130, 143  stopped cleanly by SIGHUP,
      are held or in quarantine       SIGINT, SIGTERM (the daemon exits 0)
   5  stopped early, or a tenant is in quarantine; a later run goes on
 The worst of several tenants counts.";
+
+const FROM_TARGET: &str = "\
+With --from-target the roster is taken for nothing: what each target lists of its users is what is
+known of those in the roster, who are found by their ids there, or without one by what the tenant's
+`remote_id.link` names, whatever the capitals. To whom several accounts answer, or one that is somebody
+else's, is held. A list is used as a whole or not at all: one that goes in circles, does not add up or
+leads elsewhere is refused. Whom it does not have is not taken for gone, and whom nobody in the roster
+has is counted and never touched. The next run sends exactly what differs. Targets without a list (KARE,
+and Workiva before 2026-01-01) say so; their users are read one by one by the first run.";
+
+const DRIFT: &str = "\
+For each attribute that is not as the roster wishes: what is wished, what was last known, what is there
+now, and who changed it (source, target, both). Nothing is sent but reads. Of what is known only that
+changes which others have changed, and then the rule's `on_drift` has its say in the next run:
+
+  overwrite  the roster's value is sent again (default)
+  keep       what was set there stays until the wish changes
+  hold       the same, and every plan tells it
+
+When more than `guards.max_drift` (10%) of the users of --all or --sample were changed by others, the
+next plan that changes something is held: a target that was put back from an old copy looks like that,
+and `rosterd resnapshot` has everybody read anew.";
 
 #[derive(Args, Debug)]
 pub(super) struct Common {
@@ -82,7 +106,11 @@ pub(super) enum Verb {
     /// Let a plan pass that a guard holds: exactly that plan, once
     Approve(Approve),
     /// Take the roster for what the targets hold, for everybody not known yet; sends nothing
+    #[command(after_long_help = FROM_TARGET)]
     Adopt(Adopt),
+    /// Look at accounts as they are now, and say who changed what; sends nothing but reads
+    #[command(after_long_help = DRIFT)]
+    Drift(Drift),
     /// Show what is known of each tenant, and what waits
     Status(Status),
     /// List who is in quarantine, and release or retry them
@@ -108,6 +136,8 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: State,
     },
+    /// Find out how a tenant's server speaks SCIM, on one user whom nobody needs
+    Probe(Probe),
     /// Run each source's cycle on its schedule, as a service
     Daemon,
     /// Serve the configured target APIs on loopback, to rehearse a configuration
@@ -148,6 +178,10 @@ pub(super) struct Scope {
 
 fn parse_tenant(text: &str) -> Result<TenantId, String> {
     TenantId::parse(text).map_err(|problem| problem.to_string())
+}
+
+fn parse_remote_id(text: &str) -> Result<RemoteId, String> {
+    RemoteId::parse(text).map_err(|problem| problem.to_string())
 }
 
 fn parse_user(text: &str) -> Result<UserKey, String> {
@@ -240,9 +274,25 @@ pub(super) struct Approve {
 pub(super) struct Adopt {
     #[command(flatten)]
     pub(super) scope: Scope,
+    /// Take what the targets list of their users instead, whatever the roster says
+    #[arg(long, env = "ROSTERD_FROM_TARGET")]
+    pub(super) from_target: bool,
     /// Do not ask
     #[arg(short, long, env = "ROSTERD_YES")]
     pub(super) yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Probe {
+    /// The tenant
+    #[arg(env = "ROSTERD_PROBE_TENANT", value_name = "TENANT", value_parser = parse_tenant)]
+    pub(super) tenant: TenantId,
+    /// The id, at the target, of a user whom nobody needs: attributes are set, and put back
+    #[arg(long, env = "ROSTERD_PROBE_USER", value_name = "ID", value_parser = parse_remote_id)]
+    pub(super) user: RemoteId,
+    /// Write the lines to this file instead of printing them
+    #[arg(long, env = "ROSTERD_WRITE", value_name = "FILE")]
+    pub(super) write: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -8,10 +8,12 @@ mod holds;
 mod log;
 mod output;
 mod practice_feed;
+mod probe;
 mod rehearse;
 mod serve;
 mod signals;
 mod state_verbs;
+mod survey;
 mod verbs;
 
 use crate::{config::ConfigError, cycle::Exit, store::StoreError};
@@ -27,7 +29,7 @@ const USAGE: u8 = 64;
 /// How a verb ended.
 enum Ended {
     Exit(Exit),
-    /// `plan --detailed-exitcode`: there are changes.
+    /// `plan --detailed-exitcode`: there are changes; the same of `drift`.
     Changes,
     Usage,
     /// Stopped by a signal, cleanly.
@@ -106,7 +108,11 @@ fn run(arguments: Arguments) -> anyhow::Result<Ended> {
         Verb::Run(run) if run.dry_run => verbs::plan(&common, &run.as_plan(), colour),
         Verb::Run(run) => on_runtime(verbs::run(&common, &run, colour)),
         Verb::Approve(approve) => approve::approve(&common, &approve),
+        Verb::Adopt(adopt) if adopt.from_target => {
+            on_runtime(survey::adopt_from_target(&common, &adopt, colour))
+        }
         Verb::Adopt(adopt) => verbs::adopt(&common, &adopt, colour),
+        Verb::Drift(drift) => on_runtime(survey::drift(&common, &drift, colour)),
         Verb::Status(status) => verbs::status(&common, &status),
         Verb::Quarantine(quarantine) => holds::quarantine(&common, &quarantine),
         Verb::Hold(hold) => holds::hold(&common, &hold),
@@ -116,6 +122,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Ended> {
         Verb::Resnapshot(renew) => state_verbs::resnapshot(&common, &renew),
         Verb::Audit { verb } => state_verbs::audit(&common, &verb),
         Verb::State { verb } => state_verbs::state(&common, &verb),
+        Verb::Probe(wish) => on_runtime(probe::probe(&common, &wish)),
         Verb::Daemon => on_runtime(serve::daemon(&common)),
         Verb::Sandbox(sandbox) => on_runtime(rehearse::sandbox(&common, &sandbox)),
         Verb::Demo(demo) => on_runtime(demo::demo(&demo, colour)),

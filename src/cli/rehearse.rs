@@ -16,7 +16,7 @@ use crate::{
     model::{AttrPath, Rate, Wanted, Weight},
     sandbox::{
         Api, CustomType, Department, Fault, Faults, PracticeLogin, RetryAfterForm, Sandbox,
-        SandboxTenant, Tokens, account_of,
+        SandboxTenant, ScimQuirks, Tokens, account_of,
     },
 };
 use anyhow::{Context, anyhow};
@@ -121,6 +121,18 @@ fn tenants(config: &Config, wish: &Wish) -> anyhow::Result<Vec<SandboxTenant>> {
     Ok(tenants)
 }
 
+/// What a strict server would not take from this tenant's requests.
+fn scim_quirks(settings: &serde_json::Map<String, Value>) -> ScimQuirks {
+    let preset = settings.get("preset").and_then(Value::as_str).unwrap_or_default();
+    let is = |key: &str, value: &Value| settings.get(key) == Some(value);
+    ScimQuirks {
+        only_put: preset == "okta_put" || is("method", &"put".into()),
+        like_entra: preset == "entra" || is("capital_ops", &true.into()),
+        etag: preset == "wandb" || is("etag", &true.into()),
+        ..ScimQuirks::default()
+    }
+}
+
 /// The tenant's practice twin: its quota, its ids and its custom attributes, with no account yet.
 pub(super) fn practice_tenant(tenant: &TenantConfig) -> anyhow::Result<SandboxTenant> {
     let api: Api = tenant.api.parse().map_err(|_| anyhow!("no practice API `{}`", tenant.api))?;
@@ -130,6 +142,10 @@ pub(super) fn practice_tenant(tenant: &TenantConfig) -> anyhow::Result<SandboxTe
     practice.scope_id = scope.unwrap_or(practice.scope_id);
     practice.quota = Some(tenant.quota);
     practice.login = tenant.login.is_some().then(PracticeLogin::default);
+    if api == Api::Scim {
+        practice.scim = scim_quirks(&tenant.settings);
+        return Ok(practice);
+    }
     let custom = tenant.settings.get("custom").and_then(Value::as_object);
     for (name, settings) in custom.into_iter().flatten() {
         practice.custom_attributes.insert(name.clone(), custom_type(name, settings)?);
@@ -164,7 +180,11 @@ fn settle(practice: &mut SandboxTenant, wanted: &[Wanted]) {
             practice.departments.entry(id.to_owned()).or_insert(department);
         }
         let account = account_of(practice.api, &attributes);
-        practice.accounts.insert(wanted.remote_id.as_str().to_owned(), account);
+        // Whoever is to be looked for has an account of some id.
+        let id = wanted.remote_id.as_ref().map(|id| id.as_str().to_owned());
+        let id =
+            id.unwrap_or_else(|| uuid::Uuid::from_u128(wanted.key.fingerprint().0).to_string());
+        practice.accounts.insert(id, account);
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn configuration(common: &Common) -> anyhow::Result<Config> {
 }
 
 /// The sources that are meant; all when none is named.
-fn sources(config: &Config, scope: &Scope) -> anyhow::Result<Vec<SourceId>> {
+pub(super) fn sources(config: &Config, scope: &Scope) -> anyhow::Result<Vec<SourceId>> {
     for tenant in &scope.tenants {
         if !config.tenants.contains_key(tenant) {
             let known: Vec<String> = config.tenants.keys().map(ToString::to_string).collect();
@@ -66,7 +66,7 @@ pub(super) fn keys_of(config: &Config, source: &SourceId, typed: &[UserKey]) -> 
     typed.iter().map(key).collect()
 }
 
-fn options(
+pub(super) fn options(
     verb: &'static str,
     run: &RunId,
     scope: &Scope,

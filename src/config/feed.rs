@@ -4,6 +4,7 @@ use super::{
     Authorities, Paging, Secret, Surroundings,
     fields::{self, part},
     login,
+    numbers::rate,
     paging::{PageSize, PagingTable, one_place},
     tenant,
 };
@@ -178,7 +179,7 @@ fn check(
     let url = url(keys, reach, paging.as_ref(), at, problems);
     let headers = plain_headers(headers, keys, &format!("{at}.headers"), problems);
     let authorities = Authorities::of(keys.ca_file.as_deref(), folder, at, problems);
-    let quota = tenant::rate(&keys.quota, at, problems);
+    let quota = rate(&keys.quota, at, problems);
     let total = total(keys, at, problems);
     let access = access(keys, entrance, reach, at, (folder, surroundings), problems);
     let (paging, page_size) = paging?;

@@ -21,6 +21,8 @@ pub(super) struct GuardTable {
     max_update: Option<String>,
     max_disable: Option<String>,
     max_disable_abs: Option<String>,
+    max_create: Option<String>,
+    max_delete: Option<String>,
     max_key_change: Option<String>,
     max_attr_change: Option<String>,
     max_attr_clear: Option<String>,
@@ -29,6 +31,7 @@ pub(super) struct GuardTable {
     max_source_growth: Option<String>,
     min_known: Option<String>,
     max_bad_values: Option<String>,
+    max_drift: Option<String>,
 }
 
 type Parse = fn(&str) -> Result<Limit, &'static str>;
@@ -38,6 +41,8 @@ pub(super) fn limits(table: &GuardTable, at: &str, problems: &mut Vec<Problem>) 
         max_update,
         max_disable,
         max_disable_abs,
+        max_create,
+        max_delete,
         max_key_change,
         max_attr_change,
         max_attr_clear,
@@ -46,12 +51,15 @@ pub(super) fn limits(table: &GuardTable, at: &str, problems: &mut Vec<Problem>) 
         max_source_growth,
         min_known,
         max_bad_values,
+        max_drift,
     } = table;
     let mut limits = Limits::default();
-    let keys: [(&str, &Option<String>, &mut Limit, Parse); 11] = [
+    let keys: [(&str, &Option<String>, &mut Limit, Parse); 14] = [
         ("max_update", max_update, &mut limits.max_update, Limit::parse),
         ("max_disable", max_disable, &mut limits.max_disable, Limit::parse),
         ("max_disable_abs", max_disable_abs, &mut limits.max_disable_abs, number),
+        ("max_create", max_create, &mut limits.max_create, Limit::parse),
+        ("max_delete", max_delete, &mut limits.max_delete, Limit::parse),
         ("max_key_change", max_key_change, &mut limits.max_key_change, Limit::parse),
         ("max_attr_change", max_attr_change, &mut limits.max_attr_change, Limit::parse),
         ("max_attr_clear", max_attr_clear, &mut limits.max_attr_clear, Limit::parse),
@@ -65,6 +73,7 @@ pub(super) fn limits(table: &GuardTable, at: &str, problems: &mut Vec<Problem>) 
         ),
         ("min_known", min_known, &mut limits.min_known, Limit::parse),
         ("max_bad_values", max_bad_values, &mut limits.max_bad_values, Limit::parse),
+        ("max_drift", max_drift, &mut limits.max_drift, Limit::parse),
     ];
     let mut is_right = true;
     for (key, text, limit, parse) in keys {

@@ -1,19 +1,24 @@
 //! One tenant's tables.
 
 use super::{
-    Authorities, Secret, Surroundings, document::sub, fields, guards, login, table as csv_table,
+    Authorities, Secret, Surroundings,
+    document::sub,
+    fields, guards, life, login,
+    lookups::load_tables,
+    numbers::{concurrency, duration, rate},
 };
 use crate::{
     dialect::{self, Dialect, REGISTRY, Settings, login::Login},
     engine::{
         allowance::ResetUnit,
         guard::Limits,
-        mapping::{LookupSettings, Mapping, MappingSettings, RemoteIdSettings, RuleSettings},
+        life::Rules,
+        mapping::{Mapping, MappingSettings, RuleSettings},
     },
     model::{Capabilities, Fingerprint, Notice, Problem, Rate, Reach, SourceId, TenantId, UserKey},
 };
 use config::{Map, Value};
-use jiff::{SignedDuration, civil::Date};
+use jiff::civil::Date;
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,6 +50,8 @@ pub struct TenantConfig {
     /// The target offers a read of one user, and the tenant uses it.
     pub reads: bool,
     pub limits: Limits,
+    /// What may be done with whole accounts.
+    pub rules: Rules,
     /// Users whose account is never changed.
     pub protected: BTreeSet<UserKey>,
     /// Longest time that one request may take.
@@ -70,6 +77,9 @@ struct Keys {
     concurrency: u64,
     reads: bool,
     scope: Option<String>,
+    allow: Vec<String>,
+    absent_runs: u32,
+    grace_days: u32,
     protected: Vec<String>,
     protected_file: Option<PathBuf>,
     request_timeout: String,
@@ -88,6 +98,9 @@ impl Default for Keys {
             concurrency: 4,
             reads: true,
             scope: None,
+            allow: vec!["update".to_owned()],
+            absent_runs: 1,
+            grace_days: 30,
             protected: Vec::new(),
             protected_file: None,
             request_timeout: "60s".to_owned(),
@@ -130,19 +143,16 @@ pub(super) fn check(
     let settings = MappingSettings { map, scope: keys.scope.clone(), remote_id };
     let Workplace { folder, surroundings, sources } = workplace;
     let settings = load_tables(settings, folder, at, problems);
-    let mapping = opened.as_ref().and_then(|opened| {
-        let compiled = Mapping::compile(&settings, opened.dialect.capabilities());
-        keep(compiled, at, problems)
-    });
+    let mapping = opened.as_ref().and_then(|opened| compile(&settings, opened, at, problems));
     let dialect = opened.as_ref().map(|opened| &*opened.dialect);
     let entrance = entrance.to(dialect, reach, (folder, surroundings), at, problems);
     let source = source(keys.source.as_deref(), sources, at, problems);
     let quota = rate(keys.quota.as_deref().unwrap_or(QUOTA_DEFAULT), at, problems);
     let limits = guards::limits(&guards, &format!("{at}.guards"), problems);
-    let (protected, file) = (&keys.protected, keys.protected_file.as_ref());
-    let protected = guards::protected(protected, file, folder, at, problems);
+    let protected = protected(&keys, folder, at, problems);
     let authorities = Authorities::of(keys.ca_file.as_deref(), folder, at, problems);
     let concurrency = concurrency(keys.concurrency, at, problems);
+    let rules = rules_of_life(&keys, opened.as_ref(), at, problems);
     let [request_timeout, run_deadline] = times(&keys, at, problems);
     let (opened, mapping) = (opened?, mapping?);
     let login::Entrance { secrets, login, token_expires } = entrance?;
@@ -160,6 +170,7 @@ pub(super) fn check(
         authorities: authorities?,
         concurrency: concurrency?,
         limits: limits?,
+        rules: rules?,
         protected,
         request_timeout: request_timeout?,
         rate_limit_reset: keys.rate_limit_reset,
@@ -168,6 +179,35 @@ pub(super) fn check(
         login,
         token_expires,
     })
+}
+
+fn compile(
+    settings: &MappingSettings,
+    opened: &Open,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Mapping> {
+    keep(Mapping::compile(settings, opened.dialect.capabilities()), at, problems)
+}
+
+fn rules_of_life(
+    keys: &Keys,
+    opened: Option<&Open>,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Rules> {
+    let Keys { allow, absent_runs, grace_days, .. } = keys;
+    let offered = &opened?.dialect.capabilities().life;
+    Some(life::rules(allow, *absent_runs, *grace_days, offered, at, problems))
+}
+
+fn protected(
+    keys: &Keys,
+    folder: &Path,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) -> BTreeSet<UserKey> {
+    guards::protected(&keys.protected, keys.protected_file.as_ref(), folder, at, problems)
 }
 
 /// A dialect that was opened.
@@ -252,55 +292,6 @@ fn rule(value: Value, at: &str, problems: &mut Vec<Problem>) -> RuleSettings {
     RuleSettings { lookup, ..fields::read(Value::from(table), at, problems) }
 }
 
-/// Reads the look-up and id files into their tables.
-fn load_tables(
-    mut settings: MappingSettings,
-    folder: &Path,
-    at: &str,
-    problems: &mut Vec<Problem>,
-) -> MappingSettings {
-    for (path, rule) in &mut settings.map {
-        if let Some(lookup) = &mut rule.lookup {
-            let LookupSettings { file, key, value, table, on_missing: _ } = lookup;
-            let at = format!("{at}.map.{}.lookup", fields::part(path));
-            load_table(
-                file.as_ref(),
-                key.as_deref(),
-                value.as_deref(),
-                table,
-                folder,
-                &at,
-                problems,
-            );
-        }
-    }
-    let RemoteIdSettings { column: _, file, key, value, table } = &mut settings.remote_id;
-    let at = format!("{at}.remote_id");
-    load_table(file.as_ref(), key.as_deref(), value.as_deref(), table, folder, &at, problems);
-    settings
-}
-
-fn load_table(
-    file: Option<&PathBuf>,
-    key: Option<&str>,
-    value: Option<&str>,
-    table: &mut BTreeMap<String, String>,
-    folder: &Path,
-    at: &str,
-    problems: &mut Vec<Problem>,
-) {
-    // Which of the columns is not named, the mapping tells.
-    let (Some(file), Some(key), Some(value)) = (file, key, value) else { return };
-    match csv_table::read(&folder.join(file), key, value) {
-        Ok(read) if table.is_empty() => *table = read,
-        Ok(_) => {
-            let why = "has both `file` and `table`";
-            problems.push(Problem::new(at, why).hint("keep one of them"));
-        }
-        Err(why) => problems.push(Problem::new(format!("{at}.file"), why)),
-    }
-}
-
 fn times(keys: &Keys, at: &str, problems: &mut Vec<Problem>) -> [Option<Duration>; 2] {
     let times = [("request_timeout", &keys.request_timeout), ("run_deadline", &keys.run_deadline)];
     times.map(|(name, text)| duration(text, name, at, problems))
@@ -348,29 +339,6 @@ fn source(
         return None;
     }
     SourceId::parse(name).ok()
-}
-
-pub(super) fn rate(text: &str, at: &str, problems: &mut Vec<Problem>) -> Option<Rate> {
-    let problem = |why| problems.push(Problem::new(format!("{at}.quota"), why));
-    Rate::parse(text).map_err(problem).ok()
-}
-
-fn concurrency(number: u64, at: &str, problems: &mut Vec<Problem>) -> Option<usize> {
-    if !(1..=64).contains(&number) {
-        problems.push(Problem::new(format!("{at}.concurrency"), "should be from 1 to 64"));
-        return None;
-    }
-    usize::try_from(number).ok()
-}
-
-fn duration(text: &str, key: &str, at: &str, problems: &mut Vec<Problem>) -> Option<Duration> {
-    let parsed = text.parse::<SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
-    let long_enough = parsed.filter(|span| *span >= Duration::from_secs(1));
-    if long_enough.is_none() {
-        let why = "should be a time of at least a second, such as \"60s\" or \"6h\"";
-        problems.push(Problem::new(format!("{at}.{key}"), why));
-    }
-    long_enough
 }
 
 /// The value; or its problems, one table further out.

@@ -19,19 +19,27 @@ pub(super) fn check(report: &TenantReport, booked: u64) {
 
 /// Users are unchanged, planned or held, and held ones have what they are held by.
 fn of_plan(plan: &Plan) -> Option<String> {
-    let planned: BTreeSet<&UserKey> = plan.operations.iter().map(|planned| &planned.key).collect();
+    // Those of leavers are of nobody whom the source has.
+    let leavers: BTreeSet<&UserKey> = plan.leavers.iter().map(|leaver| &leaver.key).collect();
+    let operations: Vec<&UserKey> = plan
+        .operations
+        .iter()
+        .map(|planned| &planned.key)
+        .filter(|k| !leavers.contains(k))
+        .collect();
+    let planned: BTreeSet<&UserKey> = operations.iter().copied().collect();
     let whole = plan.held.iter().filter(|held| !held.others_go);
     let held: BTreeSet<&UserKey> = whole.map(|held| &held.key).collect();
     let both = planned.intersection(&held).count();
     let sum = plan.unchanged + planned.len() as u64 + held.len() as u64;
-    if sum != plan.users || both > 0 || planned.len() != plan.operations.len() {
+    if sum != plan.users || both > 0 || planned.len() != operations.len() {
         return Some(format!(
             "{} users are {} unchanged, {} planned in {} operations and {} held, {both} of them \
              twice",
             plan.users,
             plan.unchanged,
             planned.len(),
-            plan.operations.len(),
+            operations.len(),
             held.len(),
         ));
     }
@@ -42,15 +50,18 @@ fn of_plan(plan: &Plan) -> Option<String> {
 fn has_its_timer(held: &Held) -> bool {
     match held.reason {
         HeldReason::ByHand | HeldReason::Refused | HeldReason::Unreachable => held.timer.is_some(),
-        // In doubt are also those whom no run has tried to look at.
-        HeldReason::InDoubt | HeldReason::Gone => true,
+        // In doubt are also those whom no run has tried to look at; looked for in vain for the first
+        // time, a user has a timer from the next run on.
+        HeldReason::InDoubt | HeldReason::Gone | HeldReason::NoRemoteId | HeldReason::Ambiguous => {
+            true
+        }
         HeldReason::BadRow
         | HeldReason::BadValue
-        | HeldReason::NoRemoteId
         | HeldReason::SharedRemoteId
         | HeldReason::BadReference
         | HeldReason::MissingCompanion
         | HeldReason::NotAccepted
+        | HeldReason::Drifted
         | HeldReason::Protected => held.timer.is_none(),
     }
 }

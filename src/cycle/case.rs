@@ -1,11 +1,11 @@
 //! What one read means for one tenant, planned and judged; from values to values but for the snapshot.
 
-use super::{intake::Intake, recorder::Wishes, same::Memo, waiting};
+use super::{intake::Intake, life::Life, recorder::Wishes, same::Memo, waiting};
 use crate::{
     config::TenantConfig,
     engine::{
         index::Entry,
-        plan::{Inputs, Planned, plan},
+        plan::{Inputs, Planned, Sought, is_of, plan},
     },
     model::{AttrPath, Finding, Held, HeldReason, Known, RemoteId, SourceFacts, UserKey, Wanted},
     store::{AcceptedView, Snapshot, StoreError},
@@ -25,6 +25,8 @@ pub(super) struct Case {
     pub(super) intake: Intake,
     /// Taken when the run ends.
     pub(super) memo: Option<Memo>,
+    /// What look-ups of this run have brought.
+    pub(super) sought: BTreeMap<UserKey, Sought>,
 }
 
 /// What planning gives.
@@ -41,7 +43,8 @@ impl Case {
         intake: Intake,
         memo: Option<Memo>,
     ) -> Self {
-        Self { config, view, facts: facts.clone(), intake, memo }
+        let (facts, sought) = (facts.clone(), BTreeMap::new());
+        Self { config, view, facts, intake, memo, sought }
     }
 
     pub(super) fn findings(&self) -> &[Finding] {
@@ -64,6 +67,7 @@ impl Case {
             Some(known) => known,
             None => self.known(snapshot)?,
         };
+        let Life { known, leaving, creating } = self.life(snapshot, known)?;
         let mut planned = plan(&Inputs {
             tenant: &self.config.id,
             capabilities: self.config.capabilities(),
@@ -76,6 +80,12 @@ impl Case {
             taken: &self.intake.others.remote_ids,
             held: &self.intake.held,
             leavers: &self.intake.leavers,
+            leaving: &leaving,
+            rules: &self.config.rules,
+            link: self.config.mapping.link(),
+            sought: &self.sought,
+            creating: &creating,
+            now: began,
             protected: &self.config.protected,
             untouched: self.intake.untouched,
         });
@@ -90,7 +100,10 @@ impl Case {
     /// What is known of those who have to be planned, as it is now.
     fn known(&self, snapshot: Option<&Snapshot>) -> Result<BTreeMap<UserKey, Known>, StoreError> {
         let keys: Vec<&UserKey> = self.intake.wanted.iter().map(|wanted| &wanted.key).collect();
-        Ok(snapshot.map(|snapshot| snapshot.known(&keys)).transpose()?.unwrap_or_default())
+        let known = snapshot.map(|snapshot| snapshot.known(&keys)).transpose()?;
+        let mut known = known.unwrap_or_default();
+        self.config.mapping.judge_drift(known.values_mut());
+        Ok(known)
     }
 
     /// Who of those known has one of the ids that are wished for.
@@ -101,7 +114,8 @@ impl Case {
         let Some(snapshot) = snapshot.filter(|_| !self.intake.wanted.is_empty()) else {
             return Ok(BTreeMap::new());
         };
-        snapshot.owners(&self.intake.wanted.iter().map(|wanted| &wanted.remote_id).collect())
+        let wished = self.intake.wanted.iter().filter_map(|wanted| wanted.remote_id.as_ref());
+        snapshot.owners(&wished.collect())
     }
 
     /// Rows that need no look until they change: of users who are as wished, `planned` among them.
@@ -130,9 +144,9 @@ impl Case {
         wanted
             .map(|wanted| {
                 let known = known.get(&wanted.key);
-                let known = known.filter(|known| known.remote_id == wanted.remote_id);
-                let refused = known.map(|known| known.refused.clone()).unwrap_or_default();
-                (wanted.key.clone(), Wishes::of(wanted, refused))
+                let known = known.filter(|known| is_of(wanted, known));
+                let stays = |path: &AttrPath| self.config.mapping.stays(path);
+                (wanted.key.clone(), Wishes::of(wanted, known, stays))
             })
             .collect()
     }
@@ -146,6 +160,8 @@ impl Case {
                 paths.extend(group.members.iter().cloned());
             }
         }
+        let switch = self.config.capabilities().life.switch.as_ref();
+        paths.extend(switch.filter(|_| self.config.rules.disable).map(|s| s.path.clone()));
         paths
     }
 }

@@ -45,6 +45,8 @@ impl Case {
         let nothing = BTreeMap::new();
         let emptied = if accepted == Some(self.view) { &self.intake.emptied } else { &nothing };
         let before = snapshot.map(Snapshot::accepted_input).transpose()?.flatten();
+        let drift = snapshot.filter(|_| figures.changed.planned > 0);
+        let drift = drift.map(Snapshot::drift_sample).transpose()?.flatten();
         let (strangers, accounts) = self.intake.strangers_and_accounts();
         Ok(guard::judge(&Evidence {
             plan,
@@ -58,6 +60,7 @@ impl Case {
             source_users_before: before.map(|input| input.users),
             holders: &self.holders(plan, snapshot, &figures, emptied)?,
             emptied,
+            drift: drift.map(|sample| (sample.changed, sample.looked)),
             new_mapping: accepted.is_some_and(|accepted| accepted.view != self.view.view),
             figures: &figures,
         }))
@@ -170,7 +173,7 @@ fn is_active(known: &Known, capabilities: &Capabilities) -> bool {
 
 /// All of the configuration that decides what a plan is, and whether it may be sent.
 pub(super) fn settings_of(tenant: &TenantConfig, view: Fingerprint) -> Fingerprint {
-    let limits = format!("{:?}", tenant.limits);
+    let limits = format!("{:?} {:?}", tenant.limits, tenant.rules);
     let texts = [view.to_string(), tenant.target.to_string(), limits];
     let protected = tenant.protected.iter().map(crate::model::UserKey::as_str);
     Fingerprint::of(texts.iter().map(String::as_str).chain(protected).map(Some))

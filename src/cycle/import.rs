@@ -198,7 +198,9 @@ impl Adoption<'_> {
             match heard.meaning {
                 Meaning::Mapped(Mapped::Wanted(wanted)) if chosen(&wanted.key) => {
                     let row = wanted.withheld.is_empty().then_some(wanted.fingerprint);
-                    let account = Account::new(wanted.key, wanted.remote_id, &wanted.attributes);
+                    // Whoever has to be looked for first stays unknown, too.
+                    let Some(remote_id) = wanted.remote_id else { continue };
+                    let account = Account::new(wanted.key, remote_id, &wanted.attributes);
                     prepared.accounts.push((account, row));
                 }
                 // Somebody whom this run is not about stays unknown.
@@ -269,5 +271,6 @@ fn shared_id(key: UserKey) -> Held {
         why: SHARED.to_owned(),
         others_go: false,
         timer: None,
+        sides: None,
     }
 }

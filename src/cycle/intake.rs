@@ -5,15 +5,16 @@ use super::{
     waiting::Waiting,
 };
 use crate::{
+    config::TenantConfig,
     engine::{
         bits::Bits,
         index::{Entry, Index, Place},
-        mapping::{Mapped, Mapping},
+        mapping::Mapped,
         plan::{GONE, is_as_wanted},
     },
     model::{
-        AttrPath, Columns, Completeness, Finding, Fingerprint, Held, HeldReason, Known, Leaver,
-        LeaverReason, RemoteId, UserKey, Wanted,
+        AttrPath, Columns, Completeness, Fate, Finding, Fingerprint, Held, HeldReason, Known,
+        Leaver, LeaverReason, RemoteId, UserKey, Wanted,
     },
     source::Roster,
     store::{Snapshot, StoreError},
@@ -50,6 +51,7 @@ pub(super) struct Intake {
     /// Those users.
     pub(super) emptied_users: BTreeSet<Fingerprint>,
     heeded: Heeded,
+    tenant: Option<Arc<TenantConfig>>,
     pub(super) waiting: Waiting,
     judged: Bits,
 }
@@ -89,6 +91,7 @@ impl Intake {
             emptied: BTreeMap::new(),
             emptied_users: BTreeSet::new(),
             heeded: Heeded::default(),
+            tenant: None,
             waiting: Waiting::default(),
             judged: Bits::default(),
         }
@@ -98,8 +101,11 @@ impl Intake {
         Self { waiting, ..self }
     }
 
-    /// Has an eye on values that the source empties where that says nothing.
-    pub(super) fn heed(&mut self, mapping: &Mapping, columns: &Columns) {
+    /// Has an eye on values that the source empties where that says nothing, and on what others may
+    /// change.
+    pub(super) fn heed(&mut self, tenant: &Arc<TenantConfig>, columns: &Columns) {
+        self.tenant = Some(tenant.clone());
+        let mapping = &tenant.mapping;
         let paths = mapping.silent_when_empty(&|column| columns.contains(column));
         self.heeded = Heeded { paths, mapped: mapping.attributes().count() };
     }
@@ -118,6 +124,11 @@ impl Intake {
         let wanted = self.wanted.iter().map(|wanted| &wanted.key).filter(is_stranger).count();
         let held: BTreeSet<&UserKey> = self.held.iter().map(|held| &held.key).collect();
         ((wanted + held.into_iter().filter(is_stranger).count()) as u64, accounts)
+    }
+
+    /// The run is not about some users only.
+    pub(super) fn is_of_everybody(&self) -> bool {
+        self.chosen.is_empty()
     }
 
     /// There is nothing to do and nothing to tell, but of rows that are as wished.
@@ -170,7 +181,7 @@ impl Intake {
         } else if self.waiting.is_held_by_hand(&key) {
             self.held.extend(self.waiting.by_hand(&key, None));
         } else {
-            self.leavers.push(Leaver { key, reason });
+            self.leavers.push(Leaver { key, reason, fate: Fate::Told });
         }
     }
 
@@ -196,6 +207,9 @@ impl Intake {
         let keys: Vec<&UserKey> = wanted.iter().map(|(_, user)| &user.key).collect();
         let known = snapshot.map(|snapshot| snapshot.known(&keys)).transpose()?;
         let mut known = known.unwrap_or_default();
+        if let Some(tenant) = &self.tenant {
+            tenant.mapping.judge_drift(known.values_mut());
+        }
         for (entry, user) in wanted {
             if self.waiting.is_held_by_hand(&user.key) {
                 let held = self.waiting.by_hand(&user.key, Some(user.line));
@@ -206,7 +220,8 @@ impl Intake {
             if let Some(found) = &found {
                 self.note_emptied(&entry, &user, found);
             }
-            let agrees = found.as_ref().is_some_and(|found| is_as_wanted(&user, found));
+            let agrees = found.as_ref().is_some_and(|found| is_as_wanted(&user, found))
+                && !self.waiting.is_switched_off(&user.key);
             let chosen = self.is_chosen(&user.key);
             if agrees {
                 self.waiting.end(&user.key);
@@ -225,7 +240,7 @@ impl Intake {
                 }
                 (false, false) => {
                     self.others.users += 1;
-                    self.others.remote_ids.insert(user.remote_id);
+                    self.others.remote_ids.extend(user.remote_id);
                 }
             }
             if agrees {
@@ -253,7 +268,7 @@ impl Intake {
 
     /// Not sent for now; nobody else may have the user's id meanwhile.
     fn hold_back(&mut self, user: Wanted, held: Option<Held>) {
-        self.others.remote_ids.insert(user.remote_id);
+        self.others.remote_ids.extend(user.remote_id);
         self.held.extend(held);
     }
 
@@ -290,7 +305,7 @@ impl Intake {
             if roster.facts.completeness == Completeness::Complete && !absent.is_empty() {
                 let reason = LeaverReason::AbsentFromSource;
                 let leavers = snapshot.keys_of(&absent)?.into_iter();
-                self.leavers.extend(leavers.map(|key| Leaver { key, reason }));
+                self.leavers.extend(leavers.map(|key| Leaver { key, reason, fate: Fate::Told }));
             }
         }
         let count =
@@ -330,6 +345,7 @@ impl Intake {
                 why: row.why.clone(),
                 others_go: false,
                 timer: None,
+                sides: None,
             });
         }
     }
@@ -354,6 +370,7 @@ impl Intake {
                 why: GONE.to_owned(),
                 others_go: false,
                 timer: None,
+                sides: None,
             });
         }
         Ok(gone)

@@ -17,8 +17,10 @@ mod feed;
 mod gather;
 mod import;
 mod intake;
+mod life;
 mod look;
 mod prepare;
+mod probe;
 mod progress;
 mod quarantine;
 mod recorder;
@@ -26,6 +28,7 @@ mod same;
 mod secrets;
 mod session;
 mod shelf;
+mod survey;
 mod target;
 mod tenant;
 mod waiting;
@@ -35,9 +38,11 @@ pub use edges::{Edges, OpenScribe, OpenTransport};
 pub use exit::Exit;
 pub use import::adopt;
 pub use look::{Wishes, judge, preview, wishes};
+pub use probe::{Probed, Unprobed, probe};
 pub use progress::{Phase, Progress, Silent};
 pub use quarantine::{Quarantines, Turn};
 pub use session::Session;
+pub use survey::{Compared, Listed, Whom, adopt_listed, compare};
 
 use crate::{
     model::{Finding, Notice, Plan, RunId, SourceFacts, SourceId, TenantId, UserKey},
@@ -55,7 +60,7 @@ use tokio::sync::watch;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub run: RunId,
-    /// `plan`, `apply`, `run`, `daemon`, `adopt`: for the record.
+    /// `plan`, `apply`, `run`, `daemon`, `adopt`, `drift`: for the record.
     pub verb: &'static str,
     pub now: Timestamp,
     /// Only these tenants; empty: all that the source feeds.

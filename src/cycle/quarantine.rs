@@ -188,7 +188,11 @@ impl Desk {
             return Ok(None);
         }
         let Some(store) = &self.store else { return Ok(None) };
-        let failed = store.quarantine()?.into_values().filter(|user| user.last >= begun).count();
+        let failed = store
+            .quarantine()?
+            .into_values()
+            .filter(|user| user.last >= begun && !user.cause.is_of_links());
+        let failed = failed.count();
         Ok(tried.is_too_bad(failed as u64).then(|| (TenantCause::Rate, share(tried))))
     }
 

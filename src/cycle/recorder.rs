@@ -5,10 +5,11 @@ use crate::{
     engine::{
         delivery::Parts,
         diff::{not_accepted, same},
+        plan::Sought,
         quarantine::{Circumstances, Effect},
     },
     model::{
-        Action, AttrPath, Attributes, Edit, Fingerprint, Operation, Outcome, Refusal, RunId,
+        AttrPath, Attributes, Edit, Fingerprint, Known, Operation, Outcome, Refusal, RunId,
         UserKey, Wanted,
     },
     sender::{End, Recorder},
@@ -34,6 +35,15 @@ pub(super) struct Journal {
     /// Attributes that the snapshot remembers.
     keep: Arc<BTreeSet<AttrPath>>,
     results: Mutex<Results>,
+    /// What look-ups have brought.
+    sought: Mutex<BTreeMap<UserKey, Sought>>,
+}
+
+/// What is left of a journal that is closed.
+pub(super) struct Closed {
+    pub(super) store: Store,
+    pub(super) results: Results,
+    pub(super) sought: BTreeMap<UserKey, Sought>,
 }
 
 /// What is wished of one user.
@@ -44,15 +54,24 @@ pub(super) struct Wishes {
     withheld: bool,
     fingerprint: Fingerprint,
     refused: Attributes,
+    /// Of the attributes that stay as others set them.
+    watched: Attributes,
 }
 
 impl Wishes {
-    pub(super) fn of(wanted: &Wanted, refused: Attributes) -> Self {
+    /// `known`: what is known of the user's account. `stays`: the attribute stays as others set it.
+    pub(super) fn of(
+        wanted: &Wanted,
+        known: Option<&Known>,
+        stays: impl Fn(&AttrPath) -> bool,
+    ) -> Self {
+        let watched = wanted.attributes.iter().filter(|(path, _)| stays(path));
         Self {
             attributes: wanted.attributes.clone(),
             withheld: !wanted.withheld.is_empty(),
             fingerprint: wanted.fingerprint,
-            refused,
+            refused: known.map(|known| known.refused.clone()).unwrap_or_default(),
+            watched: watched.map(|(path, wish)| (path.clone(), wish.clone())).collect(),
         }
     }
 
@@ -98,15 +117,16 @@ impl Journal {
         let next_operation = AtomicU64::new(store.last_operation()? + 1);
         store.make_ready(wishes.len())?;
         let writer = scribe(store);
-        let results = Mutex::new(results);
-        Ok(Self { writer, run, next_operation, wishes, keep: Arc::new(keep), results })
+        let (results, sought) = (Mutex::new(results), Mutex::default());
+        Ok(Self { writer, run, next_operation, wishes, keep: Arc::new(keep), results, sought })
     }
 
     /// Writes what is left, and hands back the store and what was counted.
-    pub(super) fn finish(self) -> Result<(Store, Results), StoreError> {
-        let Self { writer, run: _, next_operation: _, wishes: _, keep: _, results } = self;
+    pub(super) fn finish(self) -> Result<Closed, StoreError> {
+        let Self { writer, run: _, next_operation: _, wishes: _, keep: _, results, sought } = self;
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok((writer.finish()?, results))
+        let sought = sought.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Closed { store: writer.finish()?, results, sought })
     }
 
     async fn write(&self, entries: Vec<Entry>) -> Result<(), String> {
@@ -131,7 +151,7 @@ impl Journal {
             key: key.clone(),
             remote_id: remote_id.clone(),
             action: action.into(),
-            edits: edits_of(operation).to_vec(),
+            edits: operation.edits().to_vec(),
             at,
         };
         (operation_id, Entry::Intent(intent))
@@ -142,9 +162,13 @@ impl Journal {
         let learned = wishes.map(|wishes| learn(wishes, operation, &end));
         let Learned { fingerprint, refused } = learned.unwrap_or_default();
         self.count(operation, &end);
+        if let Some(sought) = sought(&end.outcome) {
+            let mut all = self.sought.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(operation.key.clone(), sought);
+        }
         let edits = done_of(operation, &end).cloned().collect();
         let End { outcome, status, requests, at, was_in_doubt, parts: _ } = end;
-        let is_read = operation.action == Action::Read;
+        let is_read = operation.action.is_look();
         let remembered = refused.is_some();
         let circumstances = Circumstances { is_read, status, requests, remembered };
         let effect = Effect::of(&outcome, circumstances);
@@ -152,6 +176,7 @@ impl Journal {
             operation_id,
             key: operation.key.clone(),
             remote_id: operation.remote_id.clone(),
+            action: (&operation.action).into(),
             outcome,
             edits,
             was_in_doubt,
@@ -161,6 +186,7 @@ impl Journal {
             fingerprint,
             refused,
             keep: self.keep.clone(),
+            watched: wishes.map(|wishes| wishes.watched.clone()).unwrap_or_default(),
             effect,
             row: wishes.map(|wishes| wishes.fingerprint),
         }))
@@ -173,10 +199,19 @@ impl Journal {
     fn count(&self, operation: &Operation, end: &End) {
         let mut results = self.results();
         let failure = match &end.outcome {
-            Outcome::Settled { shown, unverified } => {
-                match operation.action {
-                    Action::Read => results.read += 1,
-                    Action::Patch { .. } => results.settled += 1,
+            Outcome::Nobody | Outcome::Matched { .. } | Outcome::Ambiguous { .. } => {
+                results.read += 1;
+                return;
+            }
+            Outcome::Deleted => {
+                results.settled += 1;
+                return;
+            }
+            Outcome::Settled { shown, unverified } | Outcome::Created { shown, unverified, .. } => {
+                if operation.action.is_look() {
+                    results.read += 1;
+                } else {
+                    results.settled += 1;
                 }
                 results.unverified += u64::from(*unverified);
                 let rewritten = not_accepted(done_of(operation, end), shown);
@@ -209,6 +244,24 @@ impl Journal {
     }
 }
 
+/// What a look-up has brought. Of one way only: who asks counts them.
+fn sought(outcome: &Outcome) -> Option<Sought> {
+    match outcome {
+        Outcome::Matched { remote_id, shown, by } => {
+            Some(Sought::One { remote_id: remote_id.clone(), shown: shown.clone(), by: by.clone() })
+        }
+        Outcome::Nobody => Some(Sought::Nobody { tried: 1 }),
+        Outcome::Ambiguous { count } => Some(Sought::Several { count: *count }),
+        Outcome::Settled { .. }
+        | Outcome::Refused(_)
+        | Outcome::InDoubt { .. }
+        | Outcome::Deferred { .. }
+        | Outcome::Gone
+        | Outcome::Created { .. }
+        | Outcome::Deleted => None,
+    }
+}
+
 fn told_of_rewritten(rewritten: &Attributes, end: &End) -> Failure {
     let paths: Vec<&str> = rewritten.keys().map(AttrPath::as_str).collect();
     let why = format!("the target took it and shows otherwise: {}", paths.join(", "));
@@ -230,7 +283,7 @@ fn told_of_parts(parts: &Parts) -> Failure {
 }
 
 fn learn(wishes: &Wishes, operation: &Operation, end: &End) -> Learned {
-    let edits = edits_of(operation);
+    let edits = operation.edits();
     let parts = end.parts.as_ref();
     let at_fault = |edit: &&Edit| parts.is_some_and(|parts| parts.refused.contains(&edit.path));
     let wish = |edit: &Edit| (edit.path.clone(), edit.after.clone());
@@ -238,7 +291,7 @@ fn learn(wishes: &Wishes, operation: &Operation, end: &End) -> Learned {
         Outcome::Settled { .. } if edits.is_empty() => {
             Learned { fingerprint: None, refused: Some(wishes.still_refused()) }
         }
-        Outcome::Settled { shown, unverified: _ } => {
+        Outcome::Settled { shown, unverified: _ } | Outcome::Created { shown, .. } => {
             let mut refused = wishes.still_refused();
             refused.extend(not_accepted(done_of(operation, end), shown));
             refused.extend(edits.iter().filter(at_fault).map(wish));
@@ -265,7 +318,11 @@ fn learn(wishes: &Wishes, operation: &Operation, end: &End) -> Learned {
         Outcome::Gone
         | Outcome::Refused(_)
         | Outcome::InDoubt { .. }
-        | Outcome::Deferred { .. } => Learned::default(),
+        | Outcome::Deferred { .. }
+        | Outcome::Matched { .. }
+        | Outcome::Nobody
+        | Outcome::Ambiguous { .. }
+        | Outcome::Deleted => Learned::default(),
     }
 }
 
@@ -283,17 +340,15 @@ fn done_of<'a>(operation: &'a Operation, end: &'a End) -> impl Iterator<Item = &
         Outcome::Refused(_)
         | Outcome::InDoubt { .. }
         | Outcome::Deferred { .. }
-        | Outcome::Gone => None,
+        | Outcome::Gone
+        | Outcome::Matched { .. }
+        | Outcome::Nobody
+        | Outcome::Ambiguous { .. }
+        | Outcome::Created { .. }
+        | Outcome::Deleted => None,
     };
     let done = move |edit: &&Edit| parts.is_none_or(|parts| parts.accepted.contains(&edit.path));
-    edits_of(operation).iter().filter(done)
-}
-
-fn edits_of(operation: &Operation) -> &[Edit] {
-    match &operation.action {
-        Action::Read => &[],
-        Action::Patch { edits, companions: _ } => edits,
-    }
+    operation.edits().iter().filter(done)
 }
 
 impl Recorder for Journal {
@@ -344,7 +399,7 @@ impl Recorder for Journal {
 mod tests {
     use super::*;
     use crate::{
-        model::{RemoteId, TenantId, Value},
+        model::{Action, RemoteId, TenantId, Value},
         store::{Holder, JournalFilter, Writer},
     };
 
@@ -362,17 +417,17 @@ mod tests {
         };
         let action = Action::Patch { edits: vec![edit], companions: BTreeMap::new() };
         let remote_id = RemoteId::parse("u1").unwrap();
-        let operation = Operation { key: key.clone(), remote_id: remote_id.clone(), action };
+        let operation = Operation { key: key.clone(), remote_id: Some(remote_id.clone()), action };
         let wanted = Wanted {
             key: key.clone(),
-            remote_id,
+            remote_id: Some(remote_id),
             attributes: attributes(wished),
             withheld: Vec::new(),
             line: 2,
             fingerprint: Fingerprint(7),
         };
         let outcome = Outcome::Settled { shown: attributes(shown), unverified: false };
-        learn(&Wishes::of(&wanted, Attributes::new()), &operation, &ended(outcome))
+        learn(&Wishes::of(&wanted, None, |_| false), &operation, &ended(outcome))
     }
 
     fn ended(outcome: Outcome) -> End {
@@ -403,7 +458,7 @@ mod tests {
 
     fn read_of(user: &str) -> Operation {
         let (key, remote_id) = (UserKey::parse(user).unwrap(), RemoteId::parse(user).unwrap());
-        Operation { key, remote_id, action: Action::Read }
+        Operation { key, remote_id: Some(remote_id), action: Action::Read }
     }
 
     #[tokio::test]

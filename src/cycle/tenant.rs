@@ -7,7 +7,7 @@ use super::{
     case::{Case, Judgement},
     close::close,
     evidence::overtime,
-    recorder::{Journal, Wishes},
+    recorder::{Closed, Journal, Wishes},
     secrets::access,
     window::pacer,
 };
@@ -16,7 +16,7 @@ use crate::{
         plan::{Planned, digest},
         retry::{WAIT_IN_RUN_MAX, moment_after},
     },
-    model::{Action, Notice, Operation, Outcome, UserKey},
+    model::{Notice, Operation, Outcome, UserKey},
     sender::{Clock, Ended, Lane, Timeouts},
     store::{Approval, Store, StoreError},
 };
@@ -100,6 +100,7 @@ impl Desk {
         }
         if self.lane(options).is_some() {
             self.carry(reads, Phase::Reading, options, progress).await;
+            self.seek_on(options, progress).await;
         }
         // Also when the reads were cut short: what is known is planned, the others wait.
         let planned = self.plan(true);
@@ -153,7 +154,7 @@ impl Desk {
         if self.approval.is_none() {
             // Only a plan that was shown to somebody still has reads: what they will show was not.
             self.leave(plan.reads().count());
-            operations.retain(|operation| operation.action != Action::Read);
+            operations.retain(|operation| !operation.action.is_look());
         }
         if !operations.is_empty() && self.lane(options).is_none() {
             return;
@@ -166,6 +167,7 @@ impl Desk {
             return;
         }
         self.carry(operations, Phase::Sending, options, progress).await;
+        self.link_found(options);
         if !self.ended() {
             self.report.end = TenantEnd::Done;
         }
@@ -175,7 +177,10 @@ impl Desk {
     fn use_approval(&mut self, options: &Options) -> bool {
         let (Some(approval), Some(store)) = (&self.approval, &mut self.store) else { return true };
         match store.use_approval(approval.id, &options.run, self.clock.now()) {
-            Ok(true) => return true,
+            Ok(true) => match store.clear_drift_sample() {
+                Ok(()) => return true,
+                Err(error) => self.report.end = of_store(&error),
+            },
             // It expired while a person was asked.
             Ok(false) => self.report.end = TenantEnd::Guarded,
             Err(error) => self.report.end = of_store(&error),
@@ -204,6 +209,7 @@ impl Desk {
         self.release_users()?;
         self.enter_quarantine(options)?;
         self.note_timers()?;
+        self.note_life(now)?;
         let Some(store) = &mut self.store else { return Ok(()) };
         if let Some(lane) = &self.lane {
             store.remember_pace(lane.pacer.learnt(), self.clock.now())?;
@@ -222,11 +228,20 @@ impl Desk {
         close(store, self.case.view, &self.case.facts, &self.report, options, now)
     }
 
-    fn plan(&mut self, reads_done: bool) -> Result<Judgement, StoreError> {
+    /// For a run that ends without [`Self::finish`].
+    pub(super) fn keep_pace(&self, store: &mut Store) -> Result<(), StoreError> {
+        let learnt = self.lane.as_ref().map(|lane| lane.pacer.learnt());
+        learnt.map_or(Ok(()), |learnt| store.remember_pace(learnt, self.clock.now()))
+    }
+
+    pub(super) fn plan(&mut self, reads_done: bool) -> Result<Judgement, StoreError> {
         self.case.plan(self.store.as_deref(), reads_done, self.began)
     }
 
-    fn keep(&mut self, planned: Result<Judgement, StoreError>) -> Option<&crate::model::Plan> {
+    pub(super) fn keep(
+        &mut self,
+        planned: Result<Judgement, StoreError>,
+    ) -> Option<&crate::model::Plan> {
         match planned {
             Err(error) => {
                 self.report.end = of_store(&error);
@@ -253,7 +268,7 @@ impl Desk {
     }
 
     /// The lane, made when it is first needed; `None`, and the tenant's end, when it cannot be.
-    fn lane(&mut self, options: &Options) -> Option<Arc<Lane>> {
+    pub(super) fn lane(&mut self, options: &Options) -> Option<Arc<Lane>> {
         if self.lane.is_none() && !self.ended() {
             match self.verify().and_then(|()| self.open_lane(options)) {
                 Ok(lane) => self.lane = Some(Arc::new(lane)),
@@ -342,7 +357,8 @@ impl Desk {
         let delivered = lane.deliver(operations, &journal, Arc::new(step)).await;
         progress.end(&tenant);
         match Arc::into_inner(journal).map(Journal::finish) {
-            Some(Ok((mut store, results))) => {
+            Some(Ok(Closed { mut store, results, sought })) => {
+                self.case.note_sought(sought);
                 let ended = &delivered.ended;
                 if matches!(ended, Some(Ended::Unauthorized | Ended::LoginRefused { .. }))
                     && let Err(error) = store.set_mark(REFUSED, self.clock.now())
@@ -361,7 +377,7 @@ impl Desk {
         self.count(delivered);
     }
 
-    fn count(&mut self, delivered: crate::sender::Delivered) {
+    pub(super) fn count(&mut self, delivered: crate::sender::Delivered) {
         let crate::sender::Delivered { left, ended, tally, notices } = delivered;
         let results = &mut self.report.results;
         results.left += left as u64;

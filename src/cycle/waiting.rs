@@ -14,6 +14,8 @@ pub(super) struct Waiting {
     now: Timestamp,
     holds: BTreeMap<UserKey, Hold>,
     quarantine: BTreeMap<UserKey, InQuarantine>,
+    /// Whom we have switched off.
+    switched_off: BTreeSet<UserKey>,
     /// Held by hand, and told.
     told: BTreeSet<UserKey>,
     /// In quarantine without a wish left to try.
@@ -26,12 +28,21 @@ impl Waiting {
         let mut holds = snapshot.holds()?;
         holds.retain(|_, hold| !hold.is_over(now));
         let quarantine = snapshot.quarantine()?;
-        Ok(Self { now, holds, quarantine, ..Self::default() })
+        let leaving = snapshot.leaving()?.into_iter();
+        let switched_off = leaving.filter(|(_, leaving)| leaving.disabled.is_some());
+        let switched_off = switched_off.map(|(key, _)| key).collect();
+        Ok(Self { now, holds, quarantine, switched_off, ..Self::default() })
     }
 
     /// All of them, to be looked at even if nothing has changed.
     pub(super) fn users(&self) -> impl Iterator<Item = Fingerprint> {
-        self.holds.keys().chain(self.quarantine.keys()).map(UserKey::fingerprint)
+        let waiting = self.holds.keys().chain(self.quarantine.keys());
+        waiting.chain(&self.switched_off).map(UserKey::fingerprint)
+    }
+
+    /// We have switched the user off, and not yet on again.
+    pub(super) fn is_switched_off(&self, key: &UserKey) -> bool {
+        self.switched_off.contains(key)
     }
 
     pub(super) fn held_by_hand(&self) -> impl Iterator<Item = &UserKey> {
@@ -53,6 +64,7 @@ impl Waiting {
             why: format!("held by {person}: {reason}"),
             others_go: false,
             timer: Some(Timer { since: *since, next_try: *until, tries: 0 }),
+            sides: None,
         })
     }
 
@@ -106,5 +118,6 @@ pub(super) fn held(key: &UserKey, found: &InQuarantine, line: Option<u64>) -> He
         why: format!("{}{details}", cause.told()),
         others_go: false,
         timer: Some(*timer),
+        sides: None,
     }
 }

@@ -7,23 +7,32 @@
 //!   `replace` of an absent value count as an `add`, but a value filter that matches nothing is an
 //!   error. So a first work e-mail replaces `emails` as a whole.
 //! - The answer is the whole user, or nothing (204); `GET` on the same path shows the same.
+//! - `GET {base}/api/v2/scim/Users?startIndex&count` lists all users (RFC 7644 §3.4.2.4): entries
+//!   count from 1, and the next page begins behind the entries that this one has, for a server may
+//!   show fewer than were asked for.
 //! - Errors are `{"errors": […]}`; the error form of RFC 7644 §3.12 is understood as well.
 //!
-//! Deliberately absent: `remove`, which the endpoint does not take, so nothing can be unset;
+//! - `POST {base}/api/v2/scim/Users` makes a user (201) and invites them by e-mail; `GET` there with
+//!   `filter=userName eq "…"` finds one (RFC 7644 §3.4.2.2), which is the only form of filter. Some
+//!   that answer are looked at again here, since a server that ignores the filter answers with all.
+//!
+//! Deliberately absent: `DELETE`, which only switches off, as `active` does; `remove`, which the endpoint does not take, so nothing can be unset;
 //! `roles`, where a 200 may hide that something else was set; `meta.location` as an address to go
 //! to, which names another host.
 
 use super::grammar::{
-    BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, is_uuid, patch, show_all,
-    spell, success,
+    self, BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, created,
+    equals, get, is_same, is_uuid, matches, nest, page_of, paged, patch, post, show_all, spell,
+    success, with_query,
 };
-use super::{Dialect, Entry, Opened, Settings};
+use super::{Dialect, Entry, Lists, Opened, Settings};
 use crate::model::{
-    Action, Answer, AttrPath, Attribute, Capabilities, Edit, Kind, RemoteId, Request, Response,
-    Verdict, Weight,
+    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Creation, Cursor, Edit, Kind,
+    Life, Match, Page, RemoteId, Request, Response, Switch, Value, Verdict, Weight,
 };
 use jiff::civil::Date;
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
 
 pub(super) const ENTRY: Entry =
     Entry { name: "datadog", summary: "Datadog: users over SCIM 2.0 (PatchOp)", open };
@@ -42,7 +51,12 @@ const SITES: [(&str, &str); 9] = [
 ];
 
 const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+const USER_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
+const USERS: [&str; 4] = ["api", "v2", "scim", "Users"];
+const USER_NAME: &str = "userName";
 const WORK_EMAIL: &str = r#"emails[type eq "work"].value"#;
+/// Entries of a page. The document names no most, and a server that has one shows fewer.
+const PAGE: u64 = 100;
 
 #[derive(Debug)]
 struct Datadog {
@@ -64,11 +78,19 @@ fn capabilities() -> Capabilities {
             ("active", Attribute::of(Kind::Flag).weight(Weight::Privilege).disables()),
             ("title", Attribute::of(Kind::Text)),
             ("name.formatted", Attribute::of(Kind::Text)),
-            ("userName", key_like(Kind::Text)),
+            (USER_NAME, key_like(Kind::Text)),
             (WORK_EMAIL, key_like(Kind::Email)),
         ]),
-        groups: Vec::new(),
         read: true,
+        groups: Vec::new(),
+        life: Life {
+            finds: vec![AttrPath::new(USER_NAME)],
+            create: Some(Creation {
+                mandatory: vec![AttrPath::new(USER_NAME), AttrPath::new(WORK_EMAIL)],
+            }),
+            switch: Some(Switch { path: AttrPath::new("active"), destroys: false }),
+            delete: false,
+        },
     }
 }
 
@@ -85,38 +107,149 @@ impl Dialect for Datadog {
         if is_uuid(id.as_str()) { Ok(()) } else { Err("should be a UUID".to_owned()) }
     }
 
-    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
+    fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
+        match action {
+            Action::Find { by } => return self.find(by),
+            Action::Create { edits, by: _ } => return self.create(edits),
+            Action::Read
+            | Action::Patch { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Delete => {}
+        }
+        let id = account_of(id)?;
         self.check_id(id)?;
-        let url = self.base.of_user(&["api", "v2", "scim", "Users"], id)?;
+        let url = self.base.of_user(&USERS, id)?;
         match action {
             Action::Read => Ok(get(url, &[BEARER])),
             Action::Patch { edits, companions: _ } if edits.is_empty() => {
                 Err("a change without any edit is never sent".to_owned())
             }
-            Action::Patch { edits, companions: _ } => {
-                let operations = edits.iter().map(|edit| self.operation(edit));
+            Action::Patch { .. } | Action::Disable { .. } | Action::Enable { .. } => {
+                let operations = action.edits().iter().map(|edit| self.operation(edit));
                 let operations = operations.collect::<Result<Vec<_>, _>>()?;
                 let body = json!({ "schemas": [PATCH_OP], "Operations": operations });
                 Ok(patch(url, &body, &[BEARER]))
             }
+            Action::Find { .. } | Action::Create { .. } | Action::Delete => {
+                Err(NOT_OFFERED.to_owned())
+            }
         }
     }
 
-    fn read(&self, id: &RemoteId, action: &Action, response: &Response, _: Date) -> Answer {
+    fn read(&self, id: Option<&RemoteId>, action: &Action, response: &Response, _: Date) -> Answer {
+        match action {
+            Action::Find { .. } if response.is_success() => {
+                return matches(response, complaint, |list| self.matches(list));
+            }
+            Action::Create { .. } if response.is_success() => {
+                return created(response, complaint, |user| self.account(user));
+            }
+            Action::Read
+            | Action::Find { .. }
+            | Action::Create { .. }
+            | Action::Patch { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Delete => {}
+        }
         if response.is_success() {
             return success(action, response, complaint, |user| self.see(id, user));
         }
         let complaint = complaint(response);
         // RFC 7644 §3.12: another user has that value; looking again does not help.
-        if complaint.status() == 409 && complaint.code() == "uniqueness" {
-            let attributes = self.key_like(edits_of(action));
+        let is_change = !matches!(action, Action::Create { .. });
+        if is_change && complaint.status() == 409 && complaint.code() == "uniqueness" {
+            let attributes = self.key_like(action.edits());
             return complaint.answer(Verdict::Rejected { attributes });
         }
         complaint.usual()
     }
+
+    fn lists(&self) -> Result<&dyn Lists, &'static str> {
+        Ok(self)
+    }
+}
+
+impl Lists for Datadog {
+    fn page(&self, cursor: Option<&Cursor>) -> Result<Request, String> {
+        let start = first_of(cursor)?.to_string();
+        let pairs = [("startIndex", start.as_str()), ("count", &PAGE.to_string())];
+        Ok(get(with_query(self.base.below(&USERS)?, &pairs), &[BEARER]))
+    }
+
+    fn read_page(
+        &self,
+        cursor: Option<&Cursor>,
+        response: &Response,
+        _: Date,
+    ) -> Result<Page, Answer> {
+        page_of(response, complaint, |body| {
+            // RFC 7644 §3.4.2: a list without entries may leave `Resources` out.
+            let total = body.get("totalResults").and_then(Json::as_u64);
+            let mut page = match body.get("Resources") {
+                None | Some(Json::Null) if total.is_some() => Page::default(),
+                _ => paged(body, "Resources", |user| {
+                    grammar::Entry::of(user.get("id"), || self.show(user))
+                })?,
+            };
+            let entries = page.users.len() as u64 + page.unnamed;
+            let next = first_of(cursor).unwrap_or(1) + entries;
+            // Behind a page without entries there is nothing that another one could begin with.
+            let more = entries > 0 && total.is_none_or(|total| next <= total);
+            page.next = more.then_some(Cursor::Number(next));
+            page.total = total;
+            Ok(page)
+        })
+    }
 }
 
 impl Datadog {
+    fn find(&self, by: &Match) -> Result<Request, String> {
+        let Match { path, value } = by;
+        let (USER_NAME, Value::Text(text)) = (path.as_str(), value) else {
+            return Err(NOT_OFFERED.to_owned());
+        };
+        let mut url = self.base.below(&USERS)?;
+        url.query_pairs_mut().append_pair("filter", &equals(path.as_str(), text));
+        Ok(get(url, &[BEARER]))
+    }
+
+    fn create(&self, edits: &[Edit]) -> Result<Request, String> {
+        let mut values = BTreeMap::new();
+        for Edit { path, before: _, after } in edits {
+            let value = spell(&self.capabilities, path, after.as_ref())?;
+            if path.as_str() == WORK_EMAIL {
+                let email = json!({ "value": value, "type": "work", "primary": true });
+                values.insert(AttrPath::new("emails"), json!([email]));
+            } else {
+                values.insert(path.clone(), value);
+            }
+        }
+        let mut user = nest(values);
+        user["schemas"] = json!([USER_SCHEMA]);
+        Ok(post(self.base.below(&USERS)?, &user, &[BEARER]))
+    }
+
+    /// The accounts of a list (RFC 7644 §3.4.2); `None`: it is none, or has one without an id.
+    fn matches(&self, list: &Map<String, Json>) -> Option<Vec<(RemoteId, Attributes)>> {
+        let total = list.get("totalResults")?.as_u64()?;
+        let users = match list.get("Resources") {
+            Some(users) => users.as_array()?.as_slice(),
+            None => &[],
+        };
+        // More than a page: several answer.
+        let whole = users.len() as u64 >= total || users.len() > 1;
+        let accounts = users.iter().map(|user| self.account(user.as_object()?));
+        accounts.collect::<Option<Vec<_>>>().filter(|_| whole)
+    }
+
+    fn account(&self, user: &Map<String, Json>) -> Option<(RemoteId, Attributes)> {
+        let id = RemoteId::parse(user.get("id")?.as_str()?).ok()?;
+        self.check_id(&id).ok()?;
+        Some((id, self.show(user)))
+    }
+
     fn operation(&self, edit: &Edit) -> Result<Json, String> {
         let Edit { path, before, after } = edit;
         let value = spell(&self.capabilities, path, after.as_ref())?;
@@ -133,17 +266,19 @@ impl Datadog {
         })
     }
 
-    fn see(&self, id: &RemoteId, user: &Map<String, Json>) -> Sight {
+    fn see(&self, id: Option<&RemoteId>, user: &Map<String, Json>) -> Sight {
         match user.get("id").and_then(Json::as_str) {
             None => Sight::Nothing,
-            Some(shown) if !shown.eq_ignore_ascii_case(id.as_str()) => Sight::Stranger,
-            Some(_) => {
-                Sight::User(show_all(&self.capabilities.attributes, |path| match path.as_str() {
-                    WORK_EMAIL => work_email(user),
-                    path => at(user, path),
-                }))
-            }
+            Some(shown) if !is_same(shown, id) => Sight::Stranger,
+            Some(_) => Sight::User(self.show(user)),
         }
+    }
+
+    fn show(&self, user: &Map<String, Json>) -> Attributes {
+        show_all(&self.capabilities.attributes, |path| match path.as_str() {
+            WORK_EMAIL => work_email(user),
+            path => at(user, path),
+        })
     }
 
     fn key_like(&self, edits: &[Edit]) -> Vec<AttrPath> {
@@ -152,6 +287,15 @@ impl Datadog {
             attribute.is_some_and(|attribute| attribute.weight == Weight::KeyLike)
         };
         edits.iter().map(|edit| &edit.path).filter(is_key_like).cloned().collect()
+    }
+}
+
+/// The number of the first entry of the page.
+fn first_of(cursor: Option<&Cursor>) -> Result<u64, String> {
+    match cursor {
+        None => Ok(1),
+        Some(Cursor::Number(number)) => Ok(*number),
+        Some(Cursor::Word(_)) => Err("the list has no such page".to_owned()),
     }
 }
 

@@ -14,14 +14,15 @@
 //! An answer with a `deletedAt` shows a membership that has ended. It counts as a missing user: the
 //! change may have been taken, but a person has to look.
 //!
-//! Deliberately absent: unsetting anything; `deletedAt` as something to set; the flags of the
+//! Deliberately absent: a list of all users, of whose address and pages nothing is published;
+//! unsetting anything; `deletedAt` as something to set; the flags of the
 //! vendor's get-user page that tell which fields may be updated, of which only a refusal is proof.
 
 use super::grammar::{
-    BEARER, Base, Complaint, Sight, Table, at, catalogue, get, nest, patch, show_all, spell_all,
-    success,
+    BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, get, nest,
+    patch, show_all, spell_all, success,
 };
-use super::{Dialect, Entry, Opened, Settings, login};
+use super::{Dialect, Entry, Lists, Opened, Settings, login};
 use crate::model::{
     Action, Answer, AttrPath, Attribute, Capabilities, CredentialHeader, Group, INTEGER_MAX, Kind,
     RemoteId, Request, Response, Verdict, Weight,
@@ -77,6 +78,7 @@ fn capabilities() -> Capabilities {
             mandatory: Vec::new(),
         }],
         read: true,
+        ..Capabilities::default()
     }
 }
 
@@ -90,7 +92,7 @@ impl Dialect for Kare {
     }
 
     fn logins(&self) -> Vec<login::Offer> {
-        let url = self.base.below(&["auth", "v1", "rs", "login", "credentials"]);
+        let url = self.base.place(&["auth", "v1", "rs", "login", "credentials"]);
         vec![login::Offer { kind: login::Kind::KareCredentials, url, scope: &[] }]
     }
 
@@ -103,7 +105,8 @@ impl Dialect for Kare {
         }
     }
 
-    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
+    fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
+        let id = account_of(id)?;
         self.check_id(id)?;
         match action {
             Action::Read => Ok(get(self.base.of_user(&["users", "v1", "rs"], id)?, &CREDENTIALS)),
@@ -113,10 +116,15 @@ impl Dialect for Kare {
                 let values = spell_all(&self.capabilities, edits, companions)?;
                 Ok(patch(url, &nest(values), &CREDENTIALS))
             }
+            Action::Find { .. }
+            | Action::Create { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Delete => Err(NOT_OFFERED.to_owned()),
         }
     }
 
-    fn read(&self, id: &RemoteId, action: &Action, response: &Response, _: Date) -> Answer {
+    fn read(&self, id: Option<&RemoteId>, action: &Action, response: &Response, _: Date) -> Answer {
         if response.is_success() {
             return success(action, response, complaint, |body| self.see(id, action, body));
         }
@@ -128,15 +136,17 @@ impl Dialect for Kare {
             _ => complaint.usual(),
         }
     }
+
+    fn lists(&self) -> Result<&dyn Lists, &'static str> {
+        Err("KARE publishes neither the address nor the pages of its list of users")
+    }
 }
 
 impl Kare {
-    fn see(&self, id: &RemoteId, action: &Action, body: &Map<String, Json>) -> Sight {
+    fn see(&self, id: Option<&RemoteId>, action: &Action, body: &Map<String, Json>) -> Sight {
         let Some(Json::Object(data)) = body.get("data") else { return Sight::Nothing };
-        let id_name = match action {
-            Action::Read => "id",
-            Action::Patch { .. } => "userId",
-        };
+        let is_read = *action == Action::Read;
+        let id_name = if is_read { "id" } else { "userId" };
         match data.get(id_name) {
             None | Some(Json::Null) => Sight::Nothing,
             Some(shown) if !is_same(shown, id) => Sight::Stranger,
@@ -144,10 +154,7 @@ impl Kare {
                 Sight::Gone("membership_deleted")
             }
             Some(_) => {
-                let in_answer = |attribute: &Attribute| match action {
-                    Action::Read => true,
-                    Action::Patch { .. } => attribute.shown_in_answer,
-                };
+                let in_answer = |attribute: &Attribute| is_read || attribute.shown_in_answer;
                 let catalogue = self.capabilities.attributes.iter();
                 let visible = catalogue.filter(|(_, attribute)| in_answer(attribute));
                 Sight::User(show_all(visible, |path| at(data, shown_at(path))))
@@ -164,7 +171,8 @@ fn shown_at(path: &AttrPath) -> &str {
     }
 }
 
-fn is_same(shown: &Json, id: &RemoteId) -> bool {
+fn is_same(shown: &Json, id: Option<&RemoteId>) -> bool {
+    let Some(id) = id else { return false };
     match shown {
         Json::String(text) => text == id.as_str(),
         shown => shown.as_i64().is_some_and(|number| number.to_string() == id.as_str()),

@@ -5,6 +5,8 @@
 //!   replaces the whole list; an empty list removes the user from all.
 //! - The answer is the whole user, with departments as `{id, name, description}`; `GET` on the same
 //!   path shows the same. Their order means nothing.
+//! - `GET {base}/clients/{client_id}/users` lists all users, 500 on a page at most; `next_cursor` leads
+//!   to the next page and is null on the last one.
 //! - A 404 is the user's, the client's, or that of a department, which
 //!   `error.details.invalid_department_ids` then names.
 //! - The host is not published, so `base_url` is a setting; the version, `/v2`, belongs to it.
@@ -14,12 +16,13 @@
 //! add or remove single members, which answer 200 for what they did not do.
 
 use super::grammar::{
-    BEARER, Base, Complaint, Sight, Table, catalogue, get, is_uuid, note, patch, spell_all, success,
+    self, BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, catalogue, get, is_same,
+    is_uuid, note, page_of, paged, patch, spell_all, success, with_query,
 };
-use super::{Dialect, Entry, Opened, Settings};
+use super::{Dialect, Entry, Lists, Opened, Settings};
 use crate::model::{
-    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Kind, RemoteId, Request,
-    Response, Verdict,
+    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Cursor, Kind, Page, RemoteId,
+    Request, Response, Verdict,
 };
 use jiff::civil::Date;
 use serde_json::{Map, Value as Json, json};
@@ -31,6 +34,8 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 const DEPARTMENTS: &str = "departments";
+/// The largest page that there is.
+const PAGE: &str = "500";
 
 #[derive(Debug)]
 struct ScalePad {
@@ -52,8 +57,8 @@ fn capabilities() -> Capabilities {
     let departments = Attribute::of(Kind::SetOf(Box::new(Kind::Uuid))).clearable();
     Capabilities {
         attributes: catalogue([(DEPARTMENTS, departments)]),
-        groups: Vec::new(),
         read: true,
+        ..Capabilities::default()
     }
 }
 
@@ -70,7 +75,8 @@ impl Dialect for ScalePad {
         if is_uuid(id.as_str()) { Ok(()) } else { Err("should be a UUID".to_owned()) }
     }
 
-    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
+    fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
+        let id = account_of(id)?;
         self.check_id(id)?;
         let url = self.base.of_user(&["clients", &self.client, "users"], id)?;
         match action {
@@ -83,10 +89,15 @@ impl Dialect for ScalePad {
                 });
                 Ok(patch(url, &Json::Object(members.collect()), &[BEARER]))
             }
+            Action::Find { .. }
+            | Action::Create { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Delete => Err(NOT_OFFERED.to_owned()),
         }
     }
 
-    fn read(&self, id: &RemoteId, action: &Action, response: &Response, _: Date) -> Answer {
+    fn read(&self, id: Option<&RemoteId>, action: &Action, response: &Response, _: Date) -> Answer {
         if response.is_success() {
             return success(action, response, complaint, |user| self.see(id, user));
         }
@@ -99,13 +110,46 @@ impl Dialect for ScalePad {
         }
         complaint.usual()
     }
+
+    fn lists(&self) -> Result<&dyn Lists, &'static str> {
+        Ok(self)
+    }
+}
+
+impl Lists for ScalePad {
+    fn page(&self, cursor: Option<&Cursor>) -> Result<Request, String> {
+        // By what never changes of a user: a list by last activity moves while it is read.
+        let mut pairs = vec![("page_size", PAGE), ("sort_by", "created_at"), ("sort_order", "asc")];
+        match cursor {
+            None => {}
+            Some(Cursor::Word(word)) => pairs.push(("cursor", word)),
+            Some(Cursor::Number(_)) => return Err("the list has no such page".to_owned()),
+        }
+        let url = self.base.below(&["clients", &self.client, "users"])?;
+        Ok(get(with_query(url, &pairs), &[BEARER]))
+    }
+
+    fn read_page(&self, _: Option<&Cursor>, response: &Response, _: Date) -> Result<Page, Answer> {
+        page_of(response, complaint, |body| {
+            let page = paged(body, "data", |user| {
+                grammar::Entry::of(user.get("id"), || self.departments(user))
+            })?;
+            let next = match body.get("next_cursor") {
+                None | Some(Json::Null) => None,
+                Some(Json::String(word)) => Some(Cursor::word(word).ok_or("next_cursor")?),
+                Some(_) => return Err("next_cursor"),
+            };
+            let total = body.get("total_count").and_then(Json::as_u64);
+            Ok(Page { next, total, ..page })
+        })
+    }
 }
 
 impl ScalePad {
-    fn see(&self, id: &RemoteId, user: &Map<String, Json>) -> Sight {
+    fn see(&self, id: Option<&RemoteId>, user: &Map<String, Json>) -> Sight {
         match user.get("id").and_then(Json::as_str) {
             None => Sight::Nothing,
-            Some(shown) if !shown.eq_ignore_ascii_case(id.as_str()) => Sight::Stranger,
+            Some(shown) if !is_same(shown, id) => Sight::Stranger,
             Some(_) => Sight::User(self.departments(user)),
         }
     }

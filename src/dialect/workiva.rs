@@ -5,6 +5,8 @@
 //! - `PATCH …/organizations/{organization}/users/{id}`, a JSON array of `replace` on `/givenName`,
 //!   `/familyName`, `/displayName`, `/username`, `/email`; `application/json`, not json-patch.
 //! - The answer is the whole user. `GET` on the same path shows the same.
+//! - `GET …/organizations/{organization}/users` lists all users, 1000 on a page, and `@nextLink` leads
+//!   to the next one. Only the description of 2026-01-01 tells of it.
 //! - The version of 2022-01-01 lives below `/prototype/admin` and ends on 2027-01-31. The header
 //!   `X-Version` is always sent, since without it the vendor picks the old version.
 //! - Errors are `{code, message}`, with the attribute at fault in `details[].target` at best.
@@ -13,16 +15,17 @@
 //! can be unset, and there is no lock); suspending a user, which its PATCH cannot do.
 
 use super::grammar::{
-    BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, patch, show_all,
-    spell_all, success,
+    self, BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, created,
+    delete, get, linked, nest, page_of, paged, patch, post, show_all, spell_all, success,
 };
-use super::{Dialect, Entry, Opened, Settings, login};
+use super::{Dialect, Entry, Lists, Opened, Settings, login};
 use crate::model::{
-    Action, Answer, AttrPath, Attribute, Capabilities, Edit, Kind, Notice, RemoteId, Request,
-    Response, Verdict, Weight,
+    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Creation, Cursor, Edit, Kind,
+    Life, Notice, Page, RemoteId, Request, Response, Verdict, Weight,
 };
 use jiff::civil::{Date, date};
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
 
 pub(super) const ENTRY: Entry =
     Entry { name: "workiva", summary: "Workiva: users of an organization (JSON Patch)", open };
@@ -35,6 +38,8 @@ const REGIONS: [(&str, &str); 3] = [
 
 /// What a token needs for a read and for a change.
 const SCOPE: [&str; 2] = ["organization:read", "organization:write"];
+/// The largest page that there is.
+const PAGE: &str = "$maxpagesize=1000";
 
 /// Last day of the version of 2022-01-01, by the API document.
 const SUNSET: Date = date(2027, 1, 31);
@@ -62,10 +67,20 @@ fn open(settings: &Settings) -> Opened {
     let parts = base.zip(organization).zip(version);
     let ((base, organization), version) = table.close(parts)?;
     let organization = organization.to_owned();
-    Ok(Box::new(Workiva { base, organization, version, capabilities: capabilities() }))
+    Ok(Box::new(Workiva { base, organization, version, capabilities: capabilities(version) }))
 }
 
-fn capabilities() -> Capabilities {
+/// Of making and deleting users only the documents of 2026-01-01 speak. There is no way to look for
+/// one, since the grammar of the list's filter is not documented.
+fn life(version: Version) -> Life {
+    if version == Version::Of2022 {
+        return Life::default();
+    }
+    let mandatory = ["username", "email"].map(AttrPath::new).to_vec();
+    Life { create: Some(Creation { mandatory }), delete: true, ..Life::default() }
+}
+
+fn capabilities(version: Version) -> Capabilities {
     let key_like = |kind| Attribute::of(kind).weight(Weight::KeyLike);
     Capabilities {
         attributes: catalogue([
@@ -75,8 +90,9 @@ fn capabilities() -> Capabilities {
             ("username", key_like(Kind::Text)),
             ("email", key_like(Kind::Email)),
         ]),
-        groups: Vec::new(),
         read: true,
+        groups: Vec::new(),
+        life: life(version),
     }
 }
 
@@ -90,7 +106,7 @@ impl Dialect for Workiva {
     }
 
     fn logins(&self) -> Vec<login::Offer> {
-        let url = self.base.below(self.version.token_path());
+        let url = self.base.place(self.version.token_path());
         vec![login::Offer { kind: login::Kind::ClientCredentials, url, scope: &SCOPE }]
     }
 
@@ -99,23 +115,39 @@ impl Dialect for Workiva {
         Ok(())
     }
 
-    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
-        let mut segments = self.version.prefix().to_vec();
-        segments.extend(["organizations", &self.organization, "users"]);
-        let url = self.base.of_user(&segments, id)?;
+    fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
+        let segments = self.segments();
+        let user = || self.base.of_user(&segments, account_of(id)?);
         let mut request = match action {
-            Action::Read => get(url, &[BEARER]),
+            Action::Read => get(user()?, &[BEARER]),
+            Action::Delete => delete(user()?, &[BEARER]),
+            Action::Create { edits, by: _ } => {
+                let values = spell_all(&self.capabilities, edits, &BTreeMap::new())?;
+                post(self.base.below(&segments)?, &nest(values), &[BEARER])
+            }
             Action::Patch { edits, companions } => {
                 let values = spell_all(&self.capabilities, edits, companions)?;
                 let replace = |(path, value)| replace(&path, &value);
-                patch(url, &values.into_iter().map(replace).collect(), &[BEARER])
+                patch(user()?, &values.into_iter().map(replace).collect(), &[BEARER])
+            }
+            Action::Find { .. } | Action::Disable { .. } | Action::Enable { .. } => {
+                return Err(NOT_OFFERED.to_owned());
             }
         };
-        request.headers.push(("x-version", self.version.as_str().to_owned()));
+        request.headers.push(self.version_header());
         Ok(request)
     }
 
-    fn read(&self, id: &RemoteId, action: &Action, response: &Response, today: Date) -> Answer {
+    fn read(
+        &self,
+        id: Option<&RemoteId>,
+        action: &Action,
+        response: &Response,
+        today: Date,
+    ) -> Answer {
+        if let (Action::Create { .. }, true) = (action, response.is_success()) {
+            return created(response, complaint, |user| self.account(user));
+        }
         if response.is_success() {
             return success(action, response, complaint, |user| self.see(id, user));
         }
@@ -124,10 +156,20 @@ impl Dialect for Workiva {
             // The endpoint is gone, which says nothing about the user.
             404 | 410 if self.has_ended(today) => complaint.answer(Verdict::Broken),
             400 | 422 => {
-                let attributes = at_fault(&complaint, edits_of(action));
+                let attributes = at_fault(&complaint, action.edits());
                 complaint.answer(Verdict::Rejected { attributes })
             }
             _ => complaint.usual(),
+        }
+    }
+
+    fn lists(&self) -> Result<&dyn Lists, &'static str> {
+        match self.version {
+            Version::Of2022 => {
+                Err("only the version 2026-01-01 is documented to have a list; set \
+                `api_version = \"2026-01-01\"`")
+            }
+            Version::Of2026 => Ok(self),
         }
     }
 
@@ -151,19 +193,61 @@ impl Dialect for Workiva {
     }
 }
 
+impl Lists for Workiva {
+    fn page(&self, cursor: Option<&Cursor>) -> Result<Request, String> {
+        let mut url = self.base.below(&self.segments())?;
+        match cursor {
+            None => url.set_query(Some(PAGE)),
+            Some(Cursor::Word(query)) => url.set_query(Some(query)),
+            Some(Cursor::Number(_)) => return Err("the list has no such page".to_owned()),
+        }
+        let mut request = get(url, &[BEARER]);
+        request.headers.push(self.version_header());
+        Ok(request)
+    }
+
+    fn read_page(&self, _: Option<&Cursor>, response: &Response, _: Date) -> Result<Page, Answer> {
+        page_of(response, complaint, |body| {
+            let page =
+                paged(body, "data", |user| grammar::Entry::of(user.get("id"), || self.show(user)))?;
+            let list = self.base.below(&self.segments()).map_err(|_| "next_link")?;
+            let next = linked(body.get("@nextLink"), &list)?;
+            Ok(Page { next, ..page })
+        })
+    }
+}
+
 impl Workiva {
+    /// Of the address of all users.
+    fn segments(&self) -> Vec<&str> {
+        let mut segments = self.version.prefix().to_vec();
+        segments.extend(["organizations", &self.organization, "users"]);
+        segments
+    }
+
+    fn version_header(&self) -> (&'static str, String) {
+        ("x-version", self.version.as_str().to_owned())
+    }
+
     fn has_ended(&self, today: Date) -> bool {
         self.version == Version::Of2022 && today > SUNSET
     }
 
-    fn see(&self, id: &RemoteId, user: &Map<String, Json>) -> Sight {
+    fn see(&self, id: Option<&RemoteId>, user: &Map<String, Json>) -> Sight {
         match user.get("id").and_then(Json::as_str) {
             None => Sight::Nothing,
-            Some(shown) if shown != id.as_str() => Sight::Stranger,
-            Some(_) => {
-                Sight::User(show_all(&self.capabilities.attributes, |path| at(user, path.as_str())))
-            }
+            Some(shown) if id.is_none_or(|id| shown != id.as_str()) => Sight::Stranger,
+            Some(_) => Sight::User(self.show(user)),
         }
+    }
+
+    fn account(&self, user: &Map<String, Json>) -> Option<(RemoteId, Attributes)> {
+        let id = RemoteId::parse(user.get("id")?.as_str()?).ok()?;
+        Some((id, self.show(user)))
+    }
+
+    fn show(&self, user: &Map<String, Json>) -> Attributes {
+        show_all(&self.capabilities.attributes, |path| at(user, path.as_str()))
     }
 }
 

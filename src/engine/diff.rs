@@ -1,8 +1,8 @@
 //! What differs between the wanted and the known account, attribute by attribute.
 
-use crate::model::{AttrPath, Attributes, Edit, Known, Value};
+use crate::model::{AttrPath, Attributes, Edit, Known, OnDrift, Value};
 
-/// What differs. All three lists are sorted by path and share none.
+/// What differs. The lists are sorted by path and share none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diff {
     /// Attributes that are known to differ.
@@ -11,6 +11,8 @@ pub struct Diff {
     pub unseen: Vec<Edit>,
     /// The target would not take this very value before, and is not known to hold it now.
     pub not_accepted: Vec<AttrPath>,
+    /// Somebody else changed it at the target, and it is held for a person to decide.
+    pub contested: Vec<Edit>,
 }
 
 /// Compares every wish with what is known. `diff(x, x)` is empty.
@@ -24,11 +26,23 @@ pub fn diff(wanted: &Attributes, known: &Known) -> Diff {
             _ if refused_before(known, path, wish.as_ref()) => {
                 diff.not_accepted.push(path.clone());
             }
-            None => diff.unseen.push(edit(None)),
-            Some(shown) => diff.edits.push(edit(Some(shown.clone()))),
+            shown => match (on_drift(known, path, wish.as_ref()), shown) {
+                (OnDrift::Keep, _) => {}
+                (OnDrift::Hold, shown) => diff.contested.push(edit(shown.cloned())),
+                (OnDrift::Overwrite, None) => diff.unseen.push(edit(None)),
+                (OnDrift::Overwrite, Some(shown)) => diff.edits.push(edit(Some(shown.clone()))),
+            },
         }
     }
     diff
+}
+
+/// What becomes of a wish that does not hold: it is sent, unless somebody else has changed the attribute
+/// while the wish was this one.
+fn on_drift(known: &Known, path: &AttrPath, wish: Option<&Value>) -> OnDrift {
+    let drifted = known.drifted.get(path);
+    let drifted = drifted.filter(|drifted| same(drifted.wish.as_ref(), wish));
+    drifted.map_or(OnDrift::Overwrite, |drifted| drifted.policy)
 }
 
 fn refused_before(known: &Known, path: &AttrPath, wish: Option<&Value>) -> bool {

@@ -41,6 +41,9 @@ pub struct Evidence<'a> {
     pub holders: &'a BTreeMap<AttrPath, u64>,
     /// How many users the source has emptied an attribute of, though nothing is sent for that.
     pub emptied: &'a BTreeMap<AttrPath, u64>,
+    /// Accounts that others have changed, and those that were looked at, of the last look at many of
+    /// them.
+    pub drift: Option<(u64, u64)>,
     /// The mapping is another one than when the source was last accepted.
     pub new_mapping: bool,
 }
@@ -52,11 +55,14 @@ pub const CHECKS: &[Check] = &[
     checks::known,
     checks::update,
     checks::disable,
+    checks::create,
+    checks::delete,
     checks::key_change,
     checks::attr_change,
     checks::attr_clear,
     checks::source_clear,
     checks::bad_values,
+    checks::drift,
 ];
 
 /// All checks that trip; empty when the plan may be sent.
@@ -99,7 +105,7 @@ mod tests {
     fn plan(users: u64, changed: u64, edits: &[Edit]) -> Plan {
         let operation = |n: u64| {
             let action = Action::Patch { edits: edits.to_vec(), companions: BTreeMap::new() };
-            Operation { key: key(n), remote_id: RemoteId::parse("u").unwrap(), action }
+            Operation { key: key(n), remote_id: RemoteId::parse("u").ok(), action }
         };
         Plan {
             tenant: TenantId::parse("acme").unwrap(),
@@ -122,6 +128,7 @@ mod tests {
         accounts: u64,
         holders: u64,
         emptied: u64,
+        drift: Option<(u64, u64)>,
         recent: Vec<(u64, Edit)>,
         new_mapping: bool,
     }
@@ -149,6 +156,7 @@ mod tests {
             source_users_before: scene.source.map(|(_, before)| before),
             holders: &of_title(scene.holders),
             emptied: &of_title(scene.emptied),
+            drift: scene.drift,
             new_mapping: scene.new_mapping,
         })
     }
@@ -218,6 +226,18 @@ mod tests {
     }
 
     #[test]
+    fn d34_a_plan_that_changes_something_is_held_where_others_changed_more_than_a_tenth() {
+        let scene = |changed| Scene { drift: Some((changed, 50)), ..Scene::default() };
+        let small = plan(100, 1, &[title()]);
+        assert_eq!(tripped(&small, &scene(5)), [""; 0]);
+        assert_eq!(tripped(&small, &scene(6)), ["max_drift"]);
+        assert_eq!(tripped(&plan(100, 0, &[]), &scene(50)), [""; 0], "nothing would be sent");
+        let told = &judged(&small, &scene(6))[0].figure;
+        assert!(told.contains("6 (12.0 %) of the 50 accounts"), "{told}");
+        assert!(told.contains("rosterd resnapshot --tenant acme"), "{told}");
+    }
+
+    #[test]
     fn inv10_the_last_day_counts_along_and_a_user_of_both_counts_once() {
         let sent = |users: std::ops::Range<u64>| Scene {
             recent: users.map(|user| (user, title())).collect(),
@@ -268,6 +288,7 @@ mod tests {
             why: String::new(),
             others_go: false,
             timer: None,
+            sides: None,
         };
         plan.held = (0..5).map(bad).collect();
         assert!(tripped(&plan, &Scene::default()).is_empty());
@@ -297,6 +318,7 @@ mod tests {
                 accounts,
                 holders: 30,
                 emptied: 0,
+                drift: None,
                 recent: (changed..changed + recent).map(|user| (user, edit.clone())).collect(),
                 new_mapping: false,
             };

@@ -22,7 +22,12 @@ impl Sign {
     #[must_use]
     pub fn of(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Settled { .. } => Self::Fine,
+            Outcome::Settled { .. }
+            | Outcome::Matched { .. }
+            | Outcome::Nobody
+            | Outcome::Ambiguous { .. }
+            | Outcome::Created { .. }
+            | Outcome::Deleted => Self::Fine,
             Outcome::Gone => Self::Gone,
             Outcome::Refused(Refusal { status, attributes, .. }) => match status {
                 // About one value or a conflict with another user: the API understood.

@@ -10,6 +10,8 @@ pub mod bits;
 pub mod index;
 
 pub mod diff;
+pub mod drift;
+pub mod life;
 pub mod plan;
 pub mod quarantine;
 
@@ -17,6 +19,7 @@ pub mod guard;
 
 pub mod bisect;
 pub mod delivery;
+pub mod listing;
 pub mod reply;
 pub mod retry;
 

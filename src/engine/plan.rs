@@ -1,16 +1,23 @@
 //! From wanted and known to the operations of one tenant, with nothing left to choose.
 
-use super::diff::{Diff, diff};
+mod leave;
+mod link;
+mod spelled;
+
+pub use leave::Leaving;
+pub use link::{Sought, TAKEN, several};
+pub use spelled::{digest, operation_json};
+
+use super::{
+    diff::{Diff, diff},
+    life::Rules,
+};
 use crate::model::{
     Action, AttrPath, Capabilities, Edit, Forecast, Held, HeldReason, Known, Leaver, Operation,
-    Plan, Rate, RemoteId, Standing, TenantId, UserKey, Value, Wanted,
+    Plan, Rate, RemoteId, Sides, Standing, TenantId, UserKey, Value, Wanted,
 };
-use serde::Serialize;
-use serde_json::{Value as Json, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All that a plan depends on.
 #[derive(Debug)]
@@ -34,6 +41,17 @@ pub struct Inputs<'a> {
     /// Held before the diff: rows and values.
     pub held: &'a [Held],
     pub leavers: &'a [Leaver],
+    /// What is remembered of those who left, and of those who have come back since.
+    pub leaving: &'a BTreeMap<UserKey, Leaving>,
+    /// What may be done with whole accounts.
+    pub rules: &'a Rules,
+    /// Attributes by which users without a known id are looked for, the best first.
+    pub link: &'a [AttrPath],
+    /// What look-ups of this run have brought.
+    pub sought: &'a BTreeMap<UserKey, Sought>,
+    /// Users for whom an account may have been made that nobody has seen.
+    pub creating: &'a BTreeSet<UserKey>,
+    pub now: Timestamp,
     /// Users whose account is never changed.
     pub protected: &'a BTreeSet<UserKey>,
     /// Other users in scope, who need nothing.
@@ -64,11 +82,13 @@ pub fn plan(inputs: &Inputs<'_>) -> Planned {
             continue;
         }
         match judge_user(inputs, wanted) {
-            Judged::Send(Action::Patch { .. }, _) if inputs.protected.contains(&wanted.key) => {
+            Judged::Send(action, _)
+                if !action.is_look() && inputs.protected.contains(&wanted.key) =>
+            {
                 held.push(hold(wanted, HeldReason::Protected, None, PROTECTED.to_owned()));
             }
             Judged::Send(action, told) => {
-                operations.push(operation(wanted, action));
+                operations.push(operation(inputs, wanted, action));
                 held.extend(told);
             }
             Judged::Nothing(told) => {
@@ -82,10 +102,10 @@ pub fn plan(inputs: &Inputs<'_>) -> Planned {
             Judged::Hold(why) => held.push(why),
         }
     }
+    let mut leavers = leave::judge(inputs, &mut operations);
+    leavers.sort();
     operations.sort_by(|a, b| a.key.cmp(&b.key));
     held.sort();
-    let mut leavers = inputs.leavers.to_vec();
-    leavers.sort();
     let held_users = count_users(inputs.held);
     let plan = Plan {
         tenant: inputs.tenant.clone(),
@@ -108,14 +128,22 @@ pub const SHARED: &str =
 const PROTECTED: &str = "the row wishes a change, and `protected` says that nothing of this account \
     is ever changed; change it at the target, or correct the row";
 
+/// Whether what is known is about the account that is wished: where the roster names none, it is.
+#[must_use]
+pub fn is_of(wanted: &Wanted, known: &Known) -> bool {
+    wanted.remote_id.as_ref().is_none_or(|id| *id == known.remote_id)
+}
+
 /// Users of whom two or more claim one remote id.
 fn sharers<'a>(inputs: &Inputs<'a>) -> BTreeSet<&'a UserKey> {
     let mut claims: BTreeMap<&RemoteId, Vec<&UserKey>> = BTreeMap::new();
+    let mut ids: BTreeMap<&UserKey, &RemoteId> = BTreeMap::new();
     for wanted in inputs.wanted {
-        claims.entry(&wanted.remote_id).or_default().push(&wanted.key);
+        let known = || inputs.known.get(&wanted.key).map(|known| &known.remote_id);
+        let Some(id) = wanted.remote_id.as_ref().or_else(known) else { continue };
+        claims.entry(id).or_default().push(&wanted.key);
+        ids.insert(&wanted.key, id);
     }
-    let ids: BTreeMap<&UserKey, &RemoteId> =
-        inputs.wanted.iter().map(|wanted| (&wanted.key, &wanted.remote_id)).collect();
     let moved = |owner: &UserKey, id| ids.get(owner).is_some_and(|wanted| *wanted != id);
     let mut sharers = BTreeSet::new();
     for (id, users) in claims {
@@ -134,7 +162,7 @@ fn sharers<'a>(inputs: &Inputs<'a>) -> BTreeSet<&'a UserKey> {
 pub fn is_as_wanted(wanted: &Wanted, known: &Known) -> bool {
     known.standing == Standing::Settled
         && known.suspect.is_empty()
-        && known.remote_id == wanted.remote_id
+        && is_of(wanted, known)
         && wanted.withheld.is_empty()
         && diff(&wanted.attributes, known) == Diff::default()
 }
@@ -148,9 +176,15 @@ enum Judged {
 }
 
 fn judge_user(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
-    let unseen = Known::unseen(wanted.remote_id.clone());
-    let known = inputs.known.get(&wanted.key).filter(|known| known.remote_id == wanted.remote_id);
-    let known = known.unwrap_or(&unseen);
+    let known = inputs.known.get(&wanted.key).filter(|known| is_of(wanted, known)).cloned();
+    let unseen = || wanted.remote_id.clone().map(Known::unseen);
+    let Some(known) = known.or_else(unseen) else {
+        return link::judge(inputs, wanted);
+    };
+    let known = &known;
+    if let Some(judged) = leave::take_back(inputs, wanted, known) {
+        return judged;
+    }
     let anew = sent_anew(inputs, wanted, known);
     let known = anew.as_ref().unwrap_or(known);
     let diff = diff(&wanted.attributes, known);
@@ -228,16 +262,42 @@ fn told(wanted: &Wanted, diff: &Diff) -> Vec<Held> {
     let refused = diff.not_accepted.iter().map(|path| {
         tell(path, HeldReason::NotAccepted, "the target did not take this value; not sent again")
     });
-    withheld.chain(refused).collect()
+    let contested = diff.contested.iter().map(|Edit { path, before, after }| {
+        let sides = Sides { wished: after.clone(), shown: before.clone().flatten() };
+        Held { sides: Some(sides), ..tell(path, HeldReason::Drifted, DRIFTED) }
+    });
+    withheld.chain(refused).chain(contested).collect()
 }
+
+/// Why an attribute is held that somebody else changed.
+const DRIFTED: &str = "somebody changed it at the target, and the rule's `on_drift` says to hold it; \
+    change it back there, or in the roster too, or change the rule";
 
 fn hold(wanted: &Wanted, reason: HeldReason, attribute: Option<AttrPath>, why: String) -> Held {
     let key = wanted.key.clone();
-    Held { key, reason, attribute, line: Some(wanted.line), why, others_go: false, timer: None }
+    Held {
+        key,
+        reason,
+        attribute,
+        line: Some(wanted.line),
+        why,
+        others_go: false,
+        timer: None,
+        sides: None,
+    }
 }
 
-fn operation(wanted: &Wanted, action: Action) -> Operation {
-    Operation { key: wanted.key.clone(), remote_id: wanted.remote_id.clone(), action }
+fn operation(inputs: &Inputs<'_>, wanted: &Wanted, action: Action) -> Operation {
+    let known = || Some(inputs.known.get(&wanted.key)?.remote_id.clone());
+    let remote_id = match action {
+        Action::Find { .. } | Action::Create { .. } => None,
+        Action::Read
+        | Action::Patch { .. }
+        | Action::Disable { .. }
+        | Action::Enable { .. }
+        | Action::Delete => wanted.remote_id.clone().or_else(known),
+    };
+    Operation { key: wanted.key.clone(), remote_id, action }
 }
 
 /// A mandatory member that nobody knows.
@@ -294,77 +354,6 @@ fn forecast(requests: u64, quota: Rate) -> Forecast {
     Forecast { requests, duration: quota.interval().saturating_mul(requests_max) }
 }
 
-/// Names this very plan: SHA-256 of its operations in a canonical spelling. Two plans with the same
-/// digest send the same.
-#[must_use]
-pub fn digest(plan: &Plan) -> String {
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    let mut border = "{\"operations\":[";
-    for operation in &plan.operations {
-        context.update(border.as_bytes());
-        // A map with texts as keys can always be spelled.
-        let spelled = serde_json::to_vec(&Spelled::of(operation)).unwrap_or_default();
-        context.update(&spelled);
-        border = ",";
-    }
-    if plan.operations.is_empty() {
-        context.update(border.as_bytes());
-    }
-    // The name of a tenant needs no escapes.
-    context.update(format!("],\"tenant\":\"{}\"}}", plan.tenant).as_bytes());
-    context.finish().as_ref().iter().fold("sha256:".to_owned(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// One operation as JSON: who, what, before and after.
-#[must_use]
-pub fn operation_json(operation: &Operation) -> Json {
-    json!(Spelled::of(operation))
-}
-
-/// The canonical spelling: names in the order of the alphabet.
-#[derive(Serialize)]
-struct Spelled<'a> {
-    action: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    companions: Option<&'a BTreeMap<AttrPath, Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    edits: Option<Vec<SpelledEdit<'a>>>,
-    key: &'a UserKey,
-    remote_id: &'a RemoteId,
-}
-
-#[derive(Serialize)]
-struct SpelledEdit<'a> {
-    after: &'a Option<Value>,
-    attribute: &'a AttrPath,
-    /// An unknown "before" is left out, so that it is not taken for "unset".
-    #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<&'a Option<Value>>,
-}
-
-impl<'a> Spelled<'a> {
-    fn of(operation: &'a Operation) -> Self {
-        let Operation { key, remote_id, action } = operation;
-        let (action, edits, companions) = match action {
-            Action::Read => ("read", None, None),
-            Action::Patch { edits, companions } => {
-                ("patch", Some(edits.iter().map(SpelledEdit::of).collect()), Some(companions))
-            }
-        };
-        Self { action, companions, edits, key, remote_id }
-    }
-}
-
-impl<'a> SpelledEdit<'a> {
-    fn of(edit: &'a Edit) -> Self {
-        let Edit { path, before, after } = edit;
-        Self { after, attribute: path, before: before.as_ref() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,7 +365,12 @@ mod tests {
         let attributes = paths.map(|path| (AttrPath::new(path), Attribute::of(Kind::Text)));
         let members: Vec<AttrPath> = paths[..2].iter().map(|path| AttrPath::new(path)).collect();
         let group = Group { parent: "name".into(), mandatory: members.clone(), members };
-        Capabilities { attributes: attributes.into(), groups: vec![group], read: true }
+        Capabilities {
+            attributes: attributes.into(),
+            groups: vec![group],
+            read: true,
+            ..Capabilities::default()
+        }
     }
 
     fn attributes(pairs: &[(&str, &str)]) -> Attributes {
@@ -386,7 +380,7 @@ mod tests {
     fn wanted(key: &str, pairs: &[(&str, &str)]) -> Wanted {
         Wanted {
             key: UserKey::parse(key).unwrap(),
-            remote_id: RemoteId::parse(&format!("id-{key}")).unwrap(),
+            remote_id: RemoteId::parse(&format!("id-{key}")).ok(),
             attributes: attributes(pairs),
             withheld: Vec::new(),
             line: 2,
@@ -428,6 +422,12 @@ mod tests {
                 taken: &BTreeSet::new(),
                 held: &[],
                 leavers: &[],
+                leaving: &BTreeMap::new(),
+                rules: &Rules::default(),
+                link: &[],
+                sought: &BTreeMap::new(),
+                creating: &BTreeSet::new(),
+                now: Timestamp::UNIX_EPOCH,
                 protected: &BTreeSet::new(),
                 untouched: 0,
             })
@@ -517,7 +517,7 @@ mod tests {
     #[test]
     fn two_users_with_one_remote_id_are_both_held() {
         let mut second = wanted("E2", &[("title", "CFO")]);
-        second.remote_id = RemoteId::parse("id-E1").unwrap();
+        second.remote_id = RemoteId::parse("id-E1").ok();
         let both = world(vec![wanted("E1", &[("title", "CEO")]), second.clone()], vec![]).plan();
         assert_eq!((both.plan.operations.len(), both.plan.held.len()), (0, 2));
         // The other one need not be in tonight's changes.
@@ -528,7 +528,7 @@ mod tests {
     #[test]
     fn d32_a_user_with_another_remote_id_is_read_there_before_anything_is_sent() {
         let mut moved = wanted("E1", &[("title", "CEO")]);
-        moved.remote_id = RemoteId::parse("elsewhere").unwrap();
+        moved.remote_id = RemoteId::parse("elsewhere").ok();
         let planned = world(vec![moved], vec![known("E1", &[("title", "CEO")])]).plan();
         assert_eq!(planned.plan.operations[0].action, Action::Read);
     }

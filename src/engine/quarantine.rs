@@ -52,10 +52,21 @@ pub enum Cause {
     InDoubt,
     /// It could not be brought to the target, as often as that was tried.
     Unreachable,
+    /// No account answers to what the user is looked for by.
+    Nobody,
+    /// Several do.
+    Several,
 }
 
 impl Cause {
-    const ALL: [Self; 4] = [Self::Refused, Self::Gone, Self::InDoubt, Self::Unreachable];
+    const ALL: [Self; 6] =
+        [Self::Refused, Self::Gone, Self::InDoubt, Self::Unreachable, Self::Nobody, Self::Several];
+
+    /// It says something of one user only, and nothing of the tenant.
+    #[must_use]
+    pub fn is_of_links(self) -> bool {
+        matches!(self, Self::Nobody | Self::Several)
+    }
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -64,6 +75,8 @@ impl Cause {
             Self::Gone => "gone",
             Self::InDoubt => "in_doubt",
             Self::Unreachable => "unreachable",
+            Self::Nobody => "nobody",
+            Self::Several => "several",
         }
     }
 
@@ -79,6 +92,8 @@ impl Cause {
             Self::Gone => HeldReason::Gone,
             Self::InDoubt => HeldReason::InDoubt,
             Self::Unreachable => HeldReason::Unreachable,
+            Self::Nobody => HeldReason::NoRemoteId,
+            Self::Several => HeldReason::Ambiguous,
         }
     }
 
@@ -90,6 +105,8 @@ impl Cause {
             Self::Gone => "the target has no such user",
             Self::InDoubt => "no trustworthy answer came",
             Self::Unreachable => "the target could not be brought to do it",
+            Self::Nobody => "no account was found",
+            Self::Several => "several accounts were found",
         }
     }
 }
@@ -126,7 +143,9 @@ impl Effect {
         let worn_out = requests >= ATTEMPTS_MAX && !silent;
         match outcome {
             Outcome::Settled { .. } if is_read => Self::Nothing,
-            Outcome::Settled { .. } => Self::Ends,
+            Outcome::Settled { .. } | Outcome::Created { .. } | Outcome::Deleted => Self::Ends,
+            // What comes of it is decided when all look-ups are over.
+            Outcome::Matched { .. } | Outcome::Nobody | Outcome::Ambiguous { .. } => Self::Nothing,
             Outcome::Refused(_) if remembered => Self::Ends,
             Outcome::Refused(refusal) if matches!(refusal.status, 429 | 503) => Self::Nothing,
             Outcome::Refused(_) => Self::Fails(Cause::Refused),

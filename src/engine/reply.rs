@@ -72,6 +72,8 @@ impl Reply {
             Self::Answered { answer, status, .. } => match answer.verdict {
                 Verdict::Applied { .. }
                 | Verdict::Found { .. }
+                | Verdict::Matches(_)
+                | Verdict::Created { .. }
                 | Verdict::Missing
                 | Verdict::Conflict
                 | Verdict::Rejected { .. }

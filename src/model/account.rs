@@ -1,6 +1,6 @@
 //! The account as wanted and as known.
 
-use super::{AttrPath, Fingerprint, RemoteId, UserKey, Value};
+use super::{AttrPath, Drifted, Fingerprint, RemoteId, UserKey, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Attributes by path. `Some(None)` (present, no value): unset. Absent: nothing is said about it,
@@ -11,7 +11,8 @@ pub type Attributes = BTreeMap<AttrPath, Option<Value>>;
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub key: UserKey,
-    pub remote_id: RemoteId,
+    /// `None`: the roster does not say; it is what is known, or the account is looked for.
+    pub remote_id: Option<RemoteId>,
     /// What is wished; `None` wishes the attribute unset.
     pub attributes: Attributes,
     /// Attributes whose value could not be believed (a manager who is nobody): left as they are.
@@ -33,6 +34,8 @@ pub struct Known {
     /// What a request was to change that was in doubt, is settled now, and may arrive yet: the user
     /// is looked at again until two looks have shown what is known. Empty for most users.
     pub suspect: BTreeSet<AttrPath>,
+    /// What somebody else changed at the target while the wish stayed the same. Empty for most users.
+    pub drifted: BTreeMap<AttrPath, Drifted>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +59,7 @@ impl Known {
             standing: Standing::InDoubt,
             refused: Attributes::new(),
             suspect: BTreeSet::new(),
+            drifted: BTreeMap::new(),
         }
     }
 }

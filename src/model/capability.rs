@@ -12,6 +12,35 @@ pub struct Capabilities {
     pub groups: Vec<Group>,
     /// The API offers a read of one user.
     pub read: bool,
+    pub life: Life,
+}
+
+/// What an API offers besides changing accounts whose id is known. By default nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// Attributes by whose exact value users can be looked up, in one request each, the best first.
+    /// They need not be among [`Capabilities::attributes`].
+    pub finds: Vec<AttrPath>,
+    pub create: Option<Creation>,
+    pub switch: Option<Switch>,
+    /// Accounts can be taken away for good.
+    pub delete: bool,
+}
+
+/// How the API makes an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Creation {
+    /// Attributes that a new account must have.
+    pub mandatory: Vec<AttrPath>,
+}
+
+/// How the API switches an account off and on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switch {
+    /// A flag that a read shows: false where the account is off.
+    pub path: AttrPath,
+    /// Switching off loses what switching on does not bring back.
+    pub destroys: bool,
 }
 
 /// One writable attribute.
@@ -132,8 +161,14 @@ impl Capabilities {
     /// The edit switches the user off.
     #[must_use]
     pub fn disables(&self, edit: &Edit) -> bool {
-        edit.after == Some(Value::Flag(false))
-            && self.attributes.get(&edit.path).is_some_and(|attribute| attribute.disables)
+        edit.after == Some(Value::Flag(false)) && self.is_switch(&edit.path)
+    }
+
+    /// Set to false, that attribute switches the user off.
+    #[must_use]
+    pub fn is_switch(&self, path: &AttrPath) -> bool {
+        self.attributes.get(path).is_some_and(|attribute| attribute.disables)
+            || self.life.switch.as_ref().is_some_and(|switch| switch.path == *path)
     }
 
     /// The group that the attribute belongs to.

@@ -6,8 +6,11 @@ use url::Url;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     Get,
-    Patch,
     Post,
+    Patch,
+    /// Only of a user that was just read, for targets that know nothing smaller.
+    Put,
+    Delete,
 }
 
 impl Method {
@@ -15,8 +18,10 @@ impl Method {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
-            Self::Patch => "PATCH",
             Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
         }
     }
 }

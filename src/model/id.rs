@@ -203,6 +203,15 @@ impl RemoteId {
         Ok(Self(text.to_owned()))
     }
 
+    /// One spelling for all that mean the same: a UUID in small letters (RFC 9562 §4), anything else
+    /// as it is.
+    #[must_use]
+    pub fn folded(&self) -> Self {
+        let hex = self.0.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+        let is_uuid = hex && self.0.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+        if is_uuid { Self(self.0.to_ascii_lowercase()) } else { self.clone() }
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -6,9 +6,11 @@
 
 mod account;
 mod capability;
+mod drift;
 mod finding;
 mod http;
 mod id;
+mod page;
 mod plan;
 mod problem;
 mod rate;
@@ -18,13 +20,15 @@ mod value;
 mod verdict;
 
 pub use account::{Attributes, Known, Standing, Wanted};
-pub use capability::{Attribute, Capabilities, Group, Kind, Weight};
+pub use capability::{Attribute, Capabilities, Creation, Group, Kind, Life, Switch, Weight};
+pub use drift::{Drifted, OnDrift};
 pub use finding::{Code, Finding, Place, Severity};
 pub use http::{Body, CredentialHeader, Method, Request, Response};
 pub use id::{AttrPath, Fingerprint, IdProblem, RemoteId, RunId, SourceId, TenantId, UserKey};
+pub use page::{Cursor, Listed, Page};
 pub use plan::{
-    Action, Edit, Forecast, Held, HeldReason, Leaver, LeaverReason, Operation, Plan, Timer,
-    TrippedGuard,
+    Action, Edit, Fate, Forecast, Held, HeldReason, Leaver, LeaverReason, Match, Operation, Plan,
+    Sides, Timer, TrippedGuard,
 };
 pub use problem::{Notice, Problem};
 pub use rate::Rate;

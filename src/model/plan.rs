@@ -16,11 +16,28 @@ pub struct Edit {
     pub after: Option<Value>,
 }
 
-/// What one operation does, complete: a dialect needs nothing else to spell it.
+/// Something by which a user without a known id can be found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// One of [`super::Life::finds`].
+    pub path: AttrPath,
+    pub value: Value,
+}
+
+/// What one operation does, complete: a dialect needs nothing else to spell it. Each is one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Look at the user, because it is in doubt or has never been seen.
     Read,
+    /// Look for accounts that have this value: nobody knows the user's id.
+    Find { by: Match },
+    /// Make an account. Never sent blindly again: after a doubt it is looked for first.
+    Create {
+        /// All that is wished, sorted by path, each `before` unset; at least one, no path twice.
+        edits: Vec<Edit>,
+        /// What to look for it by, the best first; empty where the target has no look-up.
+        by: Vec<Match>,
+    },
     /// Set these attributes and no others.
     Patch {
         /// Sorted by path, at least one, no path twice.
@@ -28,24 +45,53 @@ pub enum Action {
         /// Unchanged members that have to go along with an edit; see [`super::Group`].
         companions: BTreeMap<AttrPath, Value>,
     },
+    /// Switch the account off, because its user has left. `edit`: of [`super::Switch::path`].
+    Disable { edit: Edit },
+    /// Switch on again what we have switched off.
+    Enable { edit: Edit },
+    /// Take the account away for good.
+    Delete,
+}
+
+impl Action {
+    /// What it changes, by attribute: nothing for a look, and nothing for a deletion.
+    #[must_use]
+    pub fn edits(&self) -> &[Edit] {
+        match self {
+            Self::Patch { edits, companions: _ } | Self::Create { edits, by: _ } => edits,
+            Self::Disable { edit } | Self::Enable { edit } => std::slice::from_ref(edit),
+            Self::Read | Self::Find { .. } | Self::Delete => &[],
+        }
+    }
+
+    /// It only looks.
+    #[must_use]
+    pub fn is_look(&self) -> bool {
+        match self {
+            Self::Read | Self::Find { .. } => true,
+            Self::Create { .. }
+            | Self::Patch { .. }
+            | Self::Disable { .. }
+            | Self::Enable { .. }
+            | Self::Delete => false,
+        }
+    }
 }
 
 /// One request for one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     pub key: UserKey,
-    pub remote_id: RemoteId,
+    /// `None` for [`Action::Find`] and [`Action::Create`], and for nothing else.
+    pub remote_id: Option<RemoteId>,
     pub action: Action,
 }
 
 impl Operation {
-    /// What it changes; nothing for a read.
+    /// What it changes; nothing for a look.
     #[must_use]
     pub fn edits(&self) -> &[Edit] {
-        match &self.action {
-            Action::Patch { edits, companions: _ } => edits,
-            Action::Read => &[],
-        }
+        self.action.edits()
     }
 }
 
@@ -67,6 +113,16 @@ pub struct Held {
     /// Of users in quarantine and of those held by hand; what waits for people has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timer: Option<Timer>,
+    /// Both values of an attribute that somebody else changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sides: Option<Sides>,
+}
+
+/// What the roster wishes, and what somebody has set there. For reports only.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Sides {
+    pub wished: Option<Value>,
+    pub shown: Option<Value>,
 }
 
 /// Since when somebody is held, and for how long.
@@ -88,8 +144,10 @@ pub enum HeldReason {
     BadRow,
     /// A value breaks the API's documented rule.
     BadValue,
-    /// The source says nothing of this user's id at the target.
+    /// Nobody says what this user's id at the target is, and no account was found or made.
     NoRemoteId,
+    /// Several accounts answer to what the user is looked for by.
+    Ambiguous,
     /// Two users would be sent to the same remote id.
     SharedRemoteId,
     /// A reference to somebody unknown, or a cycle.
@@ -108,15 +166,41 @@ pub enum HeldReason {
     Protected,
     /// The target could not be brought to do it, as often as it was asked.
     Unreachable,
+    /// Somebody else changed it at the target, and the rule says to hold it.
+    Drifted,
     /// A person said so.
     ByHand,
 }
 
-/// Somebody known here who should perhaps not have an account any more. Only told.
+/// Somebody known here who should perhaps not have an account any more.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Leaver {
     pub key: UserKey,
     pub reason: LeaverReason,
+    pub fate: Fate,
+}
+
+/// What a plan does about somebody who has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// Nothing: the tenant allows nothing, or the API offers nothing.
+    #[default]
+    Told,
+    /// Nothing yet: the user was not absent often enough, or the time of grace runs.
+    Waits,
+    /// Nothing: `protected` names the user.
+    Protected,
+    /// The account is looked at first.
+    Read,
+    /// Nothing: the target could not say whether the account is on.
+    Unknown,
+    /// The account is switched off.
+    Disabled,
+    /// Nothing: it is off already.
+    Off,
+    /// The account is deleted.
+    Deleted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -169,16 +253,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Operations that change something at the target.
+    /// Operations that change something at the target, with what they change by attribute.
     pub fn changes(&self) -> impl Iterator<Item = (&Operation, &[Edit])> {
-        self.operations.iter().filter_map(|operation| match &operation.action {
-            Action::Patch { edits, .. } => Some((operation, edits.as_slice())),
-            Action::Read => None,
-        })
+        let changes = self.operations.iter().filter(|operation| !operation.action.is_look());
+        changes.map(|operation| (operation, operation.edits()))
     }
 
-    /// Users that have to be read before they can be diffed.
+    /// Users that have to be read, or looked for, before they can be diffed.
     pub fn reads(&self) -> impl Iterator<Item = &Operation> {
-        self.operations.iter().filter(|operation| operation.action == Action::Read)
+        self.operations.iter().filter(|operation| operation.action.is_look())
     }
 }

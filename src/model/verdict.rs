@@ -1,16 +1,20 @@
 //! What a response means, and what became of an operation.
 
-use super::{AttrPath, Attributes};
+use super::{AttrPath, Attributes, RemoteId};
 use std::fmt;
 
 /// What a response means: the full space. A vendor's words end here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The PATCH was done. `shown`: the attributes that the answer showed, unset ones included;
+    /// The change was done. `shown`: the attributes that the answer showed, unset ones included;
     /// empty when it showed none (204, or a body that cannot be read).
     Applied { shown: Attributes },
     /// The user, as a read shows it.
     Found { shown: Attributes },
+    /// All accounts that answer to what was looked for, each with its id and as the list shows it.
+    Matches(Vec<(RemoteId, Attributes)>),
+    /// An account was made. `shown` as with `Applied`.
+    Created { id: RemoteId, shown: Attributes },
     /// There is no such user at the target.
     Missing,
     /// Too many requests: 429, and 425 and 408, which promise that nothing was done.
@@ -98,6 +102,17 @@ pub enum Outcome {
     Deferred { why: String },
     /// There is no such user at the target.
     Gone,
+    /// Exactly one account answers to what was looked for: it is linked to the user once nobody else
+    /// turns out to have it.
+    Matched { remote_id: RemoteId, shown: Attributes, by: AttrPath },
+    /// No account answers to what was looked for.
+    Nobody,
+    /// So many accounts answer to it.
+    Ambiguous { count: usize },
+    /// An account was made; else as `Settled`.
+    Created { remote_id: RemoteId, shown: Attributes, unverified: bool },
+    /// The account is not there any more, as was wished.
+    Deleted,
 }
 
 /// Why the target will not take a wish.

@@ -97,7 +97,7 @@ fn is_applyable(tenant: &TenantReport) -> bool {
         && !tenant.notices.iter().any(|notice| notice.refuses)
 }
 
-fn source(report: &CycleReport) -> Json {
+pub(super) fn source(report: &CycleReport) -> Json {
     let mut json = json!({ "id": report.source, "path": report.path.display().to_string() });
     let Some(facts) = &report.facts else {
         json["refused"] = json!(true);
@@ -208,6 +208,11 @@ fn read(operation: &Operation) -> Json {
 fn reason(operation: &Operation) -> &'static str {
     match &operation.action {
         Action::Read => "not_known",
+        Action::Find { .. } => "not_linked",
+        Action::Create { .. } => "joined",
+        Action::Disable { .. } => "left",
+        Action::Enable { .. } => "returned",
+        Action::Delete => "left_long_ago",
         Action::Patch { edits, companions: _ } => {
             let never_seen = edits.iter().all(|edit| edit.before.is_none());
             if never_seen { "never_seen" } else { "attribute_changed" }

@@ -8,6 +8,7 @@
 mod access;
 mod check;
 mod counts;
+mod drift;
 mod escape;
 mod findings;
 mod json;
@@ -22,6 +23,7 @@ mod words;
 
 pub use access::access_text;
 pub use check::check_text;
+pub use drift::{drift_json, drift_text};
 pub use findings::findings_text;
 pub use json::{FORMAT_VERSION, json_line, json_text, plan_json, summary_json};
 pub use plan::{plan_text, tenant_plan_text};

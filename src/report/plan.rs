@@ -12,7 +12,7 @@ use crate::{
     cycle::{CycleReport, TenantEnd, TenantReport},
     model::{
         Action, AttrPath, Edit, Finding, Forecast, Held, Leaver, Notice, Operation, Plan, Severity,
-        TrippedGuard, UserKey,
+        Sides, TrippedGuard, UserKey, Value,
     },
 };
 use jiff::Timestamp;
@@ -170,7 +170,7 @@ fn forecast(forecast: Forecast, reads: u64, started: Option<Timestamp>) -> Strin
 }
 
 /// How the tenant's part ended, unless all went as it should.
-fn push_end(page: &mut Page, end: &TenantEnd) {
+pub(super) fn push_end(page: &mut Page, end: &TenantEnd) {
     // A guard is told at length.
     if matches!(end, TenantEnd::Guarded) {
         return;
@@ -215,7 +215,8 @@ fn push_changes(page: &mut Page, plan: &Plan, privileges: &BTreeSet<AttrPath>) {
     }
     page.blank();
     page.list(2, &changes, |page, (operation, edits)| {
-        push_user(page, "~ ", Tone::Good, operation, "");
+        let (sign, tone, rest) = sign_of(&operation.action);
+        push_user(page, sign, tone, operation, rest);
         let paths = edits.iter().map(|edit| edit.path.as_str().chars().count());
         let column = paths.max().unwrap_or_default().min(LABEL_MAX);
         for edit in *edits {
@@ -225,12 +226,26 @@ fn push_changes(page: &mut Page, plan: &Plan, privileges: &BTreeSet<AttrPath>) {
     });
 }
 
+/// How an operation is marked, and what is said of it besides its edits.
+fn sign_of(action: &Action) -> (&'static str, Tone, &'static str) {
+    match action {
+        Action::Create { .. } => ("+ ", Tone::Good, " gets an account"),
+        Action::Patch { .. } => ("~ ", Tone::Good, ""),
+        Action::Enable { .. } => ("~ ", Tone::Good, " is back and is switched on again"),
+        Action::Disable { .. } => ("- ", Tone::Bad, " has left and is switched off"),
+        Action::Delete => ("- ", Tone::Bad, " left long ago; the account is DELETED"),
+        Action::Read => ("? ", Tone::Care, " is read first: its account is not known"),
+        Action::Find { .. } => ("? ", Tone::Care, " is looked for first: nobody knows its account"),
+    }
+}
+
 /// Longer paths than this do not push the other values to the right.
 const LABEL_MAX: usize = 32;
 
 fn push_user(page: &mut Page, sign: &str, tone: Tone, operation: &Operation, rest: &str) {
     let Operation { key, remote_id, action: _ } = operation;
-    let id = if page.style.values { format!(" (remote id {remote_id})") } else { String::new() };
+    let id = remote_id.as_ref().filter(|_| page.style.values);
+    let id = id.map(|id| format!(" (remote id {id})")).unwrap_or_default();
     page.line(
         2,
         &[(tone, sign), (Tone::Strong, key.as_str()), (Tone::Dim, &id), (Tone::Plain, rest)],
@@ -285,7 +300,8 @@ fn push_reads(page: &mut Page, plan: &Plan) {
     }
     page.blank();
     page.list(2, &reads, |page, operation| {
-        push_user(page, "? ", Tone::Care, operation, " is read first: its account is not known");
+        let (sign, tone, rest) = sign_of(&operation.action);
+        push_user(page, sign, tone, operation, rest);
     });
 }
 
@@ -305,7 +321,7 @@ fn push_held(page: &mut Page, held: &[Held], findings: &[Finding]) {
 }
 
 fn push_held_user(page: &mut Page, held: &Held, hint: &str) {
-    let Held { key, reason, attribute, line, why, others_go, timer } = held;
+    let Held { key, reason, attribute, line, why, others_go, timer, sides } = held;
     let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
     let attribute = attribute.as_ref().map(|path| format!(", {path}")).unwrap_or_default();
     let what = if *others_go { "the rest of the user goes" } else { "nothing of the user is sent" };
@@ -313,6 +329,11 @@ fn push_held_user(page: &mut Page, held: &Held, hint: &str) {
     page.line(2, &[(Tone::Care, "! "), (Tone::Strong, key.as_str()), (Tone::Plain, &rest)]);
     if !why.is_empty() {
         page.prose(6, Tone::Plain, why);
+    }
+    if let Some(Sides { wished, shown }) = sides {
+        let told = |value: &Option<Value>| value::shown(value.as_ref(), page.style.values);
+        let text = format!("wished {}; there now {}", told(wished), told(shown));
+        page.prose(6, Tone::Plain, &text);
     }
     if let Some(timer) = timer {
         page.prose(6, Tone::Plain, &words::timer(*reason, timer));
@@ -327,8 +348,9 @@ fn push_leavers(page: &mut Page, leavers: &[Leaver]) {
         return;
     }
     page.blank();
-    page.list(2, leavers, |page, Leaver { key, reason }| {
-        let rest = format!(": leaver, {}; reported only", words::leaver_reason(*reason));
+    page.list(2, leavers, |page, Leaver { key, reason, fate }| {
+        let (reason, fate) = (words::leaver_reason(*reason), words::fate(*fate));
+        let rest = format!(": leaver, {reason}; {fate}");
         page.line(2, &[(Tone::Care, "- "), (Tone::Strong, key.as_str()), (Tone::Plain, &rest)]);
     });
 }

@@ -9,7 +9,8 @@ use crate::{
     cycle::TenantReport,
     engine::plan::digest,
     model::{
-        Action, AttrPath, Edit, Forecast, Operation, Plan, RemoteId, TenantId, UserKey, Value,
+        Action, AttrPath, Edit, Forecast, Match, Operation, Plan, RemoteId, TenantId, UserKey,
+        Value,
     },
 };
 use serde::{Deserialize, Deserializer};
@@ -63,6 +64,21 @@ impl SavedPlan {
         }
         let Source { id: source, path } = body.source;
         Ok(Self { format_version: head.format_version, source, path, tenants })
+    }
+
+    /// The users that the plan of [`super::plan_json`] names.
+    ///
+    /// # Errors
+    /// As with [`Self::read`].
+    pub fn users(text: &str) -> Result<BTreeMap<TenantId, BTreeSet<UserKey>>, String> {
+        let tenants = Self::read(text)?.tenants;
+        let body: Body = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+        let named = body.tenants.into_iter().filter_map(|tenant| {
+            let id = TenantId::parse(&tenant.name).ok().filter(|id| tenants.contains_key(id))?;
+            let operations = tenant.changes.into_iter().chain(tenant.reads);
+            Some((id, operations.map(|operation| operation.key).collect()))
+        });
+        Ok(named.collect())
     }
 
     /// Why the plans as they stand now are not the saved ones; `None` when they are.
@@ -153,8 +169,11 @@ struct Tenant {
 #[derive(Deserialize)]
 struct SavedOperation {
     key: UserKey,
-    remote_id: RemoteId,
+    #[serde(default)]
+    remote_id: Option<RemoteId>,
     action: SavedAction,
+    #[serde(default)]
+    by: Vec<SavedMatch>,
     #[serde(default)]
     edits: Vec<SavedEdit>,
     #[serde(default)]
@@ -165,7 +184,18 @@ struct SavedOperation {
 #[serde(rename_all = "snake_case")]
 enum SavedAction {
     Read,
+    Find,
+    Create,
     Patch,
+    Disable,
+    Enable,
+    Delete,
+}
+
+#[derive(Deserialize)]
+struct SavedMatch {
+    attribute: AttrPath,
+    value: Value,
 }
 
 #[derive(Deserialize)]
@@ -187,8 +217,10 @@ impl Tenant {
     /// `None`: the tenant was not planned. Its changes must have the digest that stands there.
     fn check(self, id: &TenantId) -> Result<Option<SavedTenant>, String> {
         let Self { name: _, planned, digest: asserted, operations, changes, reads } = self;
-        let mut found: Vec<Operation> =
-            changes.into_iter().chain(reads).map(Operation::from).collect();
+        let found = changes.into_iter().chain(reads).map(SavedOperation::operation);
+        let found: Option<Vec<Operation>> = found.collect();
+        let mut found =
+            found.ok_or_else(|| format!("tenant `{id}` has a change that says nothing"))?;
         found.sort_by(|a, b| a.key.cmp(&b.key));
         let (Some(asserted), Some(operations), true) = (asserted, operations, planned) else {
             if planned || !found.is_empty() {
@@ -204,16 +236,29 @@ impl Tenant {
     }
 }
 
-impl From<SavedOperation> for Operation {
-    fn from(saved: SavedOperation) -> Self {
-        let SavedOperation { key, remote_id, action, edits, companions } = saved;
+impl SavedOperation {
+    /// `None`: it does not say all that such an action has.
+    fn operation(self) -> Option<Operation> {
+        let Self { key, remote_id, action, by, edits, companions } = self;
+        let mut edits: Vec<Edit> = edits.into_iter().map(Edit::from).collect();
+        let mut by: Vec<Match> = by.into_iter().map(Match::from).collect();
         let action = match action {
             SavedAction::Read => Action::Read,
-            SavedAction::Patch => {
-                Action::Patch { edits: edits.into_iter().map(Edit::from).collect(), companions }
-            }
+            SavedAction::Find => Action::Find { by: by.pop()? },
+            SavedAction::Create => Action::Create { edits, by },
+            SavedAction::Patch => Action::Patch { edits, companions },
+            SavedAction::Disable => Action::Disable { edit: edits.pop()? },
+            SavedAction::Enable => Action::Enable { edit: edits.pop()? },
+            SavedAction::Delete => Action::Delete,
         };
-        Self { key, remote_id, action }
+        Some(Operation { key, remote_id, action })
+    }
+}
+
+impl From<SavedMatch> for Match {
+    fn from(saved: SavedMatch) -> Self {
+        let SavedMatch { attribute: path, value } = saved;
+        Self { path, value }
     }
 }
 

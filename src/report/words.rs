@@ -2,7 +2,7 @@
 
 use crate::{
     cycle::{Exit, TenantEnd, Turn},
-    model::{Completeness, HeldReason, LeaverReason, SourceFacts, Timer},
+    model::{Completeness, Fate, HeldReason, LeaverReason, SourceFacts, Timer},
     sender::Ended,
     store::TenantInQuarantine,
 };
@@ -68,6 +68,7 @@ pub(super) fn held_reason(reason: HeldReason) -> &'static str {
         HeldReason::BadRow => "bad row",
         HeldReason::BadValue => "bad value",
         HeldReason::NoRemoteId => "no remote id",
+        HeldReason::Ambiguous => "several accounts",
         HeldReason::SharedRemoteId => "shared remote id",
         HeldReason::BadReference => "bad reference",
         HeldReason::MissingCompanion => "missing companion",
@@ -77,6 +78,7 @@ pub(super) fn held_reason(reason: HeldReason) -> &'static str {
         HeldReason::InDoubt => "in doubt",
         HeldReason::Protected => "protected",
         HeldReason::Unreachable => "not reached",
+        HeldReason::Drifted => "changed at the target",
         HeldReason::ByHand => "held by hand",
     }
 }
@@ -112,6 +114,20 @@ pub(super) fn tenant_timer(timer: &Timer) -> String {
 /// What lets a plan that a guard holds pass.
 pub(super) fn approve_command(digest: &str) -> String {
     format!("rosterd approve {digest} --reason \"...\"")
+}
+
+/// What a plan does about somebody who has left.
+pub(super) fn fate(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Told => "reported only",
+        Fate::Waits => "waits for another complete read, or for the time of grace to end",
+        Fate::Protected => "protected, so that nothing is sent",
+        Fate::Read => "read first",
+        Fate::Unknown => "the target could not say whether the account is on",
+        Fate::Disabled => "switched off by this plan",
+        Fate::Off => "switched off already",
+        Fate::Deleted => "deleted by this plan",
+    }
 }
 
 pub(super) fn leaver_reason(reason: LeaverReason) -> &'static str {

@@ -2,7 +2,7 @@
 //! their parent is present.
 
 use super::{
-    SandboxTenant, checks,
+    SandboxTenant, biot_life, biot_list, checks,
     practice::{
         Edited, Incoming, PracticeApi, Refusal, Scene, fill, idle_members, members_of, millis,
         overlay,
@@ -143,12 +143,19 @@ impl PracticeApi for Biot {
         fill(account, "_lastModifiedTime", millis(now));
     }
 
-    fn user_in(&self, _: &SandboxTenant, request: &Incoming) -> Result<String, Refusal> {
+    fn user_in(&self, tenant: &SandboxTenant, request: &Incoming) -> Result<String, Refusal> {
         let segments = request.path_segments();
-        let ["organization", "v1", "users", "organizations", id] = segments[..] else {
-            return Err(Refusal::new(404, "no such route").code("NOT_FOUND").avoidable());
+        let (id, switches) = match segments[..] {
+            ["organization", "v1", "users", "organizations", id] => (id, false),
+            ["organization", "v1", "users", "organizations", id, "enabled-state", _] => (id, true),
+            _ => return Err(Refusal::new(404, "no such route").code("NOT_FOUND").avoidable()),
         };
-        if !request.is_read_or_patch() {
+        let is_right = match request.method.as_str() {
+            "POST" => switches && tenant.mortal,
+            "DELETE" => !switches && tenant.mortal,
+            _ => request.is_read_or_patch() && !switches,
+        };
+        if !is_right {
             return Err(Refusal::of_status(405));
         }
         match request.query.as_deref() {
@@ -159,12 +166,34 @@ impl PracticeApi for Biot {
         Ok(id.to_owned())
     }
 
+    fn find(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
+        biot_life::find(tenant, request)
+    }
+
+    fn create(
+        &self,
+        tenant: &SandboxTenant,
+        request: &Incoming,
+        body: &Value,
+    ) -> Option<Result<(String, Value), Refusal>> {
+        biot_life::create(self, tenant, request, body)
+    }
+
+    fn switch(&self, request: &Incoming, account: &Value) -> Option<Result<Value, Refusal>> {
+        biot_life::switch(request, account)
+    }
+
     fn no_such_user(&self) -> Refusal {
         Refusal::new(404, "User not found").code("USER_NOT_FOUND")
     }
 
     fn media_type_status(&self) -> u16 {
         415
+    }
+
+    fn list(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
+        let is_list = request.path_segments() == ["organization", "v1", "users", "organizations"];
+        (is_list && request.method == "GET").then(|| biot_list::list(tenant, request))
     }
 
     fn get(&self, _: &SandboxTenant, _: &str, account: &Value) -> Value {

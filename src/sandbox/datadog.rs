@@ -2,7 +2,8 @@
 //! own form.
 
 use super::{
-    SandboxTenant, checks,
+    SandboxTenant, checks, life,
+    lists::{Query, Window},
     practice::{
         Edited, Incoming, Outline, PracticeApi, QuotaView, Refusal, Scene, fill, millis,
         push_leaves,
@@ -48,6 +49,31 @@ impl PracticeApi for Datadog {
         request.refuse_query()?;
         self.check_id(id).map_err(|_| Refusal::new(400, "user_uuid must be a UUID"))?;
         Ok(id.to_owned())
+    }
+
+    fn list(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
+        let is_list = request.path_segments() == ["api", "v2", "scim", "Users"];
+        (is_list && request.method == "GET").then(|| list(tenant, request))
+    }
+
+    fn find(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
+        let ["api", "v2", "scim", "Users"] = request.path_segments()[..] else { return None };
+        if request.method != "GET" {
+            return None;
+        }
+        let text = life::filter_of(request, "userName")?;
+        Some(text.map(|text| life::listed(&tenant.accounts, &text, |a| a["userName"].as_str())))
+    }
+
+    fn create(
+        &self,
+        tenant: &SandboxTenant,
+        request: &Incoming,
+        body: &Value,
+    ) -> Option<Result<(String, Value), Refusal>> {
+        let ["api", "v2", "scim", "Users"] = request.path_segments()[..] else { return None };
+        let id = life::fresh_uuid(&tenant.accounts);
+        Some(check_new(tenant, &id, body).map(|()| (id, body.clone())))
     }
 
     fn get(&self, _: &SandboxTenant, _: &str, account: &Value) -> Value {
@@ -105,6 +131,49 @@ impl PracticeApi for Datadog {
             ("x-ratelimit-name", "scim_users".to_owned()),
         ]
     }
+}
+
+/// By the document: entries count from 1, and 20 stand on a page unless another number is asked for.
+/// The most is not said; as RFC 7644 §3.4.2.4 allows, there are fewer than asked for beyond 100.
+fn list(tenant: &SandboxTenant, request: &Incoming) -> Result<Value, Refusal> {
+    let mut query = Query::of(request, &["startIndex", "count"])?;
+    let start = query.number("startIndex", 1)?.max(1);
+    let count = query.number("count", 20)?;
+    let Window { users, total, .. } = Window::of(tenant, start - 1, count.min(100));
+    Ok(json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+        "totalResults": total,
+        "startIndex": start,
+        "itemsPerPage": users.len(),
+        "Resources": users,
+    }))
+}
+
+/// A new user: its schema, and attributes that a PATCH could set, whole.
+fn check_new(tenant: &SandboxTenant, id: &str, body: &Value) -> Result<(), Refusal> {
+    let Value::Object(members) = body else {
+        return Err(Refusal::new(400, "the body must be a JSON object"));
+    };
+    if body["schemas"] != json!([USER_SCHEMA]) {
+        return Err(Refusal::new(400, format!("`schemas` must be [\"{USER_SCHEMA}\"]")));
+    }
+    for name in ["userName", "emails"] {
+        if !members.contains_key(name) {
+            return Err(Refusal::new(400, format!("a new user needs `{name}`")));
+        }
+    }
+    let nobody = Value::Null;
+    let scene = Scene { tenant, id, account: &nobody };
+    for (name, value) in members.iter().filter(|(name, _)| *name != "schemas") {
+        for set in spread(name, value, false)? {
+            check_value(&scene, &set).map_err(|refusal| match refusal.avoidable {
+                // RFC 7644 §3.3: somebody has the name.
+                false => Refusal { status: 409, ..refusal },
+                true => refusal,
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// One attribute set by an operation; a path-less operation may set several.

@@ -168,7 +168,7 @@ impl FaultPlan {
 
     /// The fault that this request meets.
     pub(super) fn next(&mut self, method: &str) -> Option<Fault> {
-        if self.faults.only_patches && method != "PATCH" {
+        if self.faults.only_patches && method == "GET" {
             return None;
         }
         self.met += 1;

@@ -1,8 +1,8 @@
 //! What a careful, minimal client would never have done.
 
 use super::{
+    attempt::Attempt,
     practice::{Incoming, Refusal},
-    stage::Attempt,
 };
 use serde_json::Value;
 use std::{
@@ -46,14 +46,16 @@ impl Judge {
         self.violations.push(format!("request {}, {method} {path}: {what}", self.requests));
     }
 
+    /// A request has a method that no change of one user needs.
+    pub(super) fn strange(&mut self, request: &Incoming) {
+        self.note(request, "only GET and PATCH are ever needed");
+    }
+
     /// A request begins.
-    pub(super) fn head(&mut self, request: &Incoming, user: Option<&str>, is_login: bool) {
+    pub(super) fn head(&mut self, request: &Incoming, user: Option<&str>) {
         self.requests += 1;
         if request.header("user-agent").is_none_or(str::is_empty) {
             self.note(request, "without a User-Agent");
-        }
-        if !request.is_read_or_patch() && !is_login {
-            self.note(request, "only GET and PATCH are ever needed");
         }
         let Some(user) = user else { return };
         let count = self.in_flight.entry(user.to_owned()).or_default();
@@ -99,7 +101,7 @@ impl Judge {
             Ok(Attempt::Read(_)) if !request.body.is_empty() => {
                 self.note(request, "a read with a body");
             }
-            Err(_) | Ok(Attempt::Read(_)) => {}
+            Err(_) | Ok(Attempt::Read(_) | Attempt::Make { .. } | Attempt::Remove { .. }) => {}
             Ok(Attempt::Edit { id, body, edited }) => {
                 let doubted = self.in_doubt.get(id).is_some_and(|doubt| doubt.body == *body);
                 if !edited.idle.is_empty() && !doubted {

@@ -1,4 +1,4 @@
-//! Practice servers of the five target APIs, in memory, on loopback.
+//! Practice servers of the five target APIs and of SCIM 2.0, in memory, on loopback.
 //!
 //! They are written from the APIs' own documents and know nothing of our dialects, so that they can
 //! judge the requests which those send. Where a document leaves a question open they take the
@@ -6,17 +6,23 @@
 //! breach of manners that a careful client would never commit ([`Sandbox::violations`]).
 
 mod answer;
+mod attempt;
 mod biot;
+mod biot_life;
+mod biot_list;
 mod checks;
 mod datadog;
 mod faults;
 mod feed;
 mod judge;
 mod kare;
+mod life;
+mod lists;
 mod login;
 mod practice;
 mod quota;
 mod scalepad;
+mod scim;
 mod seed;
 mod server;
 mod stage;
@@ -24,12 +30,15 @@ mod strict_json;
 mod unplugged;
 mod wire;
 mod workiva;
+mod workiva_list;
 
 pub use biot::CustomType;
 pub use faults::{Fault, Faults, RetryAfterForm};
 pub use feed::{FeedFault, FeedSeen, FeedSettings, PracticeFeed};
+pub use lists::Lie;
 pub use login::PracticeLogin;
 pub use quota::QuotaStyle;
+pub use scim::ScimQuirks;
 pub use seed::account_of;
 pub use server::Sandbox;
 pub use unplugged::{Answered, Exchange, Returned, Unplugged};
@@ -58,12 +67,20 @@ pub struct SandboxTenant {
     /// How long every answer takes; the effect is immediate.
     pub latency: Duration,
     pub nested: Nested,
+    /// Entries of a page of the list of all users at most; `None`: as the API's document has it.
+    pub page_max: Option<usize>,
+    /// What is wrong with the list of all users.
+    pub lie: Option<Lie>,
+    /// Accounts may be made and taken away. Where not, a client that tries is noted.
+    pub mortal: bool,
     /// By id, as a GET shows it. Members that the API always shows are filled in where absent.
     pub accounts: BTreeMap<String, Value>,
     /// `ScalePad`: the departments that exist, by UUID.
     pub departments: BTreeMap<String, Department>,
     /// `BioT`: the template's own attributes, by name.
     pub custom_attributes: BTreeMap<String, CustomType>,
+    /// SCIM: what the server does not do as the RFC has it.
+    pub scim: ScimQuirks,
 }
 
 impl SandboxTenant {
@@ -80,9 +97,13 @@ impl SandboxTenant {
             faults: Faults::none(),
             latency: Duration::ZERO,
             nested: Nested::Replace,
+            page_max: None,
+            lie: None,
+            mortal: false,
             accounts: BTreeMap::new(),
             departments: BTreeMap::new(),
             custom_attributes: BTreeMap::new(),
+            scim: ScimQuirks::default(),
         }
     }
 }
@@ -95,9 +116,12 @@ pub enum Api {
     Scalepad,
     Kare,
     Datadog,
+    /// No vendor's own: any directory that speaks SCIM 2.0.
+    Scim,
 }
 
 impl Api {
+    /// The vendors' own APIs.
     pub const ALL: [Self; 5] =
         [Self::Workiva, Self::Biot, Self::Scalepad, Self::Kare, Self::Datadog];
 
@@ -108,6 +132,7 @@ impl Api {
             Self::Scalepad => "scalepad",
             Self::Kare => "kare",
             Self::Datadog => "datadog",
+            Self::Scim => "scim",
         }
     }
 
@@ -118,6 +143,7 @@ impl Api {
             Self::Scalepad => &scalepad::Scalepad,
             Self::Kare => &kare::Kare,
             Self::Datadog => &datadog::Datadog,
+            Self::Scim => &scim::Scim,
         }
     }
 }
@@ -126,7 +152,7 @@ impl FromStr for Api {
     type Err = UnknownApi;
 
     fn from_str(name: &str) -> Result<Self, UnknownApi> {
-        Self::ALL.into_iter().find(|api| api.name() == name).ok_or(UnknownApi)
+        Self::ALL.into_iter().chain([Self::Scim]).find(|api| api.name() == name).ok_or(UnknownApi)
     }
 }
 
@@ -137,7 +163,7 @@ impl fmt::Display for Api {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such practice API; there are workiva, biot, scalepad, kare and datadog")]
+#[error("no such practice API; there are workiva, biot, scalepad, kare, datadog and scim")]
 pub struct UnknownApi;
 
 /// Which credentials a tenant takes.

@@ -17,6 +17,35 @@ pub(super) trait PracticeApi: Sync {
     /// The user that method, path and version headers name.
     fn user_in(&self, tenant: &SandboxTenant, request: &Incoming) -> Result<String, Refusal>;
 
+    /// The body of the page that the request asks for; `None`: it does not ask for a list.
+    fn list(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
+        let _ = (tenant, request);
+        None
+    }
+
+    /// The accounts that answer to the request's filter; `None`: it has none.
+    fn find(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
+        let _ = (tenant, request);
+        None
+    }
+
+    /// The account that the request makes, with its id; `None`: it makes none.
+    fn create(
+        &self,
+        tenant: &SandboxTenant,
+        request: &Incoming,
+        body: &Value,
+    ) -> Option<Result<(String, Value), Refusal>> {
+        let _ = (tenant, request, body);
+        None
+    }
+
+    /// The account after a request that switches it; `None`: it does not.
+    fn switch(&self, request: &Incoming, account: &Value) -> Option<Result<Value, Refusal>> {
+        let _ = (request, account);
+        None
+    }
+
     /// The user does not exist.
     fn no_such_user(&self) -> Refusal {
         Refusal::new(404, "user not found")
@@ -26,7 +55,41 @@ pub(super) trait PracticeApi: Sync {
         check_bearer(tokens, headers)
     }
 
-    /// The status for a body that is not `application/json`.
+    /// What a body may be called.
+    fn media_types(&self, tenant: &SandboxTenant) -> &'static [&'static str] {
+        let _ = tenant;
+        &["application/json"]
+    }
+
+    /// A careful client may use the method to change a user.
+    fn is_change(&self, method: &str) -> bool {
+        method == "PATCH"
+    }
+
+    /// Whether the change may be made to the account as it is.
+    fn precondition(
+        &self,
+        tenant: &SandboxTenant,
+        request: &Incoming,
+        account: &Value,
+    ) -> Result<(), Refusal> {
+        let _ = (tenant, request, account);
+        Ok(())
+    }
+
+    /// Headers of an answer that shows the account.
+    fn headers(&self, tenant: &SandboxTenant, account: &Value) -> Vec<(&'static str, String)> {
+        let _ = (tenant, account);
+        Vec::new()
+    }
+
+    /// The status of an answer to a change: 200 with the user, or 204 with nothing.
+    fn changed_status(&self, tenant: &SandboxTenant) -> u16 {
+        let _ = tenant;
+        200
+    }
+
+    /// The status for a body that has another media type.
     fn media_type_status(&self) -> u16 {
         400
     }
@@ -51,6 +114,12 @@ pub(super) trait PracticeApi: Sync {
     }
 
     fn error_body(&self, refusal: &Refusal) -> Value;
+
+    /// The same, where it is the tenant's own.
+    fn error_body_of(&self, tenant: &SandboxTenant, refusal: &Refusal) -> Value {
+        let _ = tenant;
+        self.error_body(refusal)
+    }
 
     fn over_quota(&self, quota: Rate) -> Refusal {
         let _ = quota;

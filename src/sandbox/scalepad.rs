@@ -2,6 +2,7 @@
 
 use super::{
     SandboxTenant, checks,
+    lists::{Query, Window},
     practice::{Edited, Incoming, PracticeApi, Refusal, Scene, fill, members_of, millis},
 };
 use jiff::Timestamp;
@@ -42,6 +43,15 @@ impl PracticeApi for Scalepad {
             return Err(Refusal::new(404, "Client not found"));
         }
         Ok(id.to_owned())
+    }
+
+    fn list(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
+        match request.path_segments()[..] {
+            ["clients", client, "users"] if request.method == "GET" => {
+                Some(list(tenant, client, request))
+            }
+            _ => None,
+        }
     }
 
     fn no_such_user(&self) -> Refusal {
@@ -100,6 +110,33 @@ impl PracticeApi for Scalepad {
         }
         json!({ "error": error })
     }
+}
+
+/// By the document: 100 on a page unless another number, 500 at most, is asked for; the cursor is the
+/// server's own.
+fn list(tenant: &SandboxTenant, client: &str, request: &Incoming) -> Result<Value, Refusal> {
+    if client != tenant.scope_id {
+        return Err(Refusal::new(404, "Client not found"));
+    }
+    let known = ["q", "department_id", "sort_by", "sort_order", "page_size", "cursor"];
+    let mut query = Query::of(request, &known)?;
+    for (name, allowed) in [
+        ("q", &[][..]),
+        ("department_id", &[]),
+        ("sort_by", &["username", "last_activity", "created_at"]),
+        ("sort_order", &["asc", "desc"]),
+    ] {
+        if query.text(name).is_some_and(|text| !allowed.contains(&text.as_str())) {
+            return Err(Refusal::new(400, format!("`{name}` is not understood here")));
+        }
+    }
+    let size = query.number("page_size", 100)?;
+    if !(1..=500).contains(&size) {
+        return Err(Refusal::new(400, "`page_size` is from 1 to 500"));
+    }
+    let start = query.place("cursor")?;
+    let Window { users, next, total } = Window::of(tenant, start, size);
+    Ok(json!({ "data": users, "total_count": total, "next_cursor": next.map(Window::cursor) }))
 }
 
 fn read_ids(departments: &Value) -> Result<Vec<&str>, Refusal> {

@@ -1,7 +1,7 @@
 //! The listener, and the way from a socket to a [`Stage`] and back.
 
 use super::{
-    Faults, SandboxTenant, Seen,
+    Faults, Lie, SandboxTenant, Seen,
     answer::Answer,
     login::Doorkeeper,
     practice::Incoming,
@@ -118,6 +118,11 @@ impl Sandbox {
     pub fn set_login(&self, tenant: &str, login: super::PracticeLogin) {
         let mut stage = self.hall.stage(tenant);
         (stage.tenant.login, stage.door) = (Some(login), Doorkeeper::default());
+    }
+
+    /// From the next page of a list on.
+    pub fn set_lie(&self, tenant: &str, lie: Option<Lie>) {
+        self.hall.stage(tenant).set_lie(lie);
     }
 
     /// From the next request on.

@@ -3,10 +3,11 @@
 use super::{
     Fault, Faults, RetryAfterForm, SandboxTenant, Seen,
     answer::Answer,
+    attempt::Attempt,
     faults::FaultPlan,
     judge::Judge,
     login::{Admission, Doorkeeper, Endpoint},
-    practice::{Edited, Incoming, Outline, PracticeApi, Refusal, Scene},
+    practice::{Incoming, Outline, PracticeApi, Refusal},
     quota::Window,
     strict_json,
 };
@@ -20,7 +21,7 @@ pub(super) struct Stage {
     pub(super) tenant: SandboxTenant,
     pub(super) seen: Vec<Seen>,
     pub(super) judge: Judge,
-    api: &'static dyn PracticeApi,
+    pub(super) api: &'static dyn PracticeApi,
     window: Window,
     faults: FaultPlan,
     withheld: Vec<Incoming>,
@@ -43,12 +44,6 @@ pub(super) struct Turn {
     pub(super) cut_body: bool,
     /// Apply the request only after this time.
     pub(super) effect_after: Option<Duration>,
-}
-
-/// What the API itself makes of a request, before the network has its say.
-pub(super) enum Attempt {
-    Read(Value),
-    Edit { id: String, body: Value, edited: Edited },
 }
 
 impl Stage {
@@ -84,6 +79,10 @@ impl Stage {
         Ok(())
     }
 
+    pub(super) fn set_lie(&mut self, lie: Option<super::Lie>) {
+        self.tenant.lie = lie;
+    }
+
     pub(super) fn set_faults(&mut self, faults: Faults) {
         self.faults = FaultPlan::new(faults);
     }
@@ -91,8 +90,12 @@ impl Stage {
     /// A request's head is there; names the user that it is about.
     pub(super) fn arrive(&mut self, request: &Incoming) -> Option<String> {
         let user = self.api.user_in(&self.tenant, request).ok();
+        self.judge.head(request, user.as_deref());
         let is_login = self.login_call(request).is_some();
-        self.judge.head(request, user.as_deref(), is_login);
+        let is_strange = request.method != "GET" && !self.api.is_change(&request.method);
+        if is_strange && !is_login && !self.tenant.mortal {
+            self.judge.strange(request);
+        }
         user
     }
 
@@ -148,8 +151,11 @@ impl Stage {
 
     /// The effect of a request whose sender has long lost the connection.
     pub(super) fn late_effect(&mut self, request: &Incoming, stamp: Timestamp) {
-        if let Ok(Attempt::Edit { id, edited, .. }) = self.attempt(request) {
-            self.commit(&id, edited.account, stamp);
+        match self.attempt(request) {
+            Ok(Attempt::Edit { id, edited, .. }) => self.commit(&id, edited.account, stamp),
+            Ok(Attempt::Make { id, account }) => self.make(id, account, stamp),
+            Ok(Attempt::Remove { id }) => drop(self.tenant.accounts.remove(&id)),
+            Ok(Attempt::Read(_)) | Err(_) => {}
         }
     }
 
@@ -180,10 +186,29 @@ impl Stage {
             Ok(Attempt::Edit { id, edited, .. }) => {
                 self.mark_applied();
                 self.commit(&id, edited.account, moment.stamp);
-                Answer::ok(&self.api.patched(&self.tenant, &id, &self.tenant.accounts[&id]))
+                self.changed(&id)
+            }
+            Ok(Attempt::Make { id, account }) => {
+                self.mark_applied();
+                self.make(id.clone(), account, moment.stamp);
+                let account = &self.tenant.accounts[&id];
+                Answer::json(201, &self.api.get(&self.tenant, &id, account))
+            }
+            Ok(Attempt::Remove { id }) => {
+                self.mark_applied();
+                self.tenant.accounts.remove(&id);
+                Answer { status: 204, headers: Vec::new(), body: String::new() }
             }
         };
+        let answer = self.with_headers(request, answer);
         self.turn(Some(answer))
+    }
+
+    /// The account as the API completes it. What was asked for was judged before.
+    fn make(&mut self, id: String, account: Value, stamp: Timestamp) {
+        if let Err(problem) = self.set_account(id, account, stamp) {
+            self.judge.violations.push(format!("an account cannot be made: {problem}"));
+        }
     }
 
     fn perform_with(&mut self, fault: &Fault, request: &Incoming, moment: Moment) -> Turn {
@@ -200,7 +225,8 @@ impl Stage {
             }
             Fault::LostRequest => self.turn(None),
             Fault::LateEffect(after) => {
-                let is_edit = matches!(self.attempt(request), Ok(Attempt::Edit { .. }));
+                let attempt = self.attempt(request);
+                let is_edit = matches!(&attempt, Ok(attempt) if attempt.changes());
                 if is_edit {
                     self.mark_applied();
                     self.doubt(request, true);
@@ -244,7 +270,7 @@ impl Stage {
 
     /// Keeps the request for later, and answers nothing.
     fn withhold(&mut self, request: &Incoming) -> Turn {
-        if matches!(self.attempt(request), Ok(Attempt::Edit { .. })) {
+        if self.attempt(request).is_ok_and(|attempt| attempt.changes()) {
             self.doubt(request, true);
             self.withheld.push(request.clone());
         }
@@ -281,30 +307,13 @@ impl Stage {
         let answer = match attempt {
             Err(refusal) => self.refuse(&refusal),
             Ok(Attempt::Read(body)) => Answer::ok(&body),
-            Ok(Attempt::Edit { id, .. }) => {
-                Answer::ok(&self.api.patched(&self.tenant, &id, &self.tenant.accounts[&id]))
+            Ok(Attempt::Edit { id, .. }) => self.changed(&id),
+            Ok(Attempt::Make { .. } | Attempt::Remove { .. }) => {
+                Answer { status: 204, headers: Vec::new(), body: String::new() }
             }
         };
+        let answer = self.with_headers(request, answer);
         self.turn(Some(answer))
-    }
-
-    fn attempt(&self, request: &Incoming) -> Result<Attempt, Refusal> {
-        self.api.authorize(&self.tenant.tokens, &request.headers)?;
-        let id = self.api.user_in(&self.tenant, request)?;
-        let account = self.tenant.accounts.get(&id).ok_or_else(|| self.api.no_such_user())?;
-        if request.method == "GET" {
-            return Ok(Attempt::Read(self.api.get(&self.tenant, &id, account)));
-        }
-        let media_types = request.headers.get_all("content-type").iter();
-        if !media_types.map(axum::http::HeaderValue::as_bytes).eq([b"application/json"]) {
-            let status = self.api.media_type_status();
-            return Err(Refusal::new(status, "the content type must be `application/json`"));
-        }
-        let body = strict_json::parse(&request.body);
-        let body = body.map_err(|e| Refusal::new(400, format!("the body is not JSON: {e}")))?;
-        let scene = Scene { tenant: &self.tenant, id: &id, account };
-        let edited = self.api.patch(&scene, &body)?;
-        Ok(Attempt::Edit { id, body, edited })
     }
 
     fn commit(&mut self, id: &str, mut account: Value, stamp: Timestamp) {
@@ -334,7 +343,7 @@ impl Stage {
     /// A success that reached the client ends its doubt about that user.
     fn settle(&mut self, turn: &Turn, index: usize) {
         let seen = &self.seen[index];
-        let succeeded = turn.answer.as_ref().is_some_and(|answer| answer.status == 200);
+        let succeeded = turn.answer.as_ref().is_some_and(|answer| answer.status < 300);
         if let Some(user) = seen.user_id.as_deref().filter(|_| succeeded) {
             self.judge.settle(user, seen.method == "GET");
         }
@@ -366,7 +375,24 @@ impl Stage {
     }
 
     fn refuse(&self, refusal: &Refusal) -> Answer {
-        Answer::json(refusal.status, &self.api.error_body(refusal))
+        Answer::json(refusal.status, &self.api.error_body_of(&self.tenant, refusal))
+    }
+
+    /// The answer to a change of that user.
+    fn changed(&self, id: &str) -> Answer {
+        let shown = self.api.patched(&self.tenant, id, &self.tenant.accounts[id]);
+        match self.api.changed_status(&self.tenant) {
+            204 => Answer { status: 204, headers: Vec::new(), body: String::new() },
+            status => Answer::json(status, &shown),
+        }
+    }
+
+    fn with_headers(&self, request: &Incoming, mut answer: Answer) -> Answer {
+        let account = self.user_of(request).and_then(|id| self.tenant.accounts.get(&id));
+        if let Some(account) = account.filter(|_| answer.status < 300) {
+            answer.headers.extend(self.api.headers(&self.tenant, account));
+        }
+        answer
     }
 
     fn turn_away(&mut self, refusal: &Refusal, form: RetryAfterForm, moment: Moment) -> Turn {

@@ -3,6 +3,7 @@
 use super::{
     SandboxTenant, checks,
     practice::{Edited, Incoming, Outline, PracticeApi, Refusal, Scene, fill},
+    workiva_list,
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -37,7 +38,8 @@ impl PracticeApi for Workiva {
             ["organizations", organization, "users", id] => (true, organization, id),
             _ => return Err(Refusal::new(404, "no such resource").avoidable()),
         };
-        if !request.is_read_or_patch() {
+        let deletes = request.method == "DELETE" && is_new && tenant.mortal;
+        if !request.is_read_or_patch() && !deletes {
             return Err(Refusal::of_status(405));
         }
         check_version(is_new, request)?;
@@ -49,6 +51,32 @@ impl PracticeApi for Workiva {
             return Err(Refusal::of_status(404));
         }
         Ok(id.to_owned())
+    }
+
+    fn list(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
+        match request.path_segments()[..] {
+            ["organizations", organization, "users"] if request.method == "GET" => {
+                Some(workiva_list::list(tenant, organization, request))
+            }
+            _ => None,
+        }
+    }
+
+    fn create(
+        &self,
+        tenant: &SandboxTenant,
+        request: &Incoming,
+        body: &Value,
+    ) -> Option<Result<(String, Value), Refusal>> {
+        let ["organizations", organization, "users"] = request.path_segments()[..] else {
+            return None;
+        };
+        if organization != tenant.scope_id {
+            return Some(Err(Refusal::of_status(404)));
+        }
+        let id = format!("V0ZNew{}", tenant.accounts.len());
+        let checked = check_version(true, request).and_then(|()| check_new(tenant, &id, body));
+        Some(checked.map(|()| (id, body.clone())))
     }
 
     fn no_such_user(&self) -> Refusal {
@@ -99,8 +127,27 @@ impl PracticeApi for Workiva {
     }
 }
 
+/// A new user: members that a PATCH could set, a user name and an address among them.
+fn check_new(tenant: &SandboxTenant, id: &str, body: &Value) -> Result<(), Refusal> {
+    let Value::Object(members) = body else {
+        return Err(Refusal::new(400, "the body must be an object"));
+    };
+    let nobody = json!({});
+    let scene = Scene { tenant, id, account: &nobody };
+    for (name, value) in members {
+        let known = PATHS.iter().any(|path| path.trim_start_matches('/') == name);
+        let text = value.as_str().filter(|_| known);
+        let text = text.ok_or_else(|| Refusal::new(400, format!("`{name}` is not valid")))?;
+        check_value(&scene, name, text)?;
+    }
+    match ["username", "email"].iter().find(|name| !members.contains_key(**name)) {
+        Some(missing) => Err(Refusal::new(400, format!("`{missing}` is missing"))),
+        None => Ok(()),
+    }
+}
+
 /// The path decides the version; without the header the old one is meant.
-fn check_version(is_new: bool, request: &Incoming) -> Result<(), Refusal> {
+pub(super) fn check_version(is_new: bool, request: &Incoming) -> Result<(), Refusal> {
     let version = request.header("x-version");
     let fits = match version {
         None => !is_new,

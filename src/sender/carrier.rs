@@ -1,17 +1,16 @@
 //! One operation from its first request to its outcome: asks the delivery what is next, and does it.
 
 use super::{
+    departure::Caller,
     grace::answer_in_time,
     http::Sent,
     lane::{Lane, dice},
-    pacer::Departure,
     record::{Ended, Recorder},
 };
 use crate::{
+    dialect::Basis,
     engine::{
-        allowance::Allowance,
-        breaker::Pass,
-        delivery::{Delivery, Next, Step, StopCause},
+        delivery::{Delivery, Step, StopCause},
         reply::Reply,
         retry::{self, RetryAfter},
     },
@@ -22,27 +21,18 @@ use secrecy::SecretString;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// A request that leaves later than this after it was recorded is recorded once more. Longer than
-/// slots are given ahead and a busy disk takes: who records again holds a place in the window for as
-/// long.
-pub(crate) const RECORD_AGE_MAX: Duration = Duration::from_secs(1);
-
 const ENDED_FIRST: &str = "the run ended first";
 
 /// One operation and what it has used up.
 pub(super) struct Carrier<'a, R> {
-    pub(super) lane: &'a Lane,
-    pub(super) operation: &'a Operation,
-    pub(super) recorder: &'a R,
-    /// Names the operation in the journal.
-    pub(super) intent: u64,
+    caller: Caller<'a, R>,
     pub(super) requests: u32,
-    /// Calls of the login that left in its name.
-    pub(super) calls: u32,
-    /// When what leaves next was written down.
-    pub(super) recorded: Instant,
     /// Of the last answer.
     pub(super) status: Option<u16>,
+    /// The operation changes attributes of an account that is there.
+    changes: bool,
+    /// What the last look showed, where changes are built on it.
+    basis: Option<Basis>,
 }
 
 /// What became of one request.
@@ -64,53 +54,50 @@ impl<'a, R: Recorder> Carrier<'a, R> {
         recorder: &'a R,
         intent: u64,
     ) -> Self {
-        let now = Instant::now();
-        let (requests, calls, status) = (0, 0, None);
-        Self { lane, operation, recorder, intent, requests, calls, recorded: now, status }
+        let changes = operation.remote_id.is_some() && !operation.edits().is_empty();
+        let caller = Caller::begun(lane, recorder, intent);
+        Self { caller, requests: 0, status: None, changes, basis: None }
     }
 
     /// Sends until the delivery has an outcome, which the delivery then says more of.
     pub(super) async fn run(&mut self, delivery: &mut Delivery<'a>) -> Result<Outcome, String> {
-        let mut next = Next::Operation;
+        let mut next = delivery.first();
         loop {
-            let Some(secrets) = self.tokens().await? else {
+            let Some(secrets) = self.caller.tokens().await? else {
                 return Ok(delivery.abandon(ENDED_FIRST));
             };
-            let action = match next {
-                Next::Operation => delivery.action(),
-                Next::Look => &Action::Read,
-            };
-            let reply = match self.request(action, &secrets).await? {
+            let sent = delivery.request(next);
+            let reply = match self.request(sent, &secrets).await? {
                 Sending::Replied(reply) => reply,
                 Sending::Ended => return Ok(delivery.abandon(ENDED_FIRST)),
                 Sending::Unspoken { why } => return Ok(delivery.abandon(&why)),
             };
-            let step = delivery.next(reply, &mut self.lane.shared().caution.budget);
+            let step = delivery.next(reply, &mut self.caller.lane.shared().caution.budget);
             next = match step {
                 Step::Done(outcome) => return Ok(outcome),
                 Step::Stop { cause: StopCause::Broken { why }, outcome } => {
-                    self.lane.end(Ended::Broken { why });
+                    self.caller.lane.end(Ended::Broken { why });
                     return Ok(outcome);
                 }
                 Step::Stop { cause: StopCause::Unauthorized, outcome } => {
-                    self.lane.end(Ended::Unauthorized);
+                    self.caller.lane.end(Ended::Unauthorized);
                     return Ok(outcome);
                 }
                 Step::Send(next) | Step::Pause(next) => next,
                 Step::Again { next, failures } => {
                     let wait = retry::transient(failures, Instant::now().into_std(), dice());
-                    if self.lane.or_end(sleep(wait)).await.is_none() {
+                    if self.caller.lane.or_end(sleep(wait)).await.is_none() {
                         return Ok(delivery.abandon(ENDED_FIRST));
                     }
                     next
                 }
-                Step::Renew(next) if self.lane.access.renew(&secrets) => next,
+                Step::Renew(next) if self.caller.lane.access.renew(&secrets) => next,
                 Step::Renew(_) => {
-                    self.lane.end(Ended::Unauthorized);
+                    self.caller.lane.end(Ended::Unauthorized);
                     return Ok(delivery.abandon("the credentials are refused"));
                 }
             };
-            if self.lane.or_end(self.lane.slot()).await.is_none() {
+            if self.caller.lane.or_end(self.caller.lane.slot()).await.is_none() {
                 return Ok(delivery.abandon(ENDED_FIRST));
             }
         }
@@ -119,63 +106,34 @@ impl<'a, R: Recorder> Carrier<'a, R> {
     /// One request and its reply, which the whole lane heeds before anything else is done.
     async fn request(
         &mut self,
-        action: &Action,
+        (remote_id, action): (Option<&RemoteId>, &Action),
         secrets: &BTreeMap<String, SecretString>,
     ) -> Result<Sending, String> {
-        let remote_id = &self.operation.remote_id;
-        let request = match self.lane.dialect.request(remote_id, action) {
+        let basis = self.basis.as_ref();
+        let request = match self.caller.lane.dialect.request_on(remote_id, action, basis) {
             Ok(request) => request,
             Err(why) => return Ok(Sending::Unspoken { why }),
         };
-        let Some((pass, departure)) = self.depart().await? else { return Ok(Sending::Ended) };
+        let Some((pass, departure)) = self.caller.depart().await? else {
+            return Ok(Sending::Ended);
+        };
         self.requests += 1;
         self.count_request(action);
         let (method, left) = (request.method.as_str(), Instant::now());
-        let answer = self.lane.transport.send(request, secrets);
-        let sent = answer_in_time(answer, self.lane.stop.clone()).await;
+        let answer = self.caller.lane.transport.send(request, secrets);
+        let sent = answer_in_time(answer, self.caller.lane.stop.clone()).await;
         drop(departure);
         let reply = self.read(remote_id, action, sent);
         let took = left.elapsed();
         self.log(method, &reply, took);
-        self.lane.heed(&reply, pass, self.recorder).await?;
+        self.caller.lane.heed(&reply, pass, self.caller.recorder).await?;
         Ok(Sending::Replied(reply))
-    }
-
-    /// Has the next request written down, and waits until it may leave; `None` when the lane ends
-    /// first.
-    pub(super) async fn depart(&mut self) -> Result<Option<(Pass, Departure<'a>)>, String> {
-        let lane = self.lane;
-        if self.requests + self.calls > 0 || self.recorded.elapsed() > RECORD_AGE_MAX {
-            self.record_again().await?;
-        }
-        if lane.has_ended() {
-            return Ok(None);
-        }
-        let Some(pass) = lane.or_end(lane.pass()).await else { return Ok(None) };
-        loop {
-            let Some(departure) = lane.or_end(lane.pacer.depart()).await else { return Ok(None) };
-            if self.recorded.elapsed() <= RECORD_AGE_MAX {
-                return Ok(Some((pass, departure)));
-            }
-            // Held up by a pause: the next run counts the quota by what is recorded.
-            self.record_again().await?;
-            // The disk may have taken so long that there is a pause again.
-            if lane.pacer.paused_until() <= self.recorded {
-                return Ok(Some((pass, departure)));
-            }
-        }
-    }
-
-    async fn record_again(&mut self) -> Result<(), String> {
-        self.recorder.again(self.intent, self.lane.clock.now()).await?;
-        self.recorded = Instant::now();
-        Ok(())
     }
 
     /// The operation is named by its number: the user is nobody's business but the report's.
     fn log(&self, method: &str, reply: &Reply, took: Duration) {
-        let tenant = &self.lane.tenant;
-        let (op, attempt, duration_ms) = (self.intent, self.requests, took.as_millis());
+        let tenant = &self.caller.lane.tenant;
+        let (op, attempt, duration_ms) = (self.caller.intent, self.requests, took.as_millis());
         match reply {
             Reply::Answered { answer, status, retry_after } => tracing::debug!(
                 %tenant, op, attempt, method, http_status = status, code = answer.code,
@@ -194,29 +152,31 @@ impl<'a, R: Recorder> Carrier<'a, R> {
     }
 
     fn count_request(&self, action: &Action) {
-        let mut shared = self.lane.shared();
-        match action {
-            Action::Read => shared.tally.reads += 1,
-            Action::Patch { .. } => shared.tally.patches += 1,
+        let mut shared = self.caller.lane.shared();
+        if action.is_look() {
+            shared.tally.reads += 1;
+        } else {
+            shared.tally.patches += 1;
         }
     }
 
-    fn read(&mut self, remote_id: &RemoteId, action: &Action, sent: Sent) -> Reply {
+    fn read(&mut self, remote_id: Option<&RemoteId>, action: &Action, sent: Sent) -> Reply {
         let response = match sent {
             Sent::Answered(response) => response,
             Sent::NotSent { why } => return Reply::NotSent { why },
             Sent::Lost { why } => return Reply::Lost { why },
             Sent::Unreachable { why } => return Reply::Unreachable { why },
         };
-        let now = self.lane.clock.now();
+        let now = self.caller.lane.clock.now();
         let today = now.to_zoned(TimeZone::UTC).date();
-        let answer = self.lane.dialect.read(remote_id, action, &response, today);
-        let retry_after = RetryAfter::of(&response, now);
-        if let Some(allowance) = Allowance::of(&response, self.lane.reset_unit, now) {
-            self.lane.pacer.heed(allowance, Instant::now());
+        let answer = self.caller.lane.dialect.read(remote_id, action, &response, today);
+        // What was done since makes an older look no basis any more.
+        let shows = *action == Action::Read || response.is_success();
+        if let Some(id) = remote_id.filter(|_| shows && self.changes) {
+            self.basis = self.caller.lane.dialect.basis(id, &response);
         }
-        let notices = crate::dialect::sunset::deprecation_notices(&response);
-        self.lane.shared().notices.extend(notices);
+        let retry_after = RetryAfter::of(&response, now);
+        self.caller.lane.heed_headers(&response);
         self.status = Some(response.status);
         Reply::Answered { answer, status: response.status, retry_after }
     }

@@ -68,6 +68,8 @@ impl Hosts {
 
 /// Largest body of a response that is looked at, in bytes.
 const BODY_MAX: usize = 1 << 20;
+/// The same of a page of a list: a thousand users, each as large as sixteen answers usually are.
+const PAGE_MAX: usize = 16 << 20;
 
 /// The HTTP client of one tenant. Follows no redirect (it would carry the body, and every header but
 /// `Authorization`, to another host), asks no proxy from the environment, never sends again by
@@ -113,12 +115,32 @@ impl Http {
 
     /// Sends one request with the tenant's secrets put in.
     pub async fn send(&self, request: Request, secrets: &BTreeMap<String, SecretString>) -> Sent {
+        self.exchange(request, secrets, BODY_MAX).await
+    }
+
+    /// The same for a page of a list.
+    pub(super) async fn fetch(
+        &self,
+        request: Request,
+        secrets: &BTreeMap<String, SecretString>,
+    ) -> Sent {
+        self.exchange(request, secrets, PAGE_MAX).await
+    }
+
+    async fn exchange(
+        &self,
+        request: Request,
+        secrets: &BTreeMap<String, SecretString>,
+        body_max: usize,
+    ) -> Sent {
         let built = match self.build(request, secrets) {
             Ok(built) => built,
             Err(why) => return Sent::NotSent { why },
         };
         match self.client.execute(built).await {
-            Ok(response) => Sent::Answered(hide::without(receive(response).await, secrets)),
+            Ok(response) => {
+                Sent::Answered(hide::without(receive(response, body_max).await, secrets))
+            }
             Err(error) => classify(&error),
         }
     }
@@ -131,8 +153,10 @@ impl Http {
         let Request { method, url, headers, credentials, body } = request;
         let method = match method {
             Method::Get => reqwest::Method::GET,
-            Method::Patch => reqwest::Method::PATCH,
             Method::Post => reqwest::Method::POST,
+            Method::Patch => reqwest::Method::PATCH,
+            Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
         };
         let mut builder = self.client.request(method, url);
         for (name, value) in headers {
@@ -157,13 +181,13 @@ impl Http {
     }
 }
 
-async fn receive(mut response: reqwest::Response) -> Response {
+async fn receive(mut response: reqwest::Response, body_max: usize) -> Response {
     let status = response.status().as_u16();
     let headers = headers_of(&response);
     let mut bytes = Vec::new();
     let body = loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if bytes.len() + chunk.len() <= BODY_MAX => {
+            Ok(Some(chunk)) if bytes.len() + chunk.len() <= body_max => {
                 bytes.extend_from_slice(&chunk);
             }
             Ok(None) => break Body::Whole(bytes),

@@ -66,7 +66,7 @@ pub struct Lane {
 
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    ended: Option<Ended>,
+    pub(super) ended: Option<Ended>,
     pub(super) caution: Caution,
     pub(super) notices: BTreeSet<Notice>,
     pub(super) tally: Tally,
@@ -171,6 +171,9 @@ impl Lane {
         let mut carrier = Carrier::new(self, operation, recorder, *intent);
         let groups = &self.dialect.capabilities().groups;
         let mut delivery = Delivery::new(operation, self.reads, groups);
+        if self.dialect.builds_on_look(&operation.action) {
+            delivery = delivery.after_a_look();
+        }
         let outcome = carrier.run(&mut delivery).await?;
         let Carrier { requests, status, .. } = carrier;
         let (was_in_doubt, parts) = (delivery.was_in_doubt(), delivery.parts());
@@ -457,7 +460,7 @@ mod tests {
     fn read_of(user: &str) -> Operation {
         Operation {
             key: UserKey::parse(user).unwrap(),
-            remote_id: RemoteId::parse("3fa85f64-5717-4562-b3fc-000000000001").unwrap(),
+            remote_id: RemoteId::parse("3fa85f64-5717-4562-b3fc-000000000001").ok(),
             action: Action::Read,
         }
     }

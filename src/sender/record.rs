@@ -105,7 +105,9 @@ pub enum Ended {
 /// Counted in requests, not in operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
+    /// Reads and look-ups.
     pub reads: u64,
+    /// Whatever changes something.
     pub patches: u64,
     pub throttled: u64,
     /// Time that the whole lane was silent because the target asked for it.

@@ -2,7 +2,7 @@
 //! tenant's quota.
 
 use super::{
-    carrier::Carrier,
+    departure::Caller,
     login::{Gate, NoTokens, Tokens},
     pacer::Departure,
     record::{Ended, Recorder},
@@ -12,7 +12,7 @@ use crate::engine::{breaker::Pass, reply::Reply, retry::moment_after};
 use std::time::Duration;
 use tokio::time::sleep;
 
-impl<R: Recorder> Carrier<'_, R> {
+impl<R: Recorder> Caller<'_, R> {
     /// What the next request carries; `None` when the lane has ended. Has a slot, before and after.
     pub(super) async fn tokens(&mut self) -> Result<Option<Tokens>, String> {
         let lane = self.lane;
@@ -21,7 +21,7 @@ impl<R: Recorder> Carrier<'_, R> {
             Access::Fetched(login) => login,
         };
         let before = self.calls;
-        let mut door = Door { carrier: &mut *self, has_slot: true };
+        let mut door = Door { caller: &mut *self, has_slot: true };
         match lane.or_end(login.tokens(&mut door)).await {
             None => Ok(None),
             Some(Err(none)) => self.do_without(none).await.map(|()| None),
@@ -56,7 +56,7 @@ impl<R: Recorder> Carrier<'_, R> {
 
 /// Lets the calls of the login leave like further requests of the operation.
 struct Door<'c, 'a, R> {
-    carrier: &'c mut Carrier<'a, R>,
+    caller: &'c mut Caller<'a, R>,
     /// Of the request that has to wait now.
     has_slot: bool,
 }
@@ -66,24 +66,24 @@ impl<'a, R: Recorder> Gate for Door<'_, 'a, R> {
 
     async fn leave(&mut self) -> Result<Option<Self::Pass>, String> {
         if !std::mem::take(&mut self.has_slot) {
-            self.carrier.lane.slot().await;
+            self.caller.lane.slot().await;
         }
-        let left = self.carrier.depart().await?;
-        self.carrier.calls += u32::from(left.is_some());
+        let left = self.caller.depart().await?;
+        self.caller.calls += u32::from(left.is_some());
         Ok(left)
     }
 
     async fn heed(&mut self, pass: Self::Pass, reply: Option<&Reply>) -> Result<(), String> {
-        let ((pass, departure), lane) = (pass, self.carrier.lane);
+        let ((pass, departure), lane) = (pass, self.caller.lane);
         drop(departure);
         if let Some(reply) = reply {
-            return lane.heed(reply, pass, self.carrier.recorder).await;
+            return lane.heed(reply, pass, self.caller.recorder).await;
         }
         lane.give_back(pass);
         Ok(())
     }
 
     async fn wait(&mut self, wait: Duration) -> Option<()> {
-        self.carrier.lane.or_end(sleep(wait)).await
+        self.caller.lane.or_end(sleep(wait)).await
     }
 }

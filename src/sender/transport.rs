@@ -34,6 +34,18 @@ impl Transport {
             Self::Within(target) => target.send(request, secrets).await,
         }
     }
+
+    /// Sends the request for a page of a list, which may be larger than an answer about one user.
+    pub(super) async fn fetch(
+        &self,
+        request: Request,
+        secrets: &BTreeMap<String, SecretString>,
+    ) -> Sent {
+        match self {
+            Self::Http(http) => http.fetch(request, secrets).await,
+            Self::Within(target) => target.send(request, secrets).await,
+        }
+    }
 }
 
 impl From<Http> for Transport {

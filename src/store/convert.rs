@@ -1,6 +1,6 @@
 //! Our values as `SQLite` columns and back.
 
-use crate::model::{AttrPath, Attributes, Edit, Fingerprint, Value};
+use crate::model::{AttrPath, Attributes, Edit, Fingerprint, RemoteId, Value};
 use jiff::Timestamp;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -173,6 +173,15 @@ impl<'de> Visitor<'de> for Reading {
 #[expect(clippy::option_option, reason = "an attribute is a value or unset, and this may fail")]
 fn from_json(json: &Json) -> Option<Option<Value>> {
     Read::deserialize(json).ok().map(|Read(value)| value)
+}
+
+/// Empty where nobody knows it.
+pub(super) fn remote_id_to_text(id: Option<&RemoteId>) -> &str {
+    id.map_or("", RemoteId::as_str)
+}
+
+pub(super) fn remote_id_from_text(text: &str) -> rusqlite::Result<Option<RemoteId>> {
+    if text.is_empty() { Ok(None) } else { sound(RemoteId::parse(text).ok()).map(Some) }
 }
 
 pub(super) fn fingerprint_to_bytes(fingerprint: Fingerprint) -> [u8; 16] {

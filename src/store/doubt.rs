@@ -23,6 +23,7 @@ pub(super) fn doubt_everybody(db: &Connection) -> rusqlite::Result<u64> {
     for id in damaged {
         remove.execute([id])?;
     }
+    db.execute_batch("DELETE FROM drift; DELETE FROM drift_sample")?;
     let mut find = db.prepare("SELECT key, remote_id FROM user WHERE id = ?1")?;
     let mut update = db.prepare(
         "UPDATE user SET seen = 0, gone = 0, attributes = '{}', refused = '{}', hash = ?2

@@ -30,7 +30,8 @@ pub struct Intent {
     pub operation_id: u64,
     pub run: RunId,
     pub key: UserKey,
-    pub remote_id: RemoteId,
+    /// `None` for a look-up and a creation.
+    pub remote_id: Option<RemoteId>,
     pub action: ActionKind,
     /// Empty for a read.
     pub edits: Vec<Edit>,
@@ -41,20 +42,52 @@ pub struct Intent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionKind {
     Read,
+    Find,
+    Create,
     Patch,
+    Disable,
+    Enable,
+    Delete,
 }
 
 impl ActionKind {
+    const ALL: [Self; 7] = [
+        Self::Read,
+        Self::Find,
+        Self::Create,
+        Self::Patch,
+        Self::Disable,
+        Self::Enable,
+        Self::Delete,
+    ];
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Find => "find",
+            Self::Create => "create",
             Self::Patch => "patch",
+            Self::Disable => "disable",
+            Self::Enable => "enable",
+            Self::Delete => "delete",
         }
     }
 
+    /// It only looks.
+    #[must_use]
+    pub fn is_look(self) -> bool {
+        matches!(self, Self::Read | Self::Find)
+    }
+
+    /// It sets attributes of an account that is there.
+    #[must_use]
+    pub fn sets(self) -> bool {
+        matches!(self, Self::Patch | Self::Disable | Self::Enable)
+    }
+
     pub(super) fn parse(text: &str) -> Option<Self> {
-        [Self::Read, Self::Patch].into_iter().find(|kind| kind.as_str() == text)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -62,7 +95,12 @@ impl From<&Action> for ActionKind {
     fn from(action: &Action) -> Self {
         match action {
             Action::Read => Self::Read,
+            Action::Find { .. } => Self::Find,
+            Action::Create { .. } => Self::Create,
             Action::Patch { .. } => Self::Patch,
+            Action::Disable { .. } => Self::Disable,
+            Action::Enable { .. } => Self::Enable,
+            Action::Delete => Self::Delete,
         }
     }
 }
@@ -72,7 +110,9 @@ impl From<&Action> for ActionKind {
 pub struct Conclusion {
     pub operation_id: u64,
     pub key: UserKey,
-    pub remote_id: RemoteId,
+    /// As in the intent.
+    pub remote_id: Option<RemoteId>,
+    pub action: ActionKind,
     pub outcome: Outcome,
     /// As in the intent; of what went in parts, those that the outcome is about.
     pub edits: Vec<Edit>,
@@ -91,8 +131,30 @@ pub struct Conclusion {
     /// Attributes of `shown` to remember, besides those of `edits`; what is not wished of anybody
     /// is not kept. The same for all users of a tenant.
     pub keep: Arc<BTreeSet<AttrPath>>,
+    /// What is wished of the attributes that stay as others set them.
+    pub watched: Attributes,
     /// What it means for the user's quarantine.
     pub effect: Effect,
     /// Of the user's row as it was wished, whatever became of it: another row is another wish.
     pub row: Option<Fingerprint>,
+}
+
+impl Conclusion {
+    /// The account that it turned out to be about.
+    #[must_use]
+    pub fn account(&self) -> Option<&RemoteId> {
+        match &self.outcome {
+            Outcome::Matched { remote_id, .. } | Outcome::Created { remote_id, .. } => {
+                Some(remote_id)
+            }
+            Outcome::Settled { .. }
+            | Outcome::Refused(_)
+            | Outcome::InDoubt { .. }
+            | Outcome::Deferred { .. }
+            | Outcome::Gone
+            | Outcome::Nobody
+            | Outcome::Ambiguous { .. }
+            | Outcome::Deleted => self.remote_id.as_ref(),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! How an outcome moves what is known of a user. Pure.
 
 use super::{
-    ActionKind, Conclusion,
+    Conclusion,
     rows::{OpenIntent, Suspect},
 };
 use crate::{
@@ -66,6 +66,15 @@ pub(super) enum Closes {
     All,
 }
 
+/// What becomes of the user's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Becomes {
+    AsItIs,
+    Row(UserRow),
+    /// The account is not there any more, and nothing is left to know.
+    Nothing,
+}
+
 /// Whether a request of the user may still arrive although its doubt is settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Suspicion {
@@ -77,8 +86,7 @@ pub(super) enum Suspicion {
 /// What to write because of an outcome.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Folded {
-    /// `None`: as it is.
-    pub(super) row: Option<UserRow>,
+    pub(super) row: Becomes,
     pub(super) closes: Closes,
     pub(super) suspicion: Suspicion,
 }
@@ -92,27 +100,42 @@ pub(super) fn fold(
 ) -> Folded {
     let suspicion = suspicion(row.as_ref(), open, suspect, conclusion);
     match &conclusion.outcome {
-        Outcome::Settled { shown, unverified } => {
-            let row = settle(row, open, conclusion, shown, *unverified);
-            Folded { row: Some(row), closes: Closes::All, suspicion }
+        Outcome::Settled { shown, unverified } | Outcome::Created { shown, unverified, .. } => {
+            let settled = settle(row, open, conclusion, shown, *unverified);
+            Folded { row: becomes(settled), closes: Closes::All, suspicion }
         }
         Outcome::Gone => {
-            let unseen = UserRow::unseen(conclusion.key.clone(), conclusion.remote_id.clone());
             let refused = conclusion.refused.clone().unwrap_or_default();
-            let row = UserRow { seen: true, gone: true, refused, ..unseen };
-            Folded { row: Some(row), closes: Closes::All, suspicion }
+            let gone = unseen(conclusion);
+            let gone = gone.map(|row| UserRow { seen: true, gone: true, refused, ..row });
+            Folded { row: becomes(gone), closes: Closes::All, suspicion }
+        }
+        Outcome::Deleted => Folded { row: Becomes::Nothing, closes: Closes::All, suspicion },
+        // Whose account it is, is said when all have been looked for.
+        Outcome::Matched { .. } | Outcome::Nobody | Outcome::Ambiguous { .. } => {
+            Folded { row: Becomes::AsItIs, closes: Closes::Own, suspicion }
         }
         // An earlier request of it may have been done all the same.
         Outcome::Refused(_) | Outcome::Deferred { .. } if conclusion.was_in_doubt => {
-            Folded { row: annotate(row, conclusion), closes: Closes::Nothing, suspicion }
+            Folded { row: becomes(annotate(row, conclusion)), closes: Closes::Nothing, suspicion }
         }
         Outcome::Refused(_) | Outcome::Deferred { .. } => {
-            Folded { row: annotate(row, conclusion), closes: Closes::Own, suspicion }
+            Folded { row: becomes(annotate(row, conclusion)), closes: Closes::Own, suspicion }
         }
         Outcome::InDoubt { .. } => {
-            Folded { row: annotate(row, conclusion), closes: Closes::Nothing, suspicion }
+            Folded { row: becomes(annotate(row, conclusion)), closes: Closes::Nothing, suspicion }
         }
     }
+}
+
+fn becomes(row: Option<UserRow>) -> Becomes {
+    row.map_or(Becomes::AsItIs, Becomes::Row)
+}
+
+/// The account that the outcome is about, as if nothing were known of it.
+fn unseen(conclusion: &Conclusion) -> Option<UserRow> {
+    let remote_id = conclusion.account()?.clone();
+    Some(UserRow::unseen(conclusion.key.clone(), remote_id))
 }
 
 fn settle(
@@ -121,12 +144,11 @@ fn settle(
     conclusion: &Conclusion,
     shown: &Attributes,
     unverified: bool,
-) -> UserRow {
-    let Conclusion { key, remote_id, edits, refused, keep, .. } = conclusion;
+) -> Option<UserRow> {
+    let Conclusion { edits, refused, keep, .. } = conclusion;
+    let unseen = unseen(conclusion)?;
     // What was known of another account says nothing of this one.
-    let row = row
-        .filter(|row| row.remote_id == *remote_id)
-        .unwrap_or_else(|| UserRow::unseen(key.clone(), remote_id.clone()));
+    let row = row.filter(|row| row.remote_id == unseen.remote_id).unwrap_or(unseen);
     let mut attributes = row.attributes;
     // Whatever was on its way may have happened or not: only what is shown now is known.
     let edited: BTreeSet<&AttrPath> = edits.iter().map(|edit| &edit.path).collect();
@@ -139,14 +161,14 @@ fn settle(
     }
     let kept = shown.iter().filter(|(path, _)| keep.contains(path) || edited.contains(path));
     attributes.extend(kept.map(|(path, value)| (path.clone(), value.clone())));
-    UserRow {
+    Some(UserRow {
         key: row.key,
         remote_id: row.remote_id,
         seen: true,
         gone: false,
         attributes,
         refused: refused.clone().unwrap_or(row.refused),
-    }
+    })
 }
 
 /// Reads in a row, each of a run of its own, that have to show what is known.
@@ -162,15 +184,19 @@ fn suspicion(
 ) -> Suspicion {
     let shown = match &conclusion.outcome {
         Outcome::Settled { shown, unverified: _ } => shown,
-        Outcome::Gone => return Suspicion::Over,
-        Outcome::Refused(_) | Outcome::Deferred { .. } | Outcome::InDoubt { .. } => {
-            return Suspicion::AsItIs;
-        }
+        Outcome::Gone | Outcome::Deleted => return Suspicion::Over,
+        // An account that is new has no earlier request on its way.
+        Outcome::Created { .. }
+        | Outcome::Matched { .. }
+        | Outcome::Nobody
+        | Outcome::Ambiguous { .. }
+        | Outcome::Refused(_)
+        | Outcome::Deferred { .. }
+        | Outcome::InDoubt { .. } => return Suspicion::AsItIs,
     };
     let own = |intent: &OpenIntent| intent.operation_id == conclusion.operation_id;
-    let doubted = |intent: &&OpenIntent| {
-        intent.action == ActionKind::Patch && (conclusion.was_in_doubt || !own(intent))
-    };
+    let doubted =
+        |intent: &&OpenIntent| intent.action.sets() && (conclusion.was_in_doubt || !own(intent));
     let mut doubted = open.iter().filter(doubted).peekable();
     if doubted.peek().is_some() {
         let mut paths = suspect.map(|suspect| suspect.paths.clone()).unwrap_or_default();
@@ -207,17 +233,65 @@ fn sent_anew(suspect: &Suspect, edits: &[Edit]) -> Suspicion {
     }
 }
 
+/// What others have changed of the user, by what was wished of it then. `before`: what was noted of
+/// that.
+///
+/// A wish that is another one by now, or holds, ends it. What one of our own requests may still bring,
+/// or this very one has sent, is nobody else's doing.
+pub(super) fn drifted(
+    row: Option<&UserRow>,
+    open: &[OpenIntent],
+    suspect: Option<&Suspect>,
+    before: &Attributes,
+    conclusion: &Conclusion,
+) -> Attributes {
+    let Conclusion { remote_id, edits, watched, outcome, .. } = conclusion;
+    let shown = match outcome {
+        Outcome::Settled { shown, unverified: _ } => shown,
+        Outcome::Gone | Outcome::Deleted | Outcome::Created { .. } => return Attributes::new(),
+        Outcome::Matched { .. }
+        | Outcome::Nobody
+        | Outcome::Ambiguous { .. }
+        | Outcome::Refused(_)
+        | Outcome::Deferred { .. }
+        | Outcome::InDoubt { .. } => return before.clone(),
+    };
+    let sent = |path: &AttrPath| edits.iter().any(|edit| edit.path == *path);
+    let ours = |path: &AttrPath| {
+        sent(path)
+            || open.iter().any(|intent| intent.paths.contains(path))
+            || suspect.is_some_and(|suspect| suspect.paths.contains(path))
+    };
+    let says = |path: &AttrPath, value: &Option<Value>| {
+        shown.get(path).is_some_and(|shown| same(shown.as_ref(), value.as_ref()))
+    };
+    let lasts = |(path, wish): &(&AttrPath, &Option<Value>)| {
+        let changed = watched.get(*path).is_some_and(|now| !same(now.as_ref(), wish.as_ref()));
+        !changed && !sent(path) && !says(path, wish)
+    };
+    let row = row.filter(|row| remote_id.as_ref() == Some(&row.remote_id));
+    let row = row.filter(|row| row.seen && !row.gone);
+    let held = |path: &AttrPath, wish: &Option<Value>| {
+        let known = row.and_then(|row| row.attributes.get(path));
+        known.is_some_and(|known| same(known.as_ref(), wish.as_ref()))
+    };
+    let is_new = |(path, wish): &(&AttrPath, &Option<Value>)| {
+        !ours(path) && held(path, wish) && shown.contains_key(*path) && !says(path, wish)
+    };
+    let lasting = before.iter().filter(lasts);
+    let new = watched.iter().filter(is_new);
+    lasting.chain(new).map(|(path, wish)| (path.clone(), wish.clone())).collect()
+}
+
 fn wished(edit: &Edit) -> (AttrPath, Option<Value>) {
     (edit.path.clone(), edit.after.clone())
 }
 
 /// Notes what is not about the account itself. A user that was never seen stays so.
 fn annotate(row: Option<UserRow>, conclusion: &Conclusion) -> Option<UserRow> {
-    let Conclusion { key, remote_id, refused, .. } = conclusion;
-    let refused = refused.clone()?;
+    let refused = conclusion.refused.clone()?;
+    let unseen = unseen(conclusion)?;
     // As in `settle`: a refusal there says nothing of the account here.
-    let row = row
-        .filter(|row| row.remote_id == *remote_id)
-        .unwrap_or_else(|| UserRow::unseen(key.clone(), remote_id.clone()));
+    let row = row.filter(|row| row.remote_id == unseen.remote_id).unwrap_or(unseen);
     Some(UserRow { refused, ..row })
 }

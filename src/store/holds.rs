@@ -239,7 +239,13 @@ fn fail(
     let why = match outcome {
         Outcome::Refused(refusal) => refusal.code.as_str(),
         Outcome::InDoubt { why } | Outcome::Deferred { why } => why,
-        Outcome::Gone | Outcome::Settled { .. } => "",
+        Outcome::Gone
+        | Outcome::Settled { .. }
+        | Outcome::Matched { .. }
+        | Outcome::Nobody
+        | Outcome::Ambiguous { .. }
+        | Outcome::Created { .. }
+        | Outcome::Deleted => "",
     };
     let mut put = db.prepare_cached(
         "INSERT OR REPLACE INTO quarantine
@@ -265,7 +271,7 @@ const ALL: &str = "SELECT key, cause, why, status, row, since, last, tries, next
 const OF_KEY: &str = "SELECT key, cause, why, status, row, since, last, tries, next
     FROM quarantine WHERE key = ?1";
 
-fn find(db: &Connection, key: &UserKey) -> rusqlite::Result<Option<InQuarantine>> {
+pub(super) fn find(db: &Connection, key: &UserKey) -> rusqlite::Result<Option<InQuarantine>> {
     let mut statement = db.prepare_cached(OF_KEY)?;
     Ok(statement.query_row([key.as_str()], user).optional()?.map(|(_, found)| found))
 }

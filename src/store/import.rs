@@ -4,16 +4,19 @@ use super::{
     StoreError,
     convert::{attributes_to_text, sound},
     disk::{Disk, Failed},
+    drift,
     find::Sieve,
     ledger::{Books, advance},
+    life,
     pack::{Change, News, write_pages},
     packed::{each_moved, each_place, intact, key_fingerprint, remote_hash},
     rows,
 };
 use crate::{
     engine::index::UNSETTLED,
-    model::{Attributes, Fingerprint, RemoteId, UserKey},
+    model::{AttrPath, Attributes, Fingerprint, RemoteId, RunId, UserKey},
 };
+use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,24 +29,65 @@ pub struct Account {
     key: UserKey,
     remote_id: RemoteId,
     attributes: String,
+    refused: String,
+    /// What others changed of it, by what is wished of that; `None`: nothing new is said of it.
+    drifted: Option<Attributes>,
+    link: Option<Linked>,
     hash: [u8; 16],
     fingerprint: Fingerprint,
     remote: u64,
 }
 
+/// How it came that this is the user's account, where the roster does not say so.
+struct Linked {
+    by: AttrPath,
+    run: RunId,
+    at: Timestamp,
+}
+
 impl Account {
     #[must_use]
     pub fn new(key: UserKey, remote_id: RemoteId, attributes: &Attributes) -> Self {
-        let attributes = attributes_to_text(attributes);
+        Self::with_refused(key, remote_id, attributes, &Attributes::new())
+    }
+
+    /// `refused`: values that the target would not take.
+    #[must_use]
+    pub fn with_refused(
+        key: UserKey,
+        remote_id: RemoteId,
+        attributes: &Attributes,
+        refused: &Attributes,
+    ) -> Self {
+        let (attributes, refused) = (attributes_to_text(attributes), attributes_to_text(refused));
         let hash =
-            rows::row_hash(key.as_str(), remote_id.as_str(), true, false, &attributes, NOTHING);
+            rows::row_hash(key.as_str(), remote_id.as_str(), true, false, &attributes, &refused);
         let (fingerprint, remote) = (key.fingerprint(), remote_hash(remote_id.as_str()));
-        Self { key, remote_id, attributes, hash, fingerprint, remote }
+        Self {
+            key,
+            remote_id,
+            attributes,
+            refused,
+            drifted: None,
+            link: None,
+            hash,
+            fingerprint,
+            remote,
+        }
+    }
+
+    /// It was found by that attribute. Whatever kept the user waiting for that is over.
+    #[must_use]
+    pub fn linked(self, by: &AttrPath, run: &RunId, at: Timestamp) -> Self {
+        Self { link: Some(Linked { by: by.clone(), run: run.clone(), at }), ..self }
+    }
+
+    /// What others changed of it, by what is wished of that, in place of what was noted.
+    #[must_use]
+    pub fn drifted(self, wishes: Attributes) -> Self {
+        Self { drifted: Some(wishes), ..self }
     }
 }
-
-/// No attributes, as JSON.
-const NOTHING: &str = "{}";
 
 /// What came of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,20 +101,25 @@ pub struct Imported {
 
 /// Takes accounts over, within one transaction; see [`super::Store::import`].
 pub struct Import<'a> {
+    tx: &'a Connection,
     put: CachedStatement<'a>,
     /// While nobody else has an id, they are handed out from here.
     next_id: Option<i64>,
     users: Vec<Change>,
+    /// Of whom something is noted that others changed, and whether there is anything.
+    drifted: Vec<(UserKey, bool)>,
+    /// Who was linked.
+    linked: Vec<UserKey>,
     path: &'a Path,
     failed: Option<StoreError>,
 }
 
 const INSERT: &str = "INSERT INTO user (id, key, remote_id, seen, gone, attributes, refused, hash)
-     VALUES (?1, ?2, ?3, 1, 0, ?4, '{}', ?5)";
+     VALUES (?1, ?2, ?3, 1, 0, ?4, ?6, ?5)";
 const REPLACE: &str = "INSERT INTO user (id, key, remote_id, seen, gone, attributes, refused, hash)
-     VALUES (?1, ?2, ?3, 1, 0, ?4, '{}', ?5)
+     VALUES (?1, ?2, ?3, 1, 0, ?4, ?6, ?5)
      ON CONFLICT (key) DO UPDATE SET remote_id = excluded.remote_id, seen = 1, gone = 0,
-         attributes = excluded.attributes, refused = '{}', hash = excluded.hash
+         attributes = excluded.attributes, refused = excluded.refused, hash = excluded.hash
      RETURNING id";
 
 /// As the schema has it.
@@ -86,7 +135,8 @@ impl<'a> Import<'a> {
         }
         let put = tx.prepare_cached(if known { REPLACE } else { INSERT })?;
         let next_id = (!known).then_some(1);
-        Ok(Self { put, next_id, users: Vec::new(), path, failed: None })
+        let (users, drifted, linked) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { tx, put, next_id, users, drifted, linked, path, failed: None })
     }
 
     /// In place of what was known of the user. `row`: its row's own fingerprint, when all of the row
@@ -95,8 +145,30 @@ impl<'a> Import<'a> {
     /// # Errors
     /// After which nothing can be written any more.
     pub fn add(&mut self, account: Account, row: Option<Fingerprint>) -> Result<(), StoreError> {
-        let Account { key, remote_id, attributes, hash, fingerprint, remote } = account;
-        let put = self.put(key.as_str(), remote_id.as_str(), &attributes, hash).map_err(|e| {
+        let Account {
+            key,
+            remote_id,
+            attributes,
+            refused,
+            drifted,
+            link,
+            hash,
+            fingerprint,
+            remote,
+        } = account;
+        let put = self.put(key.as_str(), remote_id.as_str(), &attributes, &refused, hash);
+        let put = put.and_then(|id| {
+            if let Some(Linked { by, run, at }) = link {
+                life::note_linked(self.tx, &key, &remote_id, &by, at, &run)?;
+                self.linked.push(key.clone());
+            }
+            if let Some(wishes) = drifted {
+                drift::put(self.tx, &key, &wishes)?;
+                self.drifted.push((key, !wishes.is_empty()));
+            }
+            Ok(id)
+        });
+        let put = put.map_err(|e| {
             let failed = StoreError::sql("take over an account", self.path, e);
             self.failed.insert(failed).clone()
         });
@@ -109,9 +181,10 @@ impl<'a> Import<'a> {
         key: &str,
         remote_id: &str,
         attributes: &str,
+        refused: &str,
         hash: [u8; 16],
     ) -> rusqlite::Result<u32> {
-        let values = params![self.next_id, key, remote_id, attributes, hash];
+        let values = params![self.next_id, key, remote_id, attributes, hash, refused];
         let id = match self.next_id {
             Some(id) => {
                 self.put.execute(values)?;
@@ -149,8 +222,18 @@ fn finish(
     view: Fingerprint,
     import: Import<'_>,
 ) -> rusqlite::Result<Imported> {
-    let Import { put, next_id, mut users, path: _, failed: _ } = import;
+    let Import { tx: _, put, next_id, mut users, drifted, linked, path: _, failed: _ } = import;
     drop(put);
+    for key in linked {
+        books.quarantine.remove(&key);
+    }
+    for (key, has_some) in drifted {
+        if has_some {
+            books.drifted.insert(key);
+        } else {
+            books.drifted.remove(&key);
+        }
+    }
     let fresh = next_id.is_some();
     if !fresh {
         // Stable: of one user the later counts.
@@ -247,6 +330,7 @@ impl Suspects {
             })?;
         }
         for (key, remote_id) in open {
+            let Some(remote_id) = remote_id else { continue };
             let remote = remote_hash(remote_id.as_str());
             if sieve.contains(remote) {
                 ids.extend(imported(remote));

@@ -5,7 +5,7 @@ use super::{
     chain::{Chain, Stored},
     convert::{
         count_from_integer, count_to_integer, edits_from_text, edits_to_text, instant_from_micros,
-        instant_to_micros, sound,
+        instant_to_micros, remote_id_from_text, remote_id_to_text, sound,
     },
 };
 use crate::model::{Edit, Outcome, RemoteId, RunId, UserKey};
@@ -20,7 +20,8 @@ pub struct JournalRow {
     pub run: Option<RunId>,
     pub at: Timestamp,
     pub key: UserKey,
-    pub remote_id: RemoteId,
+    /// Also of the account that was found or made.
+    pub remote_id: Option<RemoteId>,
     pub action: ActionKind,
     pub outcome: OutcomeKind,
     /// Empty when there is nothing to add. Of a refusal: the code, then what the target said.
@@ -41,11 +42,27 @@ pub enum OutcomeKind {
     InDoubt,
     Deferred,
     Gone,
+    Matched,
+    Nobody,
+    Ambiguous,
+    Created,
+    Deleted,
 }
 
 impl OutcomeKind {
-    const ALL: [Self; 6] =
-        [Self::Settled, Self::Unverified, Self::Refused, Self::InDoubt, Self::Deferred, Self::Gone];
+    const ALL: [Self; 11] = [
+        Self::Settled,
+        Self::Unverified,
+        Self::Refused,
+        Self::InDoubt,
+        Self::Deferred,
+        Self::Gone,
+        Self::Matched,
+        Self::Nobody,
+        Self::Ambiguous,
+        Self::Created,
+        Self::Deleted,
+    ];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -56,6 +73,11 @@ impl OutcomeKind {
             Self::InDoubt => "in_doubt",
             Self::Deferred => "deferred",
             Self::Gone => "gone",
+            Self::Matched => "matched",
+            Self::Nobody => "nobody",
+            Self::Ambiguous => "ambiguous",
+            Self::Created => "created",
+            Self::Deleted => "deleted",
         }
     }
 
@@ -73,6 +95,11 @@ impl From<&Outcome> for OutcomeKind {
             Outcome::InDoubt { .. } => Self::InDoubt,
             Outcome::Deferred { .. } => Self::Deferred,
             Outcome::Gone => Self::Gone,
+            Outcome::Matched { .. } => Self::Matched,
+            Outcome::Nobody => Self::Nobody,
+            Outcome::Ambiguous { .. } => Self::Ambiguous,
+            Outcome::Created { .. } => Self::Created,
+            Outcome::Deleted => Self::Deleted,
         }
     }
 }
@@ -148,7 +175,7 @@ fn journal_row(row: &Row<'_>) -> rusqlite::Result<JournalRow> {
         run: run.map(|run| sound(RunId::parse(&run).ok())).transpose()?,
         at: instant_from_micros(row.get(2)?),
         key: sound(UserKey::parse(row.get_ref(3)?.as_str()?).ok())?,
-        remote_id: sound(RemoteId::parse(row.get_ref(4)?.as_str()?).ok())?,
+        remote_id: remote_id_from_text(row.get_ref(4)?.as_str()?)?,
         action: sound(ActionKind::parse(row.get_ref(5)?.as_str()?))?,
         outcome: sound(OutcomeKind::parse(row.get_ref(6)?.as_str()?))?,
         why: row.get(7)?,
@@ -171,9 +198,8 @@ pub(super) fn append(
     conclusion: &Conclusion,
     run: Option<&str>,
 ) -> rusqlite::Result<()> {
-    let Conclusion { operation_id, key, remote_id, outcome, edits, status, attempts, at, .. } =
+    let Conclusion { operation_id, key, action, outcome, edits, status, attempts, at, .. } =
         conclusion;
-    let action = if edits.is_empty() { ActionKind::Read } else { ActionKind::Patch };
     let (why, edits) = (why(outcome), edits_to_text(edits));
     let row = Stored {
         id,
@@ -181,7 +207,7 @@ pub(super) fn append(
         run,
         at: instant_to_micros(*at),
         key: key.as_str(),
-        remote_id: remote_id.as_str(),
+        remote_id: remote_id_to_text(conclusion.account()),
         action: action.as_str(),
         outcome: OutcomeKind::from(outcome).as_str(),
         why: &why,
@@ -200,7 +226,13 @@ pub(super) fn append(
 
 fn why(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Settled { .. } | Outcome::Gone => String::new(),
+        Outcome::Settled { .. } | Outcome::Gone | Outcome::Nobody | Outcome::Deleted => {
+            String::new()
+        }
+        Outcome::Created { unverified: false, .. } => String::new(),
+        Outcome::Created { unverified: true, .. } => "not shown".to_owned(),
+        Outcome::Matched { by, .. } => format!("by {by}"),
+        Outcome::Ambiguous { count } => format!("{count} accounts"),
         Outcome::Refused(refusal) => {
             format!("{} {}", refusal.code, refusal.excerpt.as_str()).trim().to_owned()
         }

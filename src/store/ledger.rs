@@ -5,8 +5,9 @@ use super::{
     ActionKind, Conclusion, Entry, Intent,
     chain::{self, Chain},
     convert::{count_to_integer, instant_to_micros},
-    fold::{Closes, Suspicion, UserRow, fold},
-    holds, journal, pace,
+    drift,
+    fold::{Becomes, Closes, Suspicion, UserRow, drifted, fold},
+    holds, journal, life, pace,
     pack::Change,
     packed::{is_bare, remote_hash},
     rows::{self, Found, OpenIntent, OpenIntents, Suspects},
@@ -32,6 +33,8 @@ pub(super) struct Books {
     pub(super) news: Vec<Change>,
     /// Who is in quarantine.
     pub(super) quarantine: BTreeSet<UserKey>,
+    /// Of whom others have changed something.
+    pub(super) drifted: BTreeSet<UserKey>,
 }
 
 impl Books {
@@ -43,7 +46,8 @@ impl Books {
         let inherited = inherits.then_some(journal);
         let (open, suspects) = (rows::open_intents(db)?, rows::suspects(db)?);
         let (quarantine, chain) = (holds::users(db)?, Chain::after(chain::head(db)?.1));
-        Ok(Self { open, suspects, journal, chain, inherited, news: Vec::new(), quarantine })
+        let (news, drifted) = (Vec::new(), drift::users(db)?);
+        Ok(Self { open, suspects, journal, chain, inherited, news, quarantine, drifted })
     }
 }
 
@@ -112,10 +116,13 @@ impl<'a> Ledger<'a> {
         let Intent { operation_id, key, at, .. } = intent;
         // A read that was never answered says nothing that the next one does not.
         let open = self.books.open.entry(key.clone()).or_default();
-        for read in open.extract_if(.., |open| open.action == ActionKind::Read) {
+        for read in open.extract_if(.., |open| open.action.is_look()) {
             self.close.execute([count_to_integer(read.operation_id)])?;
         }
         open.push(OpenIntent::from(intent));
+        if intent.action == ActionKind::Disable {
+            life::note_disabling(self.db, intent)?;
+        }
         rows::put_intent(&mut self.intend, intent)?;
         self.operation = self.operation.max(*operation_id);
         self.count(*at);
@@ -131,37 +138,71 @@ impl<'a> Ledger<'a> {
     fn conclude(&mut self, conclusion: &Conclusion) -> rusqlite::Result<()> {
         let Conclusion { operation_id, key, fingerprint, .. } = conclusion;
         self.operation = self.operation.max(*operation_id);
-        let open = self.books.open.get(key).map_or(&[][..], Vec::as_slice);
         let (id, row) = match rows::find_user(&mut self.find, key)? {
             Some((id, Found::Sound(row))) => (Some(id), Some(row)),
             // Put right by what the target shows; nothing of it goes on.
             Some((id, Found::Damaged(_))) => (Some(id), None),
             None => (None, None),
         };
+        self.drift(row.as_ref(), conclusion)?;
+        let open = self.books.open.get(key).map_or(&[][..], Vec::as_slice);
         let own = open.iter().find(|intent| intent.operation_id == *operation_id);
         let run = own.map(|intent| intent.run.as_str());
         self.books.journal += 1;
         let chain = &mut self.books.chain;
         journal::append(&mut self.append, chain, self.books.journal, conclusion, run)?;
         holds::follow(self.db, &mut self.books.quarantine, conclusion)?;
+        life::follow(self.db, conclusion, run)?;
         let bare = row.as_ref().map(UserRow::without_attributes);
         let folded = fold(row, open, self.books.suspects.get(key), conclusion);
         let settled = fingerprint.unwrap_or(UNSETTLED);
-        if let Some(row) = &folded.row {
-            let id = match id {
-                Some(id) if bare == Some(row.without_attributes()) => {
-                    rows::put_attributes(&mut self.update_attributes, id, row)?
-                }
-                Some(_) => rows::put_user(self.db, &mut self.update, id, row)?,
-                None => rows::put_user(self.db, &mut self.insert, id, row)?,
-            };
-            let (id, remote) = (rows::short_id(id)?, remote_hash(row.remote_id.as_str()));
-            self.books.news.push(Change::account(key.fingerprint(), id, remote, settled));
-        } else if id.is_some() {
-            self.books.news.push(Change::row(key.fingerprint(), settled));
+        match &folded.row {
+            Becomes::Row(row) => {
+                let id = match id {
+                    Some(id) if bare == Some(row.without_attributes()) => {
+                        rows::put_attributes(&mut self.update_attributes, id, row)?
+                    }
+                    Some(_) => rows::put_user(self.db, &mut self.update, id, row)?,
+                    None => rows::put_user(self.db, &mut self.insert, id, row)?,
+                };
+                let (id, remote) = (rows::short_id(id)?, remote_hash(row.remote_id.as_str()));
+                self.books.news.push(Change::account(key.fingerprint(), id, remote, settled));
+            }
+            Becomes::Nothing => {
+                let mut forget = self.db.prepare_cached("DELETE FROM user WHERE key = ?1")?;
+                forget.execute([key.as_str()])?;
+                self.books.news.push(Change::forgotten(key.fingerprint()));
+            }
+            Becomes::AsItIs if id.is_some() => {
+                self.books.news.push(Change::row(key.fingerprint(), settled));
+            }
+            Becomes::AsItIs => {}
         }
         self.suspect(key, folded.suspicion)?;
         self.close(conclusion, folded.closes)
+    }
+
+    fn drift(&mut self, row: Option<&UserRow>, conclusion: &Conclusion) -> rusqlite::Result<()> {
+        let key = &conclusion.key;
+        let known = self.books.drifted.contains(key);
+        // Of most tenants nothing is watched, and of most users nothing noted.
+        if !known && conclusion.watched.is_empty() {
+            return Ok(());
+        }
+        let before =
+            if known { drift::wishes(self.db, key)? } else { crate::model::Attributes::new() };
+        let open = self.books.open.get(key).map_or(&[][..], Vec::as_slice);
+        let suspect = self.books.suspects.get(key);
+        let now = drifted(row, open, suspect, &before, conclusion);
+        if now != before {
+            drift::put(self.db, key, &now)?;
+            if now.is_empty() {
+                self.books.drifted.remove(key);
+            } else {
+                self.books.drifted.insert(key.clone());
+            }
+        }
+        Ok(())
     }
 
     fn suspect(&mut self, key: &UserKey, suspicion: Suspicion) -> rusqlite::Result<()> {

@@ -5,7 +5,9 @@
 
 use super::{
     Snapshot, StoreError,
-    convert::{count_from_integer, fingerprint_from_bytes, fingerprint_to_bytes},
+    convert::{
+        count_from_integer, fingerprint_from_bytes, fingerprint_to_bytes, remote_id_to_text,
+    },
     pack::page_number,
     rows,
 };
@@ -211,7 +213,7 @@ pub(super) fn each_touched(
         let mut found = user.query([key.as_str()])?;
         match found.next()? {
             Some(row) => visit(key.as_str(), row.get(0)?, row.get_ref(1)?.as_str()?),
-            None => visit(key.as_str(), None, last.as_str()),
+            None => visit(key.as_str(), None, remote_id_to_text(last.as_ref())),
         }
     }
     Ok(())

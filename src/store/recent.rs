@@ -29,6 +29,11 @@ impl Snapshot {
     }
 }
 
+/// Operations that change nothing.
+const LOOKS: [&str; 2] = ["read", "find"];
+/// Outcomes after which something is changed, or may be.
+const DONE: [&str; 5] = ["settled", "unverified", "in_doubt", "created", "deleted"];
+
 fn counted_runs(db: &Connection, since: Timestamp) -> rusqlite::Result<BTreeSet<String>> {
     let mut statement = db.prepare_cached(
         "SELECT id FROM run WHERE started > ?1
@@ -53,9 +58,9 @@ fn each_outcome(
             return Ok(());
         }
         let run = row.get_ref(1)?.as_str_or_null()?;
-        let is_patch = row.get_ref(2)?.as_str()? == "patch";
-        let done = ["settled", "unverified", "in_doubt"].contains(&row.get_ref(3)?.as_str()?);
-        if is_patch && done && run.is_some_and(|run| runs.contains(run)) {
+        let changes = !LOOKS.contains(&row.get_ref(2)?.as_str()?);
+        let done = DONE.contains(&row.get_ref(3)?.as_str()?);
+        if changes && done && run.is_some_and(|run| runs.contains(run)) {
             hand_out(row, 4, visit)?;
         }
     }
@@ -68,8 +73,9 @@ fn each_open(
     runs: &BTreeSet<String>,
     visit: &mut dyn FnMut(&UserKey, &[Edit]),
 ) -> rusqlite::Result<()> {
-    let mut statement =
-        db.prepare_cached("SELECT run, key, edits FROM intent WHERE action = 'patch'")?;
+    let mut statement = db.prepare_cached(
+        "SELECT run, key, edits FROM intent WHERE action NOT IN ('read', 'find')",
+    )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         if runs.contains(row.get_ref(0)?.as_str()?) {

@@ -5,7 +5,7 @@ use super::{
     convert::{
         attributes_from_text, attributes_to_text, count_from_integer, count_to_integer,
         edits_from_text, edits_to_text, instant_from_micros, instant_to_micros, paths_from_text,
-        paths_to_text, sound,
+        paths_to_text, remote_id_from_text, remote_id_to_text, sound,
     },
     fold::UserRow,
 };
@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_128;
 pub(super) struct OpenIntent {
     pub(super) operation_id: u64,
     pub(super) run: String,
-    pub(super) remote_id: RemoteId,
+    pub(super) remote_id: Option<RemoteId>,
     pub(super) action: ActionKind,
     /// What it is about to change.
     pub(super) paths: Vec<AttrPath>,
@@ -114,7 +114,7 @@ fn intent(row: &Row<'_>) -> rusqlite::Result<Intent> {
         operation_id: count_from_integer(row.get(0)?),
         run: sound(RunId::parse(row.get_ref(1)?.as_str()?).ok())?,
         key: sound(UserKey::parse(row.get_ref(2)?.as_str()?).ok())?,
-        remote_id: sound(RemoteId::parse(row.get_ref(3)?.as_str()?).ok())?,
+        remote_id: remote_id_from_text(row.get_ref(3)?.as_str()?)?,
         action: sound(ActionKind::parse(row.get_ref(4)?.as_str()?))?,
         edits: sound(edits_from_text(row.get_ref(5)?.as_str()?))?,
         at: instant_from_micros(row.get(6)?),
@@ -130,7 +130,8 @@ pub(super) fn put_intent(statement: &mut Statement<'_>, intent: &Intent) -> rusq
     let Intent { operation_id, run, key, remote_id, action, edits, at } = intent;
     let (operation, at) = (count_to_integer(*operation_id), instant_to_micros(*at));
     let edits = edits_to_text(edits);
-    let texts = [run.as_str(), key.as_str(), remote_id.as_str(), action.as_str(), &edits];
+    let remote_id = remote_id_to_text(remote_id.as_ref());
+    let texts = [run.as_str(), key.as_str(), remote_id, action.as_str(), &edits];
     let hash = seal(&[operation, at], &texts);
     let [run, key, remote_id, action, edits] = texts;
     statement.execute(params![operation, run, key, remote_id, action, edits, at, hash])?;
@@ -267,7 +268,9 @@ fn spelled(row: &UserRow) -> (String, String, [u8; 16]) {
 }
 
 /// Users with an open intent and where the last one went.
-pub(super) fn last_targets(db: &Connection) -> rusqlite::Result<BTreeMap<UserKey, RemoteId>> {
+pub(super) fn last_targets(
+    db: &Connection,
+) -> rusqlite::Result<BTreeMap<UserKey, Option<RemoteId>>> {
     let intents = all_intents(db)?.into_iter();
     Ok(intents.map(|intent| (intent.key, intent.remote_id)).collect())
 }

@@ -20,6 +20,8 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../state/004_holds.sql"),
     include_str!("../../state/005_damage.sql"),
     include_str!("../../state/006_pace.sql"),
+    include_str!("../../state/007_life.sql"),
+    include_str!("../../state/008_import.sql"),
 ];
 
 /// The schema that this program writes.
@@ -150,6 +152,21 @@ mod tests {
             })
             .unwrap();
         assert_eq!(found, ("E1".into(), "gone".into(), 7_000_000, 1, 7_000_000));
+    }
+
+    #[test]
+    fn a_first_import_may_follow_the_steps_in_the_same_opening_of_the_file() {
+        for done in 0..STEPS.len() {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("acme.db");
+            let mut db = Connection::open(&path).unwrap();
+            db.pragma_update(None, "temp_store", "MEMORY").unwrap();
+            migrate(&mut db, &path, &STEPS[..done], &tenant()).unwrap();
+            migrate(&mut db, &path, STEPS, &tenant()).unwrap();
+            let tx = db.transaction().unwrap();
+            let dropped = tx.execute_batch("DROP INDEX user_key");
+            assert!(dropped.is_ok(), "from schema {done}: {dropped:?}");
+        }
     }
 
     #[test]

@@ -5,11 +5,12 @@ use super::{
     convert::{
         attributes_from_text, count_from_integer, instant_from_micros, instant_to_micros, sound,
     },
+    drift,
     fold::UserRow,
     pending::Pending,
     rows::{self, Found, OpenIntent},
 };
-use crate::model::{AttrPath, Fingerprint, Known, Standing, UserKey, Value};
+use crate::model::{AttrPath, Attributes, Fingerprint, Known, Standing, UserKey, Value};
 use jiff::Timestamp;
 use ring::hmac;
 use rusqlite::{Connection, OptionalExtension, Transaction};
@@ -74,6 +75,7 @@ impl Snapshot {
         self.read("read what is known of users", |db| {
             let (open, mut suspects) = (rows::open_intents(db)?, rows::suspects(db)?);
             let mut statement = db.prepare_cached(rows::USER_OF_KEY)?;
+            let drifted = drift::users(db)?;
             let mut damaged = 0;
             // One after another as they stand in the index.
             let mut sorted = keys.to_vec();
@@ -84,8 +86,11 @@ impl Snapshot {
                 damaged += u64::from(matches!(row, Some(Found::Damaged(_))));
                 let open = open.get(key).map_or(&[][..], Vec::as_slice);
                 let suspect = suspects.remove(key).map(|suspect| suspect.paths);
+                let wishes =
+                    if drifted.contains(key) { drift::wishes(db, key)? } else { Attributes::new() };
                 known.extend(known_of(row, open).map(|known| {
-                    (key.clone(), Known { suspect: suspect.unwrap_or_default(), ..known })
+                    let (suspect, drifted) = (suspect.unwrap_or_default(), drift::noted(wishes));
+                    (key.clone(), Known { suspect, drifted, ..known })
                 }));
             }
             self.warn_of_damage(damaged);
@@ -243,14 +248,15 @@ pub(super) fn read_pause(db: &Connection) -> rusqlite::Result<Option<Pause>> {
 }
 
 /// `row`: as it was found, if at all. `None`: nobody knows of the user. Says of nobody that he is
-/// suspect.
+/// suspect, or that others changed something of him.
 pub(super) fn known_of(row: Option<Found>, open: &[OpenIntent]) -> Option<Known> {
     let (remote_id, row) = match row {
         Some(Found::Sound(row)) => (Some(row.remote_id.clone()), Some(row)),
         Some(Found::Damaged(remote_id)) => (remote_id, None),
         None => (None, None),
     };
-    let remote_id = remote_id.or_else(|| Some(open.last()?.remote_id.clone()))?;
+    let last_target = || open.iter().rev().find_map(|open| open.remote_id.clone());
+    let remote_id = remote_id.or_else(last_target)?;
     let Some(row) = row else { return Some(Known::unseen(remote_id)) };
     let UserRow { key: _, remote_id, seen, gone, mut attributes, mut refused } = row;
     for path in open.iter().flat_map(|intent| &intent.paths) {
@@ -263,5 +269,6 @@ pub(super) fn known_of(row: Option<Found>, open: &[OpenIntent]) -> Option<Known>
         (true, true) => Standing::Gone,
         (true, false) => Standing::Settled,
     };
-    Some(Known { remote_id, attributes, standing, refused, suspect: BTreeSet::new() })
+    let (suspect, drifted) = (BTreeSet::new(), BTreeMap::new());
+    Some(Known { remote_id, attributes, standing, refused, suspect, drifted })
 }

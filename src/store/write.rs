@@ -4,7 +4,7 @@ use super::{
     AcceptedInput, Entry, Import, Imported, LastAnswer, Snapshot, StoreError, backup, chain,
     convert::instant_to_micros,
     disk::Disk,
-    import, index,
+    drift, import, index,
     ledger::{self, Books, advance},
     mirror::Mirror,
     pack::{Change, News, write_pages},
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::StateRules,
     engine::index::Entry as Settled,
-    model::{Fingerprint, RunId, TenantId, UserKey},
+    model::{Attributes, Fingerprint, RunId, TenantId, UserKey},
 };
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
@@ -218,9 +218,11 @@ impl Store {
                 tx.prepare_cached("DELETE FROM quarantine WHERE key = ?1")?
                     .execute([key.as_str()])?;
                 rows::remove_suspect(tx, key)?;
+                drift::put(tx, key, &Attributes::new())?;
                 books.open.remove(*key);
                 books.quarantine.remove(*key);
                 books.suspects.remove(*key);
+                books.drifted.remove(*key);
             }
             write_pages(tx, None, &News::of(&changes))?;
             books.news.extend(changes);

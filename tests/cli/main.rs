@@ -15,3 +15,4 @@ mod service;
 mod signals;
 mod stage;
 mod state;
+mod surveys;

@@ -392,7 +392,7 @@ impl Life {
             };
             let today = Date::constant(2026, 3, 2);
             let dialect = &tenant.dialect;
-            let answer = dialect.read(&known.remote_id, &Action::Read, &response, today);
+            let answer = dialect.read(Some(&known.remote_id), &Action::Read, &response, today);
             let Verdict::Found { shown } = answer.verdict else { panic!("{:?}", answer.verdict) };
             let shown = canonical(&shown);
             let wrong = known.attributes.iter().find(|(path, value)| {

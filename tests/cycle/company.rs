@@ -4,7 +4,7 @@ use rosterd::{
     model::Rate,
     sandbox::{
         Api, CustomType, Department, Fault, Faults, PracticeLogin, Sandbox, SandboxTenant,
-        account_of,
+        ScimQuirks, account_of,
     },
 };
 use serde_json::{Value, json};
@@ -122,7 +122,7 @@ impl Person {
         match api {
             Api::Workiva => self.get("workiva_id"),
             Api::Kare => self.get("kare_id"),
-            Api::Biot | Api::Scalepad | Api::Datadog => self.get("uuid"),
+            Api::Biot | Api::Scalepad | Api::Datadog | Api::Scim => self.get("uuid"),
         }
     }
 
@@ -153,6 +153,15 @@ impl Person {
                 ("lastName", get("family_name")),
                 ("professionId", json!(department.map(|(.., profession)| profession))),
                 ("scope", json!(2)),
+            ],
+            Api::Scim => vec![
+                ("active", json!(self.get("status") == "active")),
+                ("title", get("title")),
+                ("name.givenName", get("given_name")),
+                ("name.familyName", get("family_name")),
+                ("userName", get("email")),
+                (r#"emails[type eq "work"].value"#, get("email")),
+                (DEPARTMENT, get("department")),
             ],
             Api::Datadog => vec![
                 ("active", json!(self.get("status") == "active")),
@@ -215,6 +224,11 @@ pub(crate) struct Tenant {
     rewritten: Vec<(&'static str, &'static str)>,
     api_version: &'static str,
     practice_quota: Option<&'static str>,
+    /// What a SCIM server does not do, and the settings that say so.
+    scim: (ScimQuirks, &'static str),
+    /// In place of the column with the ids.
+    link: Option<&'static str>,
+    mortal: bool,
     pub(crate) faults: Faults,
     /// It logs in, and as what.
     login: Option<(PracticeLogin, &'static str)>,
@@ -238,6 +252,9 @@ impl Tenant {
             rewritten: Vec::new(),
             api_version: "2026-01-01",
             practice_quota: None,
+            scim: (ScimQuirks::default(), ""),
+            link: None,
+            mortal: false,
             faults: Faults::none(),
             login: None,
         }
@@ -267,6 +284,12 @@ impl Tenant {
         self
     }
 
+    /// Sets a key of the tenant to a number.
+    pub(crate) fn number(mut self, key: &'static str, number: u32) -> Self {
+        self.keys.insert(key, number.to_string());
+        self
+    }
+
     /// Sets a key of the tenant to true or false.
     pub(crate) fn flag(mut self, key: &'static str, flag: bool) -> Self {
         self.keys.insert(key, flag.to_string());
@@ -283,6 +306,25 @@ impl Tenant {
     pub(crate) fn practice_quota(mut self, rate: &'static str) -> Self {
         self.practice_quota = Some(rate);
         self
+    }
+
+    /// A SCIM server's ways, and the lines of `[tenants.NAME.scim]` about them.
+    pub(crate) fn scim(mut self, quirks: ScimQuirks, lines: &'static str) -> Self {
+        self.scim = (quirks, lines);
+        self
+    }
+
+    /// The roster names no id: whoever it is, is looked for by that attribute.
+    pub(crate) fn linked_by(mut self, attribute: &'static str) -> Self {
+        self.link = Some(attribute);
+        self
+    }
+
+    /// What `allow` says besides "update"; the target lets it happen.
+    pub(crate) fn allow(mut self, words: &[&str]) -> Self {
+        let words: Vec<&str> = ["update"].iter().chain(words).copied().collect();
+        self.mortal = true;
+        self.list("allow", &words)
     }
 
     /// Workiva's.
@@ -316,7 +358,7 @@ impl Tenant {
         let kind = match self.api {
             Api::Biot => "biot_service",
             Api::Kare => "kare_credentials",
-            Api::Workiva | Api::Scalepad | Api::Datadog => "client_credentials",
+            Api::Workiva | Api::Scalepad | Api::Datadog | Api::Scim => "client_credentials",
         };
         self.logs_in_as(kind, login)
     }
@@ -364,14 +406,19 @@ impl Tenant {
             Api::Scalepad => ("uuid", SCALEPAD, SCALEPAD_MAP),
             Api::Kare => ("kare_id", "", KARE_MAP),
             Api::Datadog => ("uuid", "", DATADOG_MAP),
+            Api::Scim => ("uuid", self.scim.1, SCIM_MAP),
         };
         let (settings, map) = (settings.replace("VERSION", api_version), map.replace("NAME", name));
         let map = rewritten.iter().fold(map, |map, (from, to)| map.replacen(from, to, 1));
         let entrance = self.entrance(base_url);
+        let remote_id = match self.link {
+            Some(attribute) => format!("link = [\"{attribute}\"]"),
+            None => format!("column = \"{id_column}\""),
+        };
         format!(
             "[tenants.{name}]\n{keys}\n\
              [tenants.{name}.{api}]\nbase_url = \"{base_url}\"\n{settings}\n\
-             {entrance}[tenants.{name}.remote_id]\ncolumn = \"{id_column}\"\n\
+             {entrance}[tenants.{name}.remote_id]\n{remote_id}\n\
              [tenants.{name}.map]\n{map}\n{tables}\n"
         )
     }
@@ -381,6 +428,8 @@ impl Tenant {
         ORGANIZATION.clone_into(&mut practice.scope_id);
         practice.faults = self.faults.clone();
         practice.login = self.login.as_ref().map(|(login, _)| login.clone());
+        practice.scim = self.scim.0.clone();
+        practice.mortal = self.mortal;
         let quota = self.practice_quota.unwrap_or(self.keys["quota"].trim_matches('"'));
         practice.quota = Some(Rate::parse(quota).unwrap());
         practice.custom_attributes = [("jobTitle".to_owned(), CustomType::Label)].into();
@@ -424,6 +473,17 @@ firstName = { column = "given_name" }
 lastName = { column = "family_name" }
 professionId = { column = "department", lookup = { file = "departments.csv", key = "name", value = "kare" } }
 scope = { constant = 2 }"#;
+
+const DEPARTMENT: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department";
+
+const SCIM_MAP: &str = r#"
+active = { column = "status", true_values = ["active"], false_values = ["leave"] }
+title = { column = "title", on_empty = "clear" }
+"name.givenName" = { column = "given_name" }
+"name.familyName" = { column = "family_name" }
+userName = { column = "email" }
+'emails[type eq "work"].value' = { column = "email" }
+"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department" = { column = "department" }"#;
 
 const DATADOG_MAP: &str = r#"
 active = { column = "status", true_values = ["active"], false_values = ["leave"] }

@@ -122,7 +122,7 @@ fn intend(world: &World, number: usize, title: &str) {
         operation_id: store.last_operation().unwrap() + 1,
         run,
         key: UserKey::parse(person.key()).unwrap(),
-        remote_id: RemoteId::parse(person.id(Api::Datadog)).unwrap(),
+        remote_id: RemoteId::parse(person.id(Api::Datadog)).ok(),
         action: ActionKind::Patch,
         edits: vec![edit],
         at: world.now,

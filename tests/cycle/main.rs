@@ -6,12 +6,17 @@
 mod approvals;
 mod clock;
 mod company;
+mod directory;
 mod doubt;
+mod drift;
 mod faults;
 mod feed;
 mod guards;
 mod held;
+mod life;
+mod lists;
 mod logins;
+mod probe;
 mod quarantine;
 mod quiet;
 mod sources;

@@ -7,13 +7,21 @@ use crate::company::{
 use jiff::{Timestamp, ToSpan};
 use rosterd::{
     config::{Config, Surroundings, load},
-    cycle::{self, CycleReport, Options, Progress, Session, Silent, TenantReport},
+    cycle::{
+        self, Compared, CycleReport, Listed, Options, Progress, Session, Silent, TenantReport, Whom,
+    },
     daemon::{holder, new_run},
     model::{SourceId, TenantId},
-    sandbox::{Faults, Sandbox},
+    sandbox::{Faults, Sandbox, SandboxTenant},
     store::{ReadStore, Store},
 };
-use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -70,6 +78,36 @@ impl World {
         assert_eq!(report.exit().code(), 0, "{report:?}");
         assert_eq!(adopted.len(), self.tenants.len());
         self.pass_a_day();
+    }
+
+    /// What each target lists becomes known.
+    pub(crate) async fn adopt_listed(&mut self) -> (CycleReport, BTreeMap<TenantId, Listed>) {
+        self.sandbox.clear_requests();
+        let progress: Arc<dyn Progress> = Arc::new(Silent);
+        let (config, options) = (self.config(), self.options("adopt"));
+        let found = cycle::adopt_listed(&config, &source(), &options, &holder(), &progress).await;
+        self.pass_a_day();
+        found
+    }
+
+    /// Accounts are looked at beside what is wished and known.
+    pub(crate) async fn compare(
+        &mut self,
+        whom: &Whom,
+    ) -> (CycleReport, BTreeMap<TenantId, Compared>) {
+        self.sandbox.clear_requests();
+        let progress: Arc<dyn Progress> = Arc::new(Silent);
+        let (config, options) = (self.config(), self.options("drift"));
+        let found = cycle::compare(&config, &source(), &options, whom, &holder(), &progress).await;
+        self.pass_a_day();
+        found
+    }
+
+    /// Other practice targets, in place of all of them.
+    pub(crate) async fn serve(&mut self, practice: SandboxTenant) {
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        self.sandbox = Sandbox::start(anywhere, vec![practice]).await.unwrap();
+        self.write_config();
     }
 
     /// Further lines of the configuration about the source.

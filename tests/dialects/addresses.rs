@@ -15,6 +15,7 @@ fn with_base(base: &str) -> Vec<(&'static str, Json)> {
         ("scalepad", json!({ "base_url": base, "client_id": OTHER_UUID })),
         ("kare", json!({ "base_url": base })),
         ("datadog", json!({ "base_url": base })),
+        ("scim", json!({ "base_url": base })),
     ]
 }
 
@@ -98,7 +99,7 @@ fn a_slash_at_the_end_of_a_base_address_means_nothing() {
             let fixture = fixtures::of(dialect);
             let url = |settings: &Json| {
                 let dialect = open_with(dialect, settings, false).unwrap();
-                dialect.request(&fixture.id(), &Action::Read).unwrap().url
+                dialect.request(Some(&fixture.id()), &Action::Read).unwrap().url
             };
             assert_eq!(url(plain), url(&slashed));
             assert!(!url(plain).as_str().trim_start_matches("https://").contains("//"));
@@ -140,7 +141,7 @@ fn g08_ids_that_the_api_itself_would_not_give_are_refused() {
 fn refused(fixture: &fixtures::Fixture, id: &str) {
     let (dialect, id) = (fixture.open(), RemoteId::parse(id).unwrap());
     assert!(dialect.check_id(&id).is_err(), "{} {id}", fixture.dialect);
-    assert!(dialect.request(&id, &Action::Read).is_err(), "{} {id}", fixture.dialect);
+    assert!(dialect.request(Some(&id), &Action::Read).is_err(), "{} {id}", fixture.dialect);
 }
 
 /// The segments of an address, decoded here and not by the code under test.
@@ -164,9 +165,9 @@ fn g08_refused_or_round_trip(text: &str) {
     let Ok(id) = RemoteId::parse(text) else { return };
     for fixture in fixtures::all() {
         let dialect = fixture.open();
-        let request = dialect.request(&id, &Action::Read);
+        let request = dialect.request(Some(&id), &Action::Read);
         let Ok(request) = request else { continue };
-        let known = dialect.request(&fixture.id(), &Action::Read).unwrap().url;
+        let known = dialect.request(Some(&fixture.id()), &Action::Read).unwrap().url;
         let url = Url::parse(request.url.as_str()).unwrap();
         assert_eq!(url.origin(), known.origin());
         assert!(url.query().is_none() && url.fragment().is_none());
@@ -291,6 +292,6 @@ fn an_address_in_an_answer_leads_nowhere() {
     let dialect = fixture.open();
     let answer = fixture.read(&Action::Read, &fixtures::response(200, &body));
     assert!(!format!("{answer:?}").contains("elsewhere"));
-    let request = dialect.request(&fixture.id(), &Action::Read).unwrap();
+    let request = dialect.request(Some(&fixture.id()), &Action::Read).unwrap();
     assert!(request.url.as_str().starts_with("https://api.datadoghq.eu/api/v2/scim/Users/"));
 }

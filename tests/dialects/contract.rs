@@ -23,7 +23,7 @@ fn every_entry_has_a_fixture_a_name_and_a_summary() {
         assert!(entry.name.chars().all(|c| c.is_ascii_lowercase()));
         assert!((10..80).contains(&entry.summary.len()), "{}", entry.name);
     }
-    assert_eq!(REGISTRY.len(), 5);
+    assert_eq!(REGISTRY.len(), 6);
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn every_attribute_is_spelled_as_a_patch_below_the_base() {
         let dialect = fixture.open();
         for path in dialect.capabilities().attributes.keys() {
             let action = patch_of(dialect.capabilities(), path.as_str());
-            let request = dialect.request(&fixture.id(), &action).unwrap();
+            let request = fixture.spell(&action).unwrap();
             assert_eq!(request.method, Method::Patch);
             assert!(
                 request.url.as_str().starts_with(&format!("{}/", fixture.base)),
@@ -42,9 +42,10 @@ fn every_attribute_is_spelled_as_a_patch_below_the_base() {
             assert!(request.url.as_str().ends_with(&format!("/{}", fixture.id)), "{}", request.url);
             let content_types: Vec<_> =
                 request.headers.iter().filter(|(name, _)| *name == "content-type").collect();
-            assert_eq!(content_types, [&("content-type", "application/json".to_owned())]);
-            let named = models::of(&fixture).named(&body_of(&request));
-            assert!(named.contains(path), "{} {path}", fixture.dialect);
+            assert_eq!(content_types, [&("content-type", fixture.media_type())]);
+            let model = models::of(&fixture);
+            let named = model.named(&body_of(&request));
+            assert!(named.contains(&model.name_of(path)), "{} {path}", fixture.dialect);
         }
     }
 }
@@ -54,7 +55,7 @@ fn every_read_is_a_get_without_a_body_of_the_same_user() {
     for fixture in fixtures::all() {
         let dialect = fixture.open();
         assert!(dialect.capabilities().read);
-        let request = dialect.request(&fixture.id(), &Action::Read).unwrap();
+        let request = dialect.request(Some(&fixture.id()), &Action::Read).unwrap();
         assert_eq!((request.method, &request.body), (Method::Get, &None));
         assert!(request.url.as_str().starts_with(&format!("{}/", fixture.base)), "{}", request.url);
         assert!(request.url.as_str().ends_with(&format!("/{}", fixture.id)), "{}", request.url);
@@ -66,7 +67,7 @@ fn a_request_carries_exactly_the_declared_credentials_and_no_secret() {
     for fixture in fixtures::all() {
         let dialect = fixture.open();
         for action in [Action::Read, some_patch(&fixture)] {
-            let request = dialect.request(&fixture.id(), &action).unwrap();
+            let request = dialect.request(Some(&fixture.id()), &action).unwrap();
             let named: Vec<_> = request.credentials.iter().map(|c| c.credential).collect();
             assert_eq!(named, dialect.credentials());
             assert!(request.headers.iter().all(|(name, _)| *name != "authorization"));
@@ -97,11 +98,11 @@ fn a_change_without_edits_or_of_an_unknown_attribute_is_not_spelled() {
     for fixture in fixtures::all() {
         let dialect = fixture.open();
         let empty = Action::Patch { edits: Vec::new(), companions: [].into() };
-        assert!(dialect.request(&fixture.id(), &empty).is_err());
+        assert!(dialect.request(Some(&fixture.id()), &empty).is_err());
         let path = rosterd::model::AttrPath::new("nonsense");
         let edit = Edit { path, before: None, after: Some("x".into()) };
         let unknown = Action::Patch { edits: vec![edit], companions: [].into() };
-        assert!(dialect.request(&fixture.id(), &unknown).is_err());
+        assert!(dialect.request(Some(&fixture.id()), &unknown).is_err());
     }
 }
 
@@ -113,7 +114,7 @@ fn only_what_can_be_unset_is_spelled_as_unset() {
             let before = Some(Some(fixtures::sample(&attribute.kind)));
             let edits = vec![Edit { path: path.clone(), before, after: None }];
             let action = Action::Patch { edits, companions: [].into() };
-            let request = dialect.request(&fixture.id(), &action);
+            let request = fixture.spell(&action);
             assert_eq!(request.is_ok(), attribute.clearable, "{} {path}", fixture.dialect);
         }
     }

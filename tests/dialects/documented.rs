@@ -60,7 +60,7 @@ fn workivas_documented_request_is_spelled_as_documented() {
     let known = attributes(&[("displayName", Some("Jane Smith".into()))]);
     let wanted = attributes(&[("displayName", Some("Smith, Jane".into()))]);
     let action = patch(dialect.capabilities(), &known, &wanted);
-    let request = dialect.request(&fixture.id(), &action).unwrap();
+    let request = dialect.request(Some(&fixture.id()), &action).unwrap();
     assert_eq!(
         request.url.as_str(),
         format!(
@@ -120,7 +120,7 @@ fn biots_objects_go_whole_and_references_are_objects() {
         ("mentor", Some(UUID.to_uppercase().into())),
     ]);
     let action = patch(dialect.capabilities(), &known, &wanted);
-    let request = dialect.request(&fixture.id(), &action).unwrap();
+    let request = dialect.request(Some(&fixture.id()), &action).unwrap();
     assert_eq!(
         request.url.as_str(),
         format!("https://directory.example.com/organization/v1/users/organizations/{UUID}")
@@ -150,7 +150,7 @@ fn biots_nulls_are_spelled_where_the_tenant_says_that_they_clear() {
         ("skills", Some(Value::Set([].into()))),
     ]);
     let action = patch(dialect.capabilities(), &known, &wanted);
-    let body = fixtures::body_of(&dialect.request(&fixture.id(), &action).unwrap());
+    let body = fixtures::body_of(&dialect.request(Some(&fixture.id()), &action).unwrap());
     let address = json!({ "countryCode": "US", "city": null });
     assert_eq!(body, json!({ "_address": address, "mentor": null, "skills": [] }));
     let clearable: Vec<_> = dialect
@@ -259,7 +259,9 @@ fn biots_answer_shows_members_references_and_what_is_unset() {
     for (path, value) in expected {
         assert!(shown.get(&path) == Some(&value), "{path}");
     }
-    assert_eq!(shown.len(), fixture.open().capabilities().attributes.len());
+    // And whether the user is on, which no PATCH sets.
+    assert!(shown.get(&AttrPath::new("_enabled")) == Some(&Some(true.into())));
+    assert_eq!(shown.len(), fixture.open().capabilities().attributes.len() + 1);
 }
 
 #[test]
@@ -309,7 +311,7 @@ fn scalepads_departments_are_replaced_as_a_whole_and_emptied_by_an_empty_list() 
     ] {
         let wanted = attributes(&[("departments", value)]);
         let action = patch(dialect.capabilities(), &known, &wanted);
-        let request = dialect.request(&fixture.id(), &action).unwrap();
+        let request = dialect.request(Some(&fixture.id()), &action).unwrap();
         assert_eq!(
             request.url.as_str(),
             format!("https://api.example.com/v2/clients/{OTHER_UUID}/users/{UUID}")
@@ -416,13 +418,13 @@ fn kares_requests_are_spelled_as_documented() {
         ("scope", Some(2.into())),
     ]);
     let action = patch(dialect.capabilities(), &known, &wanted);
-    let request = dialect.request(&fixture.id(), &action).unwrap();
+    let request = dialect.request(Some(&fixture.id()), &action).unwrap();
     let base = "https://kare.example.com/main";
     assert_eq!(request.url.as_str(), format!("{base}/users-organizations/v1/rs/users/17"));
     let permissions = json!({ "group": 4, "manage": [1, 2] });
     let body = json!({ "firstName": "John", "permissions": permissions, "scope": 2 });
     assert_eq!(fixtures::body_of(&request), body);
-    let read = dialect.request(&fixture.id(), &Action::Read).unwrap();
+    let read = dialect.request(Some(&fixture.id()), &Action::Read).unwrap();
     assert_eq!(read.url.as_str(), format!("{base}/users/v1/rs/17"));
     let headers: Vec<_> = read.credentials.iter().map(|c| (c.header, c.prefix)).collect();
     assert_eq!(headers, [("authorization", "Bearer "), ("x-session-token", "")]);
@@ -502,7 +504,7 @@ fn datadogs_operations_replace_what_is_there_and_add_what_is_not() {
         ("userName", Some("jd".into())),
     ]);
     let action = patch(dialect.capabilities(), &known, &wanted);
-    let request = dialect.request(&fixture.id(), &action).unwrap();
+    let request = dialect.request(Some(&fixture.id()), &action).unwrap();
     let added = json!([{ "value": "a@example.com", "type": "work", "primary": true }]);
     assert_eq!(
         fixtures::body_of(&request),
@@ -519,7 +521,7 @@ fn datadogs_operations_replace_what_is_there_and_add_what_is_not() {
     let known = attributes(&[(email, Some("b@example.com".into()))]);
     let wanted = attributes(&[(email, Some("a@example.com".into()))]);
     let action = patch(dialect.capabilities(), &known, &wanted);
-    let body = fixtures::body_of(&dialect.request(&fixture.id(), &action).unwrap());
+    let body = fixtures::body_of(&dialect.request(Some(&fixture.id()), &action).unwrap());
     let operation = json!({ "op": "replace", "path": email, "value": "a@example.com" });
     assert_eq!(body["Operations"], json!([operation]));
 }
@@ -572,7 +574,7 @@ fn every_datadog_site_has_its_own_address() {
         "uk1.datadoghq.com",
     ] {
         let fixture = fixtures::of("datadog").with("site", json!(site));
-        let request = fixture.open().request(&fixture.id(), &Action::Read).unwrap();
+        let request = fixture.open().request(Some(&fixture.id()), &Action::Read).unwrap();
         assert_eq!(request.url.as_str(), format!("https://api.{site}/api/v2/scim/Users/{UUID}"));
     }
 }

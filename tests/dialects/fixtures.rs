@@ -15,6 +15,10 @@ pub(crate) const TODAY: Date = date(2026, 11, 21);
 pub(crate) const UUID: &str = "a1d97031-04e2-4907-a249-093f7436207b";
 pub(crate) const OTHER_UUID: &str = "d1a2b3c4-e5f6-7890-abcd-ef1234567890";
 
+/// Where the SCIM directory of these tests begins, and its tenant's own schema.
+pub(crate) const DIRECTORY: &str = "https://directory.example.com/acme";
+pub(crate) const ACME: &str = "urn:example:schemas:acme:2.0:User";
+
 /// One tenant of one API.
 pub(crate) struct Fixture {
     pub(crate) dialect: &'static str,
@@ -56,6 +60,8 @@ pub(crate) fn all() -> Vec<Fixture> {
             other_id: "18",
         },
         uuids("datadog", json!({ "site": "datadoghq.eu" }), "https://api.datadoghq.eu"),
+        uuids("scim", directory(), DIRECTORY),
+        uuids("scim", directory(), DIRECTORY).with("preset", json!("github_enterprise")),
     ]
 }
 
@@ -122,9 +128,15 @@ impl Fixture {
         self
     }
 
+    /// What its bodies are called.
+    pub(crate) fn media_type(&self) -> String {
+        let is_scim = self.dialect == "scim";
+        (if is_scim { "application/scim+json" } else { "application/json" }).to_owned()
+    }
+
     /// Reads a response to the action, today.
     pub(crate) fn read(&self, action: &Action, response: &Response) -> Answer {
-        self.open().read(&self.id(), action, response, TODAY)
+        self.open().read(Some(&self.id()), action, response, TODAY)
     }
 }
 
@@ -214,4 +226,16 @@ pub(crate) fn sample(kind: &Kind) -> Value {
 
 pub(crate) fn body_of(request: &rosterd::model::Request) -> Json {
     serde_json::from_slice(request.body.as_ref().unwrap()).unwrap()
+}
+
+pub(crate) fn directory() -> Json {
+    json!({ "base_url": DIRECTORY, "custom": {
+        format!("{ACME}:badge"): "string",
+        format!("{ACME}:floor"): { "type": "integer", "min": -2, "max": 40 },
+        format!("{ACME}:remote"): "boolean",
+        format!("{ACME}:skills"): { "type": "string", "list": "plain", "values": ["WELD", "SWIM"] },
+        format!("{ACME}:desk.room"): "string",
+        r#"emails[type eq "private"].value"#: "email",
+        r#"ims[type eq "x\"y"].value"#: "string",
+    }})
 }

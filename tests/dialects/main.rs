@@ -4,9 +4,12 @@
 
 mod addresses;
 mod contract;
+mod directory;
 mod documented;
 mod exact;
 mod fixtures;
+mod life;
+mod lists;
 mod logins;
 mod models;
 mod notices;

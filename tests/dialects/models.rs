@@ -1,8 +1,12 @@
 //! The target APIs as their documents describe them, written apart from the code under test: how a
 //! user is stored and shown, and what a PATCH does to it.
 
-use crate::{fixtures::Fixture, scim::Scim};
-use rosterd::model::{AttrPath, Attributes, Value};
+use crate::{
+    directory::Directory,
+    fixtures::{Fixture, response},
+    scim::Scim,
+};
+use rosterd::model::{Action, AttrPath, Attributes, Request, Value};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeSet;
 
@@ -26,6 +30,11 @@ pub(crate) trait Model {
     /// The attributes that a request names.
     fn named(&self, body: &Json) -> BTreeSet<AttrPath>;
 
+    /// How a request names the attribute.
+    fn name_of(&self, path: &AttrPath) -> AttrPath {
+        path.clone()
+    }
+
     /// What the API shows once an attribute was unset.
     fn when_unset(&self) -> Option<Value> {
         None
@@ -44,6 +53,7 @@ pub(crate) fn of(fixture: &Fixture) -> Box<dyn Model> {
         "scalepad" => Box::new(ScalePad),
         "kare" => Box::new(Kare { merges: false }),
         "datadog" => Box::new(Scim),
+        "scim" => Box::new(Directory),
         other => panic!("no model of {other}"),
     }
 }
@@ -273,5 +283,16 @@ impl Model for Kare {
 
     fn other_reading(&self) -> Option<Box<dyn Model>> {
         (!self.merges).then(|| Box::new(Self { merges: true }) as Box<dyn Model>)
+    }
+}
+
+impl Fixture {
+    /// Spells the action, after a look at a user without attributes where the dialect wants one.
+    pub(crate) fn spell(&self, action: &Action) -> Result<Request, String> {
+        let (dialect, model) = (self.open(), of(self));
+        let look = response(200, &model.read_answer(&model.store(self.id, &[].into())));
+        let basis = dialect.basis(&self.id(), &look);
+        let basis = basis.filter(|_| dialect.builds_on_look(action));
+        dialect.request_on(Some(&self.id()), action, basis.as_ref())
     }
 }

@@ -52,7 +52,7 @@ fn a_404_of_an_endpoint_that_has_ended_says_nothing_about_the_user() {
         let fixture = workiva(version);
         for status in [404, 410] {
             let response = response(status, &json!({ "code": "404NotFound" }));
-            let answer = fixture.open().read(&fixture.id(), &Action::Read, &response, today);
+            let answer = fixture.open().read(Some(&fixture.id()), &Action::Read, &response, today);
             assert_eq!(answer.verdict, verdict, "{version} {today}");
         }
     }
@@ -65,7 +65,7 @@ fn each_version_of_workivas_api_has_its_path_and_names_itself() {
         ("2026-01-01", ".wdesk.com/organizations/"),
     ] {
         let fixture = workiva(version);
-        let request = fixture.open().request(&fixture.id(), &Action::Read).unwrap();
+        let request = fixture.open().request(Some(&fixture.id()), &Action::Read).unwrap();
         assert!(request.url.as_str().contains(path), "{}", request.url);
         assert!(request.headers.contains(&("x-version", version.to_owned())));
     }

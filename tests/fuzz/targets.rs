@@ -205,7 +205,8 @@ fn answer_of_all(status: u16, kind: u8, body: &[u8]) {
         let first = capabilities.attributes.keys().next().unwrap().as_str().to_owned();
         for action in [Action::Read, fixtures::patch_of(capabilities, &first)] {
             let Answer { verdict, code, excerpt } = fixture.read(&action, &response);
-            let known = |path| capabilities.attributes.contains_key(path);
+            let known =
+                |path| capabilities.attributes.contains_key(path) || capabilities.is_switch(path);
             match &verdict {
                 Verdict::Applied { shown } | Verdict::Found { shown } => {
                     assert!((200..300).contains(&status), "{status} is no success");
@@ -218,6 +219,7 @@ fn answer_of_all(status: u16, kind: u8, body: &[u8]) {
                     assert!(!is_found && shown.is_empty() || whole && names_the_user());
                 }
                 Verdict::Rejected { attributes } => assert!(attributes.iter().all(known)),
+                Verdict::Matches(_) | Verdict::Created { .. } => panic!("nobody asked for that"),
                 Verdict::Missing
                 | Verdict::Throttled
                 | Verdict::Unavailable
@@ -247,8 +249,8 @@ pub(crate) fn url_of_id(data: &[u8]) {
     let Ok(id) = RemoteId::parse(&text) else { return };
     for fixture in fixtures::all() {
         let dialect = fixture.open();
-        let Ok(request) = dialect.request(&id, &Action::Read) else { continue };
-        let usual = dialect.request(&fixture.id(), &Action::Read).unwrap().url;
+        let Ok(request) = dialect.request(Some(&id), &Action::Read) else { continue };
+        let usual = dialect.request(Some(&fixture.id()), &Action::Read).unwrap().url;
         let url = Url::parse(request.url.as_str()).unwrap();
         assert!(url == request.url && url.origin() == usual.origin());
         assert!(url.query().is_none() && url.fragment().is_none() && url.username().is_empty());

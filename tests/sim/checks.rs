@@ -92,9 +92,11 @@ impl World {
                 HeldReason::InDoubt | HeldReason::Refused | HeldReason::Unreachable => true,
                 HeldReason::BadValue
                 | HeldReason::NoRemoteId
+                | HeldReason::Ambiguous
                 | HeldReason::SharedRemoteId
                 | HeldReason::BadReference
                 | HeldReason::MissingCompanion
+                | HeldReason::Drifted
                 | HeldReason::Protected
                 | HeldReason::ByHand
                 | HeldReason::Gone => false,
@@ -178,7 +180,8 @@ impl World {
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: Body::Whole(body.to_string().into_bytes()),
         };
-        let answer = tenant.dialect.read(id, &Action::Read, &response, Date::constant(2026, 3, 2));
+        let answer =
+            tenant.dialect.read(Some(id), &Action::Read, &response, Date::constant(2026, 3, 2));
         let Verdict::Found { shown } = answer.verdict else { panic!("{:?}", answer.verdict) };
         canonical(&shown)
     }

@@ -602,9 +602,9 @@ fn is_harmless(before: &Seen, after: &Seen) -> bool {
 }
 
 fn is_same(a: &Known, b: &Known) -> bool {
-    let Known { remote_id, attributes, standing, refused, suspect } = a;
-    (remote_id, attributes, standing, refused, suspect)
-        == (&b.remote_id, &b.attributes, &b.standing, &b.refused, &b.suspect)
+    let Known { remote_id, attributes, standing, refused, suspect, drifted } = a;
+    (remote_id, attributes, standing, refused, suspect, drifted)
+        == (&b.remote_id, &b.attributes, &b.standing, &b.refused, &b.suspect, &b.drifted)
 }
 
 /// Where the pages of small tables end, which is where their rows are.

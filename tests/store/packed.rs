@@ -237,7 +237,7 @@ fn the_owner_of_an_id_is_whoever_has_it_now() {
     assert_eq!(owners(&store, &["r1", "r40", "r41"]), [pair("r1", "E1"), pair("r40", "E40")]);
     // E1 has moved to another id, and of a new user only a request is on its way.
     let mut end = conclusion(1, "E1", vec![], settled(Attributes::new()));
-    end.remote_id = remote("r99");
+    end.remote_id = Some(remote("r99"));
     store.commit(&[concluded(end), intent(2, "E77", vec![])]).unwrap();
     let expected = [pair("r77", "E77"), pair("r99", "E1")];
     assert_eq!(owners(&store, &["r1", "r99", "r77"]), expected);

@@ -8,25 +8,29 @@
 //! - Whether an omitted member of a sent object (`_name`, `_address`, `_mfa`) is kept is not said,
 //!   so an object always goes whole: that is right under both readings.
 //! - The answer is the whole user; `GET` on the same path shows the same.
+//! - `GET {base}/organization/v1/users/organizations?searchRequest=` lists all users; the pages count
+//!   from 0 and have 100 entries, which is what the document names.
 //! - The customer's own attributes are declared in the settings: `custom = { badge = "LABEL" }`.
 //! - Errors are `{code, message, details}`, and the code, not the status, tells whose fault it is.
 //! - References are `{"id": uuid}`. UUIDs are compared and sent in lower case.
 //!
 //! Deliberately absent: unsetting by null, unless the tenant's `null_clears` says that it was tried;
 //! FILE, IMAGE and WAVEFORM attributes, whose values are uploads; the query `includeReferencers`,
-//! which older deployments do not know; disabling a user, which is another endpoint.
+//! which older deployments do not know.
 
 mod custom;
 mod fault;
+mod life;
+mod list;
 
 use super::grammar::{
-    BEARER, Base, Complaint, Sight, Table, at, catalogue, edits_of, get, is_uuid, nest, patch,
-    show_all, spell_all, success,
+    BEARER, Base, Complaint, Sight, Table, account_of, at, catalogue, created, get, is_same,
+    is_uuid, matches, nest, patch, show_all, spell_all, success,
 };
-use super::{Dialect, Entry, Opened, Settings, login};
+use super::{Dialect, Entry, Lists, Opened, Settings, login};
 use crate::model::{
-    Action, Answer, AttrPath, Attribute, Capabilities, Group, Kind, RemoteId, Request, Response,
-    Weight,
+    Action, Answer, AttrPath, Attribute, Attributes, Capabilities, Group, Kind, RemoteId, Request,
+    Response, Verdict, Weight,
 };
 use custom::Custom;
 use jiff::civil::Date;
@@ -38,6 +42,8 @@ pub(super) const ENTRY: Entry = Entry {
     summary: "BioT: users of an organization, custom attributes included (partial JSON)",
     open,
 };
+
+const USERS: [&str; 4] = ["organization", "v1", "users", "organizations"];
 
 #[derive(Debug)]
 struct Biot {
@@ -53,7 +59,12 @@ fn open(settings: &Settings) -> Opened {
     let null_clears = table.flag("null_clears");
     let custom = custom::read(&mut table);
     let (base, null_clears) = table.close(base.zip(null_clears))?;
-    let mut capabilities = Capabilities { attributes: attributes(), groups: groups(), read: true };
+    let mut capabilities = Capabilities {
+        attributes: attributes(),
+        groups: groups(),
+        read: true,
+        life: life::offered(),
+    };
     let mut references = BTreeSet::new();
     for Custom { attributes, group, reference } in custom {
         references.extend(reference);
@@ -91,6 +102,8 @@ fn attributes() -> BTreeMap<AttrPath, Attribute> {
     ])
 }
 
+const SEGMENTS: [&str; 4] = ["organization", "v1", "users", "organizations"];
+
 const ADDRESS: [&str; 6] = ["countryCode", "state", "city", "zipCode", "address1", "address2"];
 
 fn groups() -> Vec<Group> {
@@ -112,7 +125,7 @@ fn group(parent: &str, members: &[&str], mandatory: &[&str]) -> Group {
 /// All but what has to be there whenever its parent is: a null for two of those is an error of its
 /// own (`COUNTRY_CODE_CANNOT_BE_NULL`, `OWNER_ORGANIZATION_CANNOT_BE_NULL`).
 fn make_clearable(capabilities: &mut Capabilities) {
-    let Capabilities { attributes, groups, read: _ } = capabilities;
+    let Capabilities { attributes, groups, read: _, life: _ } = capabilities;
     for (path, attribute) in attributes {
         attribute.clearable = !groups.iter().any(|group| group.mandatory.contains(path));
     }
@@ -128,9 +141,9 @@ impl Dialect for Biot {
     }
 
     fn logins(&self) -> Vec<login::Offer> {
-        let offer = |kind, segments: &[&str]| login::Offer {
+        let offer = |kind, segments: &[&'static str]| login::Offer {
             kind,
-            url: self.base.below(segments),
+            url: self.base.place(segments),
             scope: &[],
         };
         vec![
@@ -143,42 +156,80 @@ impl Dialect for Biot {
         if is_uuid(id.as_str()) { Ok(()) } else { Err("should be a UUID".to_owned()) }
     }
 
-    fn request(&self, id: &RemoteId, action: &Action) -> Result<Request, String> {
-        self.check_id(id)?;
-        let segments = ["organization", "v1", "users", "organizations"];
-        let url = self.base.of_user(&segments, id)?;
+    fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
+        let account = || {
+            let id = account_of(id)?;
+            self.check_id(id).map(|()| id)
+        };
         match action {
-            Action::Read => Ok(get(url, &[BEARER])),
+            Action::Find { by } => self.find(by),
+            Action::Create { edits, by: _ } => self.create(edits),
+            Action::Read => Ok(get(self.base.of_user(&SEGMENTS, account()?)?, &[BEARER])),
             Action::Patch { edits, companions } => {
-                let mut values = spell_all(&self.capabilities, edits, companions)?;
-                for (path, value) in &mut values {
-                    if self.references.contains(path) && !value.is_null() {
-                        *value = json!({ "id": value.take() });
-                    }
-                }
-                Ok(patch(url, &nest(values), &[BEARER]))
+                let values = self.refer(spell_all(&self.capabilities, edits, companions)?);
+                Ok(patch(self.base.of_user(&SEGMENTS, account()?)?, &nest(values), &[BEARER]))
             }
+            Action::Disable { edit } | Action::Enable { edit } => self.switch(account()?, edit),
+            Action::Delete => self.remove(account()?),
         }
     }
 
-    fn read(&self, id: &RemoteId, action: &Action, response: &Response, _: Date) -> Answer {
+    fn read(&self, id: Option<&RemoteId>, action: &Action, response: &Response, _: Date) -> Answer {
+        match action {
+            Action::Find { .. } if response.is_success() => {
+                return matches(response, complaint, |list| self.matches(list));
+            }
+            Action::Create { .. } if response.is_success() => {
+                return created(response, complaint, |user| self.account(user));
+            }
+            Action::Create { .. } if response.status == 409 => {
+                return complaint(response).answer(Verdict::Conflict);
+            }
+            Action::Read
+            | Action::Find { .. }
+            | Action::Create { .. }
+            | Action::Patch { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Delete => {}
+        }
         if response.is_success() {
             return success(action, response, complaint, |user| self.see(id, user));
         }
-        fault::answer(&self.capabilities, edits_of(action), complaint(response))
+        fault::answer(&self.capabilities, action.edits(), complaint(response))
+    }
+
+    fn lists(&self) -> Result<&dyn Lists, &'static str> {
+        Ok(self)
     }
 }
 
 impl Biot {
-    fn see(&self, id: &RemoteId, user: &Map<String, Json>) -> Sight {
+    fn see(&self, id: Option<&RemoteId>, user: &Map<String, Json>) -> Sight {
         match user.get("_id").and_then(Json::as_str) {
             None => Sight::Nothing,
-            Some(shown) if !shown.eq_ignore_ascii_case(id.as_str()) => Sight::Stranger,
-            Some(_) => Sight::User(show_all(&self.capabilities.attributes, |path| {
-                let shown = at(user, path.as_str());
-                if self.references.contains(path) { shown.map(reference_id) } else { shown }
-            })),
+            Some(shown) if !is_same(shown, id) => Sight::Stranger,
+            Some(_) => Sight::User(self.show(user)),
         }
+    }
+
+    fn show(&self, user: &Map<String, Json>) -> Attributes {
+        let mut shown = show_all(&self.capabilities.attributes, |path| {
+            let shown = at(user, path.as_str());
+            if self.references.contains(path) { shown.map(reference_id) } else { shown }
+        });
+        life::show_enabled(user, &mut shown);
+        shown
+    }
+
+    /// References as objects of their own.
+    fn refer(&self, mut values: BTreeMap<AttrPath, Json>) -> BTreeMap<AttrPath, Json> {
+        for (path, value) in &mut values {
+            if self.references.contains(path) && !value.is_null() {
+                *value = json!({ "id": value.take() });
+            }
+        }
+        values
     }
 }
 

@@ -37,18 +37,31 @@ impl Base {
     /// # Errors
     /// When the address, read back, would not mean that very user.
     pub(crate) fn of_user(&self, segments: &[&str], id: &RemoteId) -> Result<Url, String> {
+        self.of_user_and(segments, id, &[])
+    }
+
+    /// The same with further segments after the id.
+    ///
+    /// # Errors
+    /// As of [`Self::of_user`].
+    pub(crate) fn of_user_and(
+        &self,
+        segments: &[&str],
+        id: &RemoteId,
+        more: &[&str],
+    ) -> Result<Url, String> {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments).push(id.as_str());
+            path.pop_if_empty().extend(segments).push(id.as_str()).extend(more);
         }
         // Read back from its text, which is what is sent.
         let read_back = Url::parse(url.as_str()).ok();
-        let same_user = read_back.filter(|url| self.means(url, segments, id));
+        let same_user = read_back.filter(|url| self.means(url, segments, id, more));
         same_user.ok_or_else(|| "the id cannot be written as one part of an address".to_owned())
     }
 
-    /// The address `base/segments…`, of what is not about one user. The segments are our own.
-    pub(crate) fn below(&self, segments: &[&str]) -> Url {
+    /// The address `base/segments…`, of what is about nobody. The segments are our own words.
+    pub(crate) fn place(&self, segments: &[&'static str]) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
@@ -56,13 +69,31 @@ impl Base {
         url
     }
 
-    fn means(&self, url: &Url, segments: &[&str], id: &RemoteId) -> bool {
+    /// The address `base/segments…`, of all users.
+    ///
+    /// # Errors
+    /// When a segment, read back, would not mean what it says.
+    pub(crate) fn below(&self, segments: &[&str]) -> Result<Url, String> {
+        let mut url = self.0.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        let mut parts = parts(&url);
+        let same = self::parts(&self.0).all(|part| parts.next() == Some(part))
+            && segments.iter().all(|segment| means(parts.next(), segment))
+            && parts.next().is_none();
+        drop(parts);
+        if same { Ok(url) } else { Err("the address cannot be written".to_owned()) }
+    }
+
+    fn means(&self, url: &Url, segments: &[&str], id: &RemoteId, more: &[&str]) -> bool {
         let mut parts = parts(url);
         let bare = url.query().is_none() && url.fragment().is_none();
         bare && url.origin() == self.0.origin()
             && self::parts(&self.0).all(|part| parts.next() == Some(part))
             && segments.iter().all(|segment| means(parts.next(), segment))
             && means(parts.next(), id.as_str())
+            && more.iter().all(|segment| means(parts.next(), segment))
             && parts.next().is_none()
     }
 }

@@ -1,6 +1,6 @@
 //! What a response means, as far as all APIs agree.
 
-use crate::model::{Action, Answer, Attributes, Excerpt, Response, Verdict};
+use crate::model::{Action, Answer, Attributes, Excerpt, RemoteId, Response, Verdict};
 use serde_json::{Map, Value as Json};
 
 /// What an answer's body shows of the user.
@@ -31,7 +31,12 @@ pub(crate) fn success(
     let Some(Json::Object(body)) = response.json() else { return unseen(action, response) };
     match (see(&body), action) {
         (Sight::User(shown), Action::Read) => Answer::of(Verdict::Found { shown }),
-        (Sight::User(shown), Action::Patch { .. }) => Answer::of(Verdict::Applied { shown }),
+        (
+            Sight::User(shown),
+            Action::Patch { .. } | Action::Disable { .. } | Action::Enable { .. } | Action::Delete,
+        ) => Answer::of(Verdict::Applied { shown }),
+        // These have readers of their own.
+        (Sight::User(_), Action::Find { .. } | Action::Create { .. }) => unseen(action, response),
         (Sight::Stranger, _) => coded(Verdict::Broken, "other_user"),
         (Sight::Gone(code), _) => coded(Verdict::Missing, code),
         (Sight::Nothing, _) if complains(&body) => complaint(response).answer(Verdict::Uncertain),
@@ -39,15 +44,60 @@ pub(crate) fn success(
     }
 }
 
+/// Reads an answer to a creation with a status of 200 to 299. `account`: its id, and what is shown.
+///
+/// An answer that does not say which account was made leaves open whether one was.
+pub(crate) fn created(
+    response: &Response,
+    complaint: impl FnOnce(&Response) -> Complaint,
+    account: impl FnOnce(&Map<String, Json>) -> Option<(RemoteId, Attributes)>,
+) -> Answer {
+    let body = match response.json() {
+        Some(Json::Object(body)) if !matches!(response.status, 202 | 207) => body,
+        _ => return unread(response),
+    };
+    match account(&body) {
+        Some((id, shown)) => Answer::of(Verdict::Created { id, shown }),
+        None if complains(&body) => complaint(response).answer(Verdict::Uncertain),
+        None => Answer::of(Verdict::Uncertain),
+    }
+}
+
+/// Reads an answer to a look-up with a status of 200 to 299. `list`: all accounts that answer; `None`
+/// where the body is no whole list of them.
+pub(crate) fn matches(
+    response: &Response,
+    complaint: impl FnOnce(&Response) -> Complaint,
+    list: impl FnOnce(&Map<String, Json>) -> Option<Vec<(RemoteId, Attributes)>>,
+) -> Answer {
+    let Some(Json::Object(body)) = response.json() else { return unread(response) };
+    match list(&body) {
+        Some(accounts) if response.status == 200 => Answer::of(Verdict::Matches(accounts)),
+        Some(_) => Answer::of(Verdict::Uncertain),
+        None => complaint(response).answer(Verdict::Uncertain),
+    }
+}
+
+fn unread(response: &Response) -> Answer {
+    if is_html(response) {
+        return coded(Verdict::Uncertain, Answer::PAGE);
+    }
+    Answer::of(Verdict::Uncertain)
+}
+
 fn unseen(action: &Action, response: &Response) -> Answer {
+    // A page for people where an API should be: a portal, a proxy's excuse, or the wrong base
+    // address. One of them proves nothing, but a change may never have reached the API.
+    if is_html(response) {
+        return coded(Verdict::Uncertain, Answer::PAGE);
+    }
     match action {
-        // A page for people where an API should be: a portal, a proxy's excuse, or the wrong base
-        // address. One of them proves nothing, but a change may never have reached the API.
-        Action::Read | Action::Patch { .. } if is_html(response) => {
-            coded(Verdict::Uncertain, Answer::PAGE)
+        Action::Patch { .. } | Action::Disable { .. } | Action::Enable { .. } | Action::Delete => {
+            Answer::of(Verdict::Applied { shown: Attributes::new() })
         }
-        Action::Patch { .. } => Answer::of(Verdict::Applied { shown: Attributes::new() }),
-        Action::Read => Answer::of(Verdict::Uncertain),
+        Action::Read | Action::Find { .. } | Action::Create { .. } => {
+            Answer::of(Verdict::Uncertain)
+        }
     }
 }
 

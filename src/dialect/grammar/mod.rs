@@ -5,12 +5,15 @@
 
 mod address;
 mod answer;
+mod pages;
 mod settings;
 mod spelling;
 
 pub(super) use address::Base;
-pub(super) use answer::{Complaint, Sight, success};
+pub(super) use answer::{Complaint, Sight, created, matches, success};
+pub(super) use pages::{Entry, linked, page_of, paged, with_query};
 pub(super) use settings::{Table, is_uuid};
 pub(super) use spelling::{
-    BEARER, at, catalogue, edits_of, get, nest, note, patch, show_all, spell, spell_all,
+    BEARER, NOT_OFFERED, account_of, at, catalogue, delete, equals, get, is_same, nest, note,
+    patch, patch_as, post, show_all, spell, spell_all, switch,
 };

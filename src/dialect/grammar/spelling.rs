@@ -1,7 +1,7 @@
 //! Values as JSON, in both directions, and requests around them.
 
 use crate::model::{
-    Action, AttrPath, Attribute, Attributes, Capabilities, CredentialHeader, Edit, Kind, Method,
+    AttrPath, Attribute, Attributes, Capabilities, CredentialHeader, Edit, Kind, Method, RemoteId,
     Request, Value,
 };
 use serde_json::{Map, Value as Json};
@@ -21,12 +21,20 @@ pub(crate) fn catalogue(
     attributes.map(|(path, attribute)| (AttrPath::new(path), attribute)).collect()
 }
 
-/// The edits of an action; none, when it only reads.
-pub(crate) fn edits_of(action: &Action) -> &[Edit] {
-    match action {
-        Action::Read => &[],
-        Action::Patch { edits, companions: _ } => edits,
-    }
+/// Why an action is not spelled that the dialect's capabilities do not offer.
+pub(crate) const NOT_OFFERED: &str = "the API offers no such thing";
+
+/// The id of the account that an action is about.
+///
+/// # Errors
+/// The action is about none, which an API without look-up and creation does not offer.
+pub(crate) fn account_of(id: Option<&RemoteId>) -> Result<&RemoteId, String> {
+    id.ok_or_else(|| NOT_OFFERED.to_owned())
+}
+
+/// Whether an answer shows that very account, by an id whose letters may be of either case.
+pub(crate) fn is_same(shown: &str, id: Option<&RemoteId>) -> bool {
+    id.is_some_and(|id| shown.eq_ignore_ascii_case(id.as_str()))
 }
 
 pub(crate) fn get(url: Url, credentials: &[CredentialHeader]) -> Request {
@@ -42,12 +50,41 @@ pub(crate) fn get(url: Url, credentials: &[CredentialHeader]) -> Request {
 /// The content type stands without a charset: one API takes exactly this value, and RFC 8259 §11
 /// defines no parameter for it.
 pub(crate) fn patch(url: Url, body: &Json, credentials: &[CredentialHeader]) -> Request {
+    patch_as(JSON, url, body, credentials)
+}
+
+/// With a media type of the API's own.
+pub(crate) fn patch_as(
+    media_type: &str,
+    url: Url,
+    body: &Json,
+    credentials: &[CredentialHeader],
+) -> Request {
     Request {
         method: Method::Patch,
-        headers: vec![("accept", JSON.to_owned()), ("content-type", JSON.to_owned())],
+        headers: vec![("accept", media_type.to_owned()), ("content-type", media_type.to_owned())],
         body: Some(body.to_string().into_bytes()),
         ..get(url, credentials)
     }
+}
+
+/// As [`patch`], to make something.
+pub(crate) fn post(url: Url, body: &Json, credentials: &[CredentialHeader]) -> Request {
+    Request { method: Method::Post, ..patch(url, body, credentials) }
+}
+
+/// A request that says all in its address.
+pub(crate) fn switch(url: Url, credentials: &[CredentialHeader]) -> Request {
+    Request { method: Method::Post, ..get(url, credentials) }
+}
+
+pub(crate) fn delete(url: Url, credentials: &[CredentialHeader]) -> Request {
+    Request { method: Method::Delete, ..get(url, credentials) }
+}
+
+/// A SCIM filter for one exact text (RFC 7644 §3.4.2.2): the text as JSON spells it.
+pub(crate) fn equals(path: &str, text: &str) -> String {
+    format!("{path} eq {}", Json::from(text))
 }
 
 /// Each edit and each companion with its value as JSON, sorted by path; null unsets.

@@ -14,10 +14,14 @@
 //! absolute values are sent again instead: every body sets values and none appends, so a request is
 //! safe to send twice.
 //!
+//! A creation cannot be sent twice, so it has its own way: see `seek.rs`.
+//!
 //! Whatever is sent again is paid for out of the tenant's [`Budget`]. When that is used up, the
 //! operation is deferred, or in doubt, and belongs to the next run.
 
+mod pay;
 mod search;
+mod seek;
 
 pub use search::Parts;
 
@@ -27,15 +31,18 @@ use super::{
     reply::Reply,
     retry::{ATTEMPTS_AFTER_ERROR_MAX, ATTEMPTS_MAX},
 };
-use crate::model::{Action, Answer, Attributes, Edit, Group, Operation, Outcome, Refusal, Verdict};
+use crate::model::{
+    Action, Answer, Attributes, Edit, Group, Operation, Outcome, Refusal, RemoteId, Verdict,
+};
 use search::Search;
+use seek::Seek;
 
 /// The request that goes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// The operation itself, as far as [`Delivery::action`] says.
     Operation,
-    /// A read of its user.
+    /// A read of its user; after a creation a look-up of what it should have made.
     Look,
 }
 
@@ -72,6 +79,8 @@ pub enum StopCause {
 /// Why the user is being looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doubt {
+    /// Nothing was sent yet: the change is built on what this look shows.
+    Basis,
     /// Done, but the answer did not show all that was sent.
     Unshown,
     /// Nobody knows whether it was done.
@@ -108,7 +117,10 @@ pub struct Delivery<'a> {
     doubtful: bool,
     /// One did at some time.
     doubted: bool,
+    /// Nothing of the operation left yet, because a look goes first.
+    unsent: bool,
     search: Option<Search>,
+    seek: Seek,
 }
 
 impl<'a> Delivery<'a> {
@@ -128,8 +140,35 @@ impl<'a> Delivery<'a> {
             conflicted: false,
             doubtful: false,
             doubted: false,
+            unsent: false,
             search: None,
+            seek: Seek::of(operation),
         }
+    }
+
+    /// What to send, and of which account.
+    #[must_use]
+    pub fn request(&self, next: Next) -> (Option<&RemoteId>, &Action) {
+        match next {
+            Next::Operation => (self.operation.remote_id.as_ref(), self.action()),
+            Next::Look => (self.account(), self.seek.look()),
+        }
+    }
+
+    /// The same with a look before the first request, on which the change is built. Does nothing where
+    /// the target offers no read.
+    #[must_use]
+    pub fn after_a_look(self) -> Self {
+        if !self.reads {
+            return self;
+        }
+        Self { state: State::Looking(Doubt::Basis), sent: Next::Look, unsent: true, ..self }
+    }
+
+    /// What is sent first.
+    #[must_use]
+    pub fn first(&self) -> Next {
+        self.current()
     }
 
     /// What [`Next::Operation`] sends: the whole operation, or the part that is tried.
@@ -138,7 +177,7 @@ impl<'a> Delivery<'a> {
         self.search.as_ref().map_or(&self.operation.action, |search| &search.action)
     }
 
-    /// A PATCH left whose fate was not known for a time; it may arrive yet.
+    /// A change left whose fate was not known for a time; it may arrive yet.
     #[must_use]
     pub fn was_in_doubt(&self) -> bool {
         self.doubted
@@ -147,8 +186,12 @@ impl<'a> Delivery<'a> {
     /// The outcome when the run has to end before the next request.
     #[must_use]
     pub fn abandon(&self, why: &str) -> Outcome {
+        if let Some(made) = self.made_unseen() {
+            return made;
+        }
         let some_went = self.parts().is_some_and(|parts| !parts.accepted.is_empty());
-        if self.doubtful || some_went || self.state != State::Sending {
+        let looks_after = matches!(self.state, State::Looking(doubt) if doubt != Doubt::Basis);
+        if self.doubtful || some_went || looks_after {
             Outcome::InDoubt { why: why.to_owned() }
         } else {
             Outcome::Deferred { why: why.to_owned() }
@@ -166,7 +209,7 @@ impl<'a> Delivery<'a> {
         }
         let throttled = reply.throttles();
         let step = match reply {
-            Reply::Answered { .. } if throttled => Step::Pause(self.current()),
+            Reply::Answered { status, .. } if throttled => self.turned_away(status),
             Reply::Answered { answer, status, retry_after: _ } => self.answered(answer, status),
             Reply::NotSent { why } => self.transient(&why),
             Reply::Lost { why } => self.uncertain(&why),
@@ -178,30 +221,6 @@ impl<'a> Delivery<'a> {
         self.pay_for(step, budget)
     }
 
-    /// Every repetition costs; a look after what it is to look after is none.
-    fn pay_for(&mut self, step: Step, budget: &mut Budget) -> Step {
-        let next = match &step {
-            Step::Send(next) | Step::Again { next, .. } | Step::Pause(next) | Step::Renew(next) => {
-                *next
-            }
-            Step::Stop { .. } | Step::Done(_) => return step,
-        };
-        let first_look = next == Next::Look && self.sent == Next::Operation;
-        if first_look || budget.spend(self.cost) {
-            self.sent = next;
-            return step;
-        }
-        let outcome = self.abandon(USED_UP);
-        let can_conclude = self.state == State::Sending && !self.doubtful;
-        match &mut self.search {
-            Some(search) if can_conclude => {
-                search.bisection.give_up();
-                self.conclude(outcome)
-            }
-            Some(_) | None => Step::Done(outcome),
-        }
-    }
-
     fn answered(&mut self, answer: Answer, status: u16) -> Step {
         let Answer { verdict, code, excerpt } = answer;
         let refusal = |attributes| Refusal { status, code: code.clone(), excerpt, attributes };
@@ -211,12 +230,14 @@ impl<'a> Delivery<'a> {
             (Verdict::Found { shown }, State::Looking(doubt)) => {
                 self.found(canonical(&shown), doubt)
             }
-            (Verdict::Applied { .. }, State::Looking(_)) => {
+            (Verdict::Created { id, shown }, State::Sending) => self.made(id, canonical(&shown)),
+            (Verdict::Matches(matches), _) => self.matches(matches),
+            (Verdict::Applied { .. } | Verdict::Created { .. }, State::Looking(_)) => {
                 self.uncertain("the answer to a read is not one")
             }
-            (Verdict::Missing, _) => Step::Done(Outcome::Gone),
+            (Verdict::Missing, _) => self.missing(status, &code),
             (Verdict::Throttled, _) => Step::Pause(self.current()),
-            (Verdict::Unavailable, _) => self.transient(&format!("status {status}")),
+            (Verdict::Unavailable, _) => self.unavailable(status),
             (Verdict::Uncertain, _) => {
                 if status >= 500 && !matches!(status, 502 | 504) {
                     self.failures_max = ATTEMPTS_AFTER_ERROR_MAX;
@@ -241,9 +262,21 @@ impl<'a> Delivery<'a> {
     }
 
     fn applied(&mut self, shown: Attributes) -> Step {
+        match self.operation.action {
+            Action::Delete => return Step::Done(Outcome::Deleted),
+            Action::Create { .. } if self.seek.made().is_none() => {
+                return self.uncertain("the answer does not say which account was made");
+            }
+            Action::Create { .. }
+            | Action::Patch { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Read
+            | Action::Find { .. } => {}
+        }
         let all_shown = self.edits().iter().all(|edit| shown.contains_key(&edit.path));
         if all_shown {
-            return settled(shown);
+            return self.done(shown, false);
         }
         if self.reads {
             self.state = State::Looking(Doubt::Unshown);
@@ -257,7 +290,7 @@ impl<'a> Delivery<'a> {
         let unverified = self.edits().iter().any(|edit| !shown.contains_key(&edit.path));
         let sent = self.edits().iter().map(|edit| (edit.path.clone(), edit.after.clone()));
         let shown = sent.chain(shown).collect();
-        Step::Done(Outcome::Settled { shown, unverified })
+        self.done(shown, unverified)
     }
 
     fn found(&mut self, shown: Attributes, doubt: Doubt) -> Step {
@@ -265,8 +298,9 @@ impl<'a> Delivery<'a> {
             // It said "done", so what it shows otherwise it rewrote or ignored.
             Doubt::Unshown => self.seen(shown),
             // Nobody said so: only what is seen to hold was done.
-            Doubt::Fate | Doubt::Conflict
-                if self.edits().iter().all(|edit| holds(edit, &shown)) =>
+            Doubt::Basis | Doubt::Fate | Doubt::Conflict
+                if self.operation.action != Action::Delete
+                    && self.edits().iter().all(|edit| holds(edit, &shown)) =>
             {
                 settled(shown)
             }
@@ -274,7 +308,7 @@ impl<'a> Delivery<'a> {
             Doubt::Fate | Doubt::Conflict if self.failures >= self.failures_max => {
                 Step::Done(self.abandon("sent as often as a run may, and not done"))
             }
-            Doubt::Fate | Doubt::Conflict => {
+            Doubt::Basis | Doubt::Fate | Doubt::Conflict => {
                 self.state = State::Sending;
                 self.doubtful = false;
                 Step::Send(Next::Operation)
@@ -287,7 +321,10 @@ impl<'a> Delivery<'a> {
             return Step::Done(Outcome::Refused(refusal));
         }
         self.conflicted = true;
-        if self.reads && self.operation.action != Action::Read {
+        if let Action::Create { .. } = self.operation.action {
+            return self.seek_rival(refusal);
+        }
+        if self.reads && !self.operation.action.is_look() {
             self.state = State::Looking(Doubt::Conflict);
             return Step::Send(Next::Look);
         }
@@ -305,10 +342,13 @@ impl<'a> Delivery<'a> {
 
     /// Something may have been done.
     fn uncertain(&mut self, why: &str) -> Step {
-        let writes = self.operation.action != Action::Read;
+        let writes = !self.operation.action.is_look();
         // What a look came to says nothing new.
         if writes && self.state == State::Sending {
             (self.doubtful, self.doubted) = (true, true);
+        }
+        if let (Action::Create { .. }, State::Sending) = (&self.operation.action, self.state) {
+            return self.seek_own(why);
         }
         if self.reads && writes && self.state == State::Sending {
             self.state = State::Looking(Doubt::Fate);
@@ -329,7 +369,7 @@ impl<'a> Delivery<'a> {
 
     fn broken(&mut self, status: u16, code: &str) -> Step {
         // A success that makes no sense may still have changed something.
-        self.doubtful |= self.operation.action != Action::Read && (200..300).contains(&status);
+        self.doubtful |= !self.operation.action.is_look() && (200..300).contains(&status);
         let why = match code {
             "" => format!("status {status}"),
             code => format!("status {status}, {code}"),
@@ -350,10 +390,7 @@ impl<'a> Delivery<'a> {
 
     /// What is sent at present.
     fn edits(&self) -> &[Edit] {
-        match self.action() {
-            Action::Patch { edits, companions: _ } => edits,
-            Action::Read => &[],
-        }
+        self.action().edits()
     }
 }
 
@@ -399,7 +436,7 @@ mod tests {
     fn read() -> Operation {
         let key = UserKey::parse("E1").unwrap();
         let remote_id = RemoteId::parse("u1").unwrap();
-        Operation { key, remote_id, action: Action::Read }
+        Operation { key, remote_id: Some(remote_id), action: Action::Read }
     }
 
     fn shown(text: &str) -> Attributes {

@@ -115,6 +115,26 @@ pub(super) fn disable(evidence: &Evidence<'_>) -> Vec<Trip> {
     trips
 }
 
+pub(super) fn create(evidence: &Evidence<'_>) -> Vec<Trip> {
+    let (accounts, limit) = (evidence.accounts, evidence.limits.max_create);
+    let count = evidence.figures.created.planned;
+    if count == 0 || !limit.exceeded_above(HANDFUL, count, accounts) {
+        return Vec::new();
+    }
+    let told = format!("{count} accounts would be made, where {accounts} are known");
+    vec![Trip::new("max_create", limit, told)]
+}
+
+pub(super) fn delete(evidence: &Evidence<'_>) -> Vec<Trip> {
+    let (accounts, limit) = (evidence.accounts, evidence.limits.max_delete);
+    let count = evidence.figures.deleted.planned;
+    if count == 0 || !limit.exceeded(count, accounts) {
+        return Vec::new();
+    }
+    let told = format!("{count} accounts would be deleted for good, of {accounts} that are known");
+    vec![Trip::new("max_delete", limit, told)]
+}
+
 pub(super) fn key_change(evidence: &Evidence<'_>) -> Vec<Trip> {
     let key_like = |path: &AttrPath| {
         let attribute = evidence.capabilities.attributes.get(path);
@@ -205,6 +225,25 @@ pub(super) fn bad_values(evidence: &Evidence<'_>) -> Vec<Trip> {
         })
     };
     bad.into_iter().filter_map(trip).collect()
+}
+
+/// A target that somebody has put back to an old state looks like one that many have changed by hand, and
+/// what was not looked at is then not as it is known either.
+pub(super) fn drift(evidence: &Evidence<'_>) -> Vec<Trip> {
+    let limit = evidence.limits.max_drift;
+    let sends = evidence.figures.changed.planned > 0;
+    let Some((changed, looked)) = evidence.drift.filter(|_| sends) else { return Vec::new() };
+    let trip = limit.exceeded(changed, looked).then(|| {
+        let tenant = &evidence.plan.tenant;
+        let figure = format!(
+            "others changed {} of the {looked} accounts that `rosterd drift` looked at; if the \
+             target was put back from a copy, `rosterd resnapshot --tenant {tenant}` has everybody \
+             read anew",
+            share(changed, looked)
+        );
+        Trip::new("max_drift", limit, figure)
+    });
+    trip.into_iter().collect()
 }
 
 /// `412 (41.2 %)`.

@@ -1,7 +1,7 @@
 //! What a plan does, counted in users, together with what was sent within the last day.
 
 use super::limit::{HANDFUL, Limit, Limits};
-use crate::model::{AttrPath, Capabilities, Edit, Plan, UserKey, Value};
+use crate::model::{Action, AttrPath, Capabilities, Edit, Plan, UserKey, Value};
 use std::collections::BTreeMap;
 
 /// What was sent to each user within the last day, so that a limit cannot be crept past in slices.
@@ -63,6 +63,8 @@ pub struct OfAttribute {
 pub struct Figures<'a> {
     pub changed: Count,
     pub disabled: Count,
+    pub created: Count,
+    pub deleted: Count,
     /// Attributes that the plan changes for anybody.
     pub attributes: BTreeMap<&'a AttrPath, OfAttribute>,
 }
@@ -72,7 +74,26 @@ impl<'a> Figures<'a> {
     #[must_use]
     pub fn of(plan: &'a Plan, capabilities: &Capabilities) -> Self {
         let mut figures = Self::default();
-        for (_, edits) in plan.changes() {
+        for (operation, edits) in plan.changes() {
+            match operation.action {
+                // What is new changes nobody, and who is switched off or deleted is counted as that.
+                Action::Create { .. } => {
+                    figures.created.planned += 1;
+                    continue;
+                }
+                Action::Delete => {
+                    figures.deleted.planned += 1;
+                    continue;
+                }
+                Action::Disable { .. } => {
+                    figures.disabled.planned += 1;
+                    continue;
+                }
+                Action::Patch { .. }
+                | Action::Enable { .. }
+                | Action::Read
+                | Action::Find { .. } => {}
+            }
             figures.changed.planned += 1;
             figures.disabled.planned +=
                 u64::from(edits.iter().any(|edit| capabilities.disables(edit)));

@@ -93,6 +93,10 @@ pub struct Limits {
     pub max_disable: Limit,
     /// The same in a tenant of any size.
     pub max_disable_abs: Limit,
+    /// Accounts made, of those known.
+    pub max_create: Limit,
+    /// Accounts deleted, of those known.
+    pub max_delete: Limit,
     /// Users of whom one key-like attribute changes.
     pub max_key_change: Limit,
     /// Users of whom one attribute changes, whichever it is.
@@ -111,6 +115,8 @@ pub struct Limits {
     pub min_known: Limit,
     /// Users with a bad value in one attribute.
     pub max_bad_values: Limit,
+    /// Accounts that others have changed, of those that were last looked at together.
+    pub max_drift: Limit,
 }
 
 impl Default for Limits {
@@ -119,6 +125,8 @@ impl Default for Limits {
             max_update: Limit::Percent(30.0),
             max_disable: Limit::Percent(5.0),
             max_disable_abs: Limit::Users(500),
+            max_create: Limit::Percent(20.0),
+            max_delete: Limit::Users(0),
             max_key_change: Limit::Percent(1.0),
             max_attr_change: Limit::Percent(20.0),
             max_attr_clear: Limit::Percent(10.0),
@@ -127,6 +135,7 @@ impl Default for Limits {
             max_source_growth: Limit::Percent(100.0),
             min_known: Limit::Percent(50.0),
             max_bad_values: Limit::Percent(5.0),
+            max_drift: Limit::Percent(10.0),
         }
     }
 }

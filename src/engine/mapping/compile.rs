@@ -38,6 +38,7 @@ pub(super) fn compile(
             .map_err(|fragments| problems.extend(fragments.into_iter().map(told)))
             .ok()
     });
+    let link = link(&remote_id.link, &rules, capabilities, &mut problems);
     let remote_id = id_source(remote_id, &mut problems);
     let Some(remote_id) = remote_id.filter(|_| problems.is_empty()) else { return Err(problems) };
     let required = required_columns(&rules, scope.as_ref(), &remote_id);
@@ -49,8 +50,38 @@ pub(super) fn compile(
         templates,
         scope,
         remote_id,
+        link,
         required,
     })
+}
+
+/// Ways to look for users: each offered by the API, and with a rule that says the value.
+fn link(
+    paths: &[String],
+    rules: &[Rule],
+    capabilities: &Capabilities,
+    problems: &mut Vec<Problem>,
+) -> Vec<AttrPath> {
+    let finds = &capabilities.life.finds;
+    let mut link: Vec<AttrPath> = Vec::new();
+    for path in paths.iter().map(|path| AttrPath::new(path)) {
+        if !finds.contains(&path) {
+            let offered: Vec<&str> = finds.iter().map(AttrPath::as_str).collect();
+            let offers = match offered.as_slice() {
+                [] => "the API offers no look-up; name the ids by `column` or `file`".to_owned(),
+                offered => format!("the API looks users up by `{}`", offered.join("`, `")),
+            };
+            let why = format!("has `{path}`, by which no user can be looked up");
+            problems.push(Problem::new("remote_id.link", why).hint(offers));
+        } else if !rules.iter().any(|rule| rule.path == path) {
+            let why = format!("has `{path}`, which is not mapped");
+            let hint = "add a rule for it, so that it is known what to look for";
+            problems.push(Problem::new("remote_id.link", why).hint(hint));
+        } else if !link.contains(&path) {
+            link.push(path);
+        }
+    }
+    link
 }
 
 /// As it would be written in the configuration.
@@ -66,7 +97,7 @@ fn required_columns(
 ) -> BTreeSet<String> {
     let id_column = match remote_id {
         IdSource::Column(column) => Some(column),
-        IdSource::Table(_) => None,
+        IdSource::Table(_) | IdSource::Nowhere => None,
     };
     let of_rules = rules.iter().filter(|rule| !rule.optional).flat_map(Rule::columns);
     let of_scope = scope.into_iter().flat_map(Scope::columns);
@@ -81,7 +112,7 @@ fn rule(
     templates: &mut Templates,
     problems: &mut Vec<Problem>,
 ) -> Option<Rule> {
-    let RuleSettings { template, split, lookup, on_empty, optional, case, .. } = settings;
+    let RuleSettings { template, split, lookup, on_empty, optional, case, on_drift, .. } = settings;
     let path = AttrPath::new(path);
     check_one_source(settings, problems);
     check_constant_alone(settings, problems);
@@ -113,6 +144,7 @@ fn rule(
         on_empty: *on_empty,
         optional: *optional,
         case: *case,
+        on_drift: *on_drift,
         forms,
     })
 }

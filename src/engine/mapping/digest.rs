@@ -1,7 +1,7 @@
 //! The digest of a mapping: when it moves, every user is mapped again.
 
 use super::settings::{LookupSettings, MappingSettings, RemoteIdSettings, RuleSettings};
-use crate::model::{AttrPath, Attribute, Capabilities, Fingerprint};
+use crate::model::{AttrPath, Attribute, Capabilities, Fingerprint, OnDrift};
 
 /// To be raised when the same settings come to mean something else.
 const MEANING: &str = "1";
@@ -58,6 +58,7 @@ impl Parts {
             date_format,
             true_values,
             false_values,
+            on_drift,
             phone_region,
         } = rule;
         self.option(column.as_deref());
@@ -65,6 +66,10 @@ impl Parts {
         self.option(template.as_deref());
         self.option(split.as_deref());
         self.text(format!("{on_empty:?} {optional} {case:?}"));
+        // Only where it is not as it is everywhere: the digests of other mappings stay.
+        if *on_drift != OnDrift::Overwrite {
+            self.text(on_drift.to_string());
+        }
         self.option(date_format.as_deref());
         self.list(true_values.iter());
         self.list(false_values.iter());
@@ -84,10 +89,14 @@ impl Parts {
     }
 
     fn remote_id(&mut self, remote_id: &RemoteIdSettings) {
-        let RemoteIdSettings { column, file: _, key: _, value: _, table } = remote_id;
+        let RemoteIdSettings { column, file: _, key: _, value: _, table, link } = remote_id;
         self.option(column.as_deref());
         self.list(table.keys());
         self.list(table.values());
+        // Without it all is as it was before there was any, and nobody has to be looked at again.
+        if !link.is_empty() {
+            self.list(link.iter());
+        }
     }
 
     fn attribute(&mut self, attribute: Option<&Attribute>) {

@@ -28,8 +28,8 @@ pub use trouble::{
 };
 
 use crate::model::{
-    AttrPath, Attributes, Capabilities, Finding, Fingerprint, Held, Problem, Record, RemoteId,
-    UNKNOWN_CELL, Wanted,
+    AttrPath, Attributes, Capabilities, Finding, Fingerprint, Held, Known, OnDrift, Problem,
+    Record, RemoteId, UNKNOWN_CELL, Wanted,
 };
 use rule::{Rule, Wish};
 use std::{
@@ -46,6 +46,8 @@ pub struct Mapping {
     templates: Templates,
     scope: Option<Scope>,
     remote_id: IdSource,
+    /// Ways to look for whoever has no id, the best first.
+    link: Vec<AttrPath>,
     required: BTreeSet<String>,
     optional: BTreeSet<String>,
     digest: Fingerprint,
@@ -56,6 +58,8 @@ enum IdSource {
     Column(String),
     /// Remote id by user key.
     Table(BTreeMap<String, String>),
+    /// Everybody is looked for.
+    Nowhere,
 }
 
 /// What a record means to one tenant.
@@ -86,6 +90,12 @@ impl Mapping {
         self.rules.iter().map(|rule| &rule.path)
     }
 
+    /// Attributes by which users without an id are looked for, the best first.
+    #[must_use]
+    pub fn link(&self) -> &[AttrPath] {
+        &self.link
+    }
+
     /// Attributes of which an empty cell says nothing, as far as the file has their columns: where it
     /// has not, nothing is said of anybody.
     pub fn silent_when_empty(&self, has: &dyn Fn(&str) -> bool) -> BTreeSet<AttrPath> {
@@ -96,6 +106,26 @@ impl Mapping {
                 && columns.iter().all(|column| has(column))
         };
         self.rules.iter().filter(silent).map(|rule| rule.path.clone()).collect()
+    }
+
+    /// What others set there at the target stays.
+    #[must_use]
+    pub fn stays(&self, path: &AttrPath) -> bool {
+        self.on_drift(path) != OnDrift::Overwrite
+    }
+
+    /// What becomes of the attribute when somebody else changes it.
+    #[must_use]
+    pub fn on_drift(&self, path: &AttrPath) -> OnDrift {
+        let rule = self.rules.binary_search_by(|rule| rule.path.cmp(path));
+        rule.map_or(OnDrift::Overwrite, |at| self.rules[at].on_drift)
+    }
+
+    /// Has its say on what others changed.
+    pub fn judge_drift<'a>(&self, known: impl IntoIterator<Item = &'a mut Known>) {
+        for (path, drifted) in known.into_iter().flat_map(|known| &mut known.drifted) {
+            drifted.policy = self.on_drift(path);
+        }
     }
 
     /// Columns that the source must have, those of templates, scope and remote id included.
@@ -152,23 +182,27 @@ impl Mapping {
         &self,
         record: &Record,
         check_id: &dyn Fn(&RemoteId) -> Result<(), String>,
-    ) -> Result<RemoteId, Trouble> {
+    ) -> Result<Option<RemoteId>, Trouble> {
         let (text, column) = match &self.remote_id {
             IdSource::Column(column) if is_unbelieved(record, column) => {
                 return Err(Trouble::unbelieved_column(column, "the remote id"));
             }
             IdSource::Column(column) => (record.fields.get(column), Some(column)),
             IdSource::Table(table) => (table.get(record.key.as_str()).map(String::as_str), None),
+            IdSource::Nowhere => (None, None),
         };
         let column = column.map(String::as_str);
         let text = super::value_rules::normalise(text.unwrap_or_default());
+        if text.is_empty() && !self.link.is_empty() {
+            return Ok(None);
+        }
         if text.is_empty() {
             return Err(Trouble::no_remote_id(column));
         }
         let id = RemoteId::parse(&text)
             .map_err(|problem| Trouble::bad_remote_id(column, &problem.to_string()))?;
         check_id(&id).map_err(|problem| Trouble::bad_remote_id(column, &problem))?;
-        Ok(id)
+        Ok(Some(id))
     }
 
     fn wishes(&self, record: &Record, troubles: &mut Vec<Trouble>) -> (Attributes, Vec<AttrPath>) {

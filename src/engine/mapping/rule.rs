@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     engine::value_rules::{Forms, ValueProblem, normalise, read_value},
-    model::{AttrPath, Kind, Record, UNKNOWN_CELL, Value},
+    model::{AttrPath, Kind, OnDrift, Record, UNKNOWN_CELL, Value},
 };
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -21,6 +21,7 @@ pub(super) struct Rule {
     pub(super) on_empty: OnEmpty,
     pub(super) optional: bool,
     pub(super) case: Option<Case>,
+    pub(super) on_drift: OnDrift,
     pub(super) forms: Forms,
 }
 

@@ -1,5 +1,6 @@
 //! The mapping as written in the configuration, below `[tenants.NAME]`.
 
+use crate::model::OnDrift;
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
@@ -35,6 +36,8 @@ pub struct RuleSettings {
     pub date_format: Option<String>,
     pub true_values: Vec<String>,
     pub false_values: Vec<String>,
+    /// What becomes of the attribute when somebody else changes it at the target.
+    pub on_drift: OnDrift,
     /// ISO 3166 country whose national phone forms are read.
     pub phone_region: Option<String>,
 }
@@ -82,7 +85,8 @@ pub enum OnMissing {
     Keep,
 }
 
-/// Where the users' ids at the target are: exactly one of `column` and `file`. `file` is a CSV of
+/// Where the users' ids at the target are: at most one of `column` and `file`, and without either
+/// `link`: attributes by which whoever has no id is looked for, the best first. `file` is a CSV of
 /// which the columns `key` (the user's key in the source) and `value` are read into `table` before
 /// the mapping is compiled.
 #[derive(Clone, Default, Deserialize)]
@@ -93,6 +97,7 @@ pub struct RemoteIdSettings {
     pub key: Option<String>,
     pub value: Option<String>,
     pub table: BTreeMap<String, String>,
+    pub link: Vec<String>,
 }
 
 /// What the table holds may be personal, so only its size is shown.
@@ -112,8 +117,9 @@ impl fmt::Debug for LookupSettings {
 /// See [`LookupSettings`].
 impl fmt::Debug for RemoteIdSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { column, file, key, value, table } = self;
+        let Self { column, file, key, value, table, link } = self;
         f.debug_struct("RemoteIdSettings")
+            .field("link", link)
             .field("column", column)
             .field("file", file)
             .field("key", key)

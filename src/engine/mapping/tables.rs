@@ -79,7 +79,7 @@ pub(super) fn id_source(
     settings: &RemoteIdSettings,
     problems: &mut Vec<Problem>,
 ) -> Option<IdSource> {
-    let RemoteIdSettings { column, file, key, value, table } = settings;
+    let RemoteIdSettings { column, file, key, value, table, link } = settings;
     check_file(file.is_some(), key.as_ref(), value.as_ref(), "remote_id", problems);
     let has_table = file.is_some() || !table.is_empty();
     match column {
@@ -89,9 +89,10 @@ pub(super) fn id_source(
         }
         Some(column) if !has_table => Some(IdSource::Column(column.clone())),
         None if has_table => id_table(table, problems).map(IdSource::Table),
+        None if !link.is_empty() => Some(IdSource::Nowhere),
         Some(_) | None => {
             let message = "does not say where the users' ids at the target are";
-            let hint = "give exactly one of `column` and `file`";
+            let hint = "give exactly one of `column` and `file`, or `link`";
             problems.push(Problem::new("remote_id", message).hint(hint));
             None
         }

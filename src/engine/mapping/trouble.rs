@@ -117,6 +117,7 @@ impl Trouble {
             why: why.clone(),
             others_go: false,
             timer: None,
+            sides: None,
         };
         let finding = Finding {
             severity: Severity::Held,

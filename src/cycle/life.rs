@@ -1,0 +1,200 @@
+//! Accounts as a whole, in a run: who is looked for and linked, who has left, and what is remembered.
+
+use super::{
+    Options, Phase, Progress,
+    case::Case,
+    tenant::{Desk, of_store},
+};
+use crate::{
+    engine::{
+        diff::canonical,
+        plan::{Leaving, Sought},
+        quarantine::Cause,
+    },
+    model::{
+        Completeness, Fingerprint, HeldReason, Known, LeaverReason, Operation, Plan, RemoteId,
+        UserKey, Value,
+    },
+    store::{InVain, Link, Snapshot, StoreError},
+};
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// What a plan needs to know of whole accounts.
+pub(super) struct Life {
+    pub(super) known: BTreeMap<UserKey, Known>,
+    pub(super) leaving: BTreeMap<UserKey, Leaving>,
+    pub(super) creating: BTreeSet<UserKey>,
+}
+
+impl Case {
+    /// Nothing is asked of the snapshot that the tenant's rules have no use for.
+    pub(super) fn life(
+        &self,
+        snapshot: Option<&Snapshot>,
+        mut known: BTreeMap<UserKey, Known>,
+    ) -> Result<Life, StoreError> {
+        let rules = &self.config.rules;
+        let Some(snapshot) = snapshot else {
+            return Ok(Life { known, leaving: BTreeMap::new(), creating: BTreeSet::new() });
+        };
+        let creating = if rules.create { snapshot.creating()? } else { BTreeSet::new() };
+        let mut leaving = BTreeMap::new();
+        if rules.disable || rules.delete {
+            leaving = snapshot.leaving()?;
+            let leavers: Vec<&UserKey> = self.intake.leavers.iter().map(|l| &l.key).collect();
+            known.extend(snapshot.known(&leavers)?);
+        }
+        Ok(Life { known, leaving, creating })
+    }
+
+    /// Adds what look-ups have brought to what earlier ones of this run did.
+    pub(super) fn note_sought(&mut self, news: BTreeMap<UserKey, Sought>) {
+        for (key, found) in news {
+            let before = self.sought.get(&key);
+            let found = match (found, before) {
+                (Sought::Nobody { tried }, Some(Sought::Nobody { tried: before })) => {
+                    Sought::Nobody { tried: before + tried }
+                }
+                (found, _) => found,
+            };
+            self.sought.insert(key, found);
+        }
+    }
+
+    /// Accounts that were found and are nobody else's; the others are noted as taken.
+    fn links(&mut self, snapshot: &Snapshot) -> Result<Vec<Link>, StoreError> {
+        let mut claims: BTreeMap<RemoteId, Vec<Link>> = BTreeMap::new();
+        for (key, sought) in &self.sought {
+            if let Sought::One { remote_id, shown, by } = sought {
+                let (key, shown, by) = (key.clone(), shown.clone(), by.clone());
+                let link = Link { key, remote_id: remote_id.clone(), shown, by };
+                claims.entry(remote_id.clone()).or_default().push(link);
+            }
+        }
+        if claims.is_empty() {
+            return Ok(Vec::new());
+        }
+        let owners = snapshot.owners(&claims.keys().collect())?;
+        let named = self.intake.wanted.iter().filter_map(|wanted| wanted.remote_id.as_ref());
+        let named: BTreeSet<&RemoteId> = named.chain(&self.intake.others.remote_ids).collect();
+        let keep = self.remembered();
+        let mut links = Vec::new();
+        for (remote_id, mut claimants) in claims {
+            let owner = owners.get(&remote_id);
+            let single = claimants.pop().filter(|_| claimants.is_empty());
+            let free = |link: &Link| owner.is_none_or(|owner| *owner == link.key);
+            match single.filter(|link| free(link) && !named.contains(&remote_id)) {
+                Some(mut link) => {
+                    link.shown = canonical(&link.shown);
+                    link.shown.retain(|path, _| keep.contains(path));
+                    links.push(link);
+                }
+                None => {
+                    let taken = self.sought.values_mut();
+                    for sought in taken.filter(|sought| is_of(sought, &remote_id)) {
+                        *sought = Sought::Taken;
+                    }
+                }
+            }
+        }
+        Ok(links)
+    }
+
+    /// Those of the plan who were looked for in vain.
+    fn in_vain(&self, plan: &Plan) -> Vec<InVain> {
+        let row = |key: &UserKey| -> Option<Fingerprint> {
+            let wanted = self.intake.wanted.iter().find(|wanted| wanted.key == *key);
+            wanted.map(|wanted| wanted.fingerprint)
+        };
+        let held = plan.held.iter().filter(|held| held.timer.is_none());
+        let in_vain = held.filter_map(|held| {
+            let cause = match (held.reason, self.sought.get(&held.key)?) {
+                (HeldReason::NoRemoteId, Sought::Nobody { .. }) => Cause::Nobody,
+                (HeldReason::Ambiguous, Sought::Several { .. }) => Cause::Several,
+                _ => return None,
+            };
+            let (key, why) = (held.key.clone(), held.why.clone());
+            Some(InVain { row: row(&key), key, cause, why })
+        });
+        in_vain.collect()
+    }
+}
+
+fn is_of(sought: &Sought, id: &RemoteId) -> bool {
+    matches!(sought, Sought::One { remote_id, .. } if remote_id == id)
+}
+
+impl Desk {
+    /// Links who was found, and looks for the others by the next way, until none is left.
+    pub(super) async fn seek_on(&mut self, options: &Options, progress: &Arc<dyn Progress>) {
+        for _ in 0..=self.case.config.mapping.link().len() {
+            self.link_found(options);
+            if self.ended() || self.case.sought.is_empty() {
+                return;
+            }
+            let planned = self.plan(false);
+            let Some(plan) = self.keep(planned).cloned() else { return };
+            let sought = &self.case.sought;
+            let news = |look: &&Operation| sought.contains_key(&look.key);
+            let looks: Vec<Operation> = plan.reads().filter(news).cloned().collect();
+            if looks.is_empty() {
+                return;
+            }
+            self.carry(looks, Phase::Reading, options, progress).await;
+        }
+    }
+
+    /// Takes the accounts that were found for their users'.
+    pub(super) fn link_found(&mut self, options: &Options) {
+        let Some(store) = &mut self.store else { return };
+        let now = self.clock.now();
+        let linked = self.case.links(store).and_then(|links| {
+            store.link(&links, &options.run, now)?;
+            Ok(links)
+        });
+        match linked {
+            Ok(links) => {
+                for link in links {
+                    self.case.sought.insert(link.key, Sought::Linked);
+                }
+            }
+            Err(error) => self.report.end = of_store(&error),
+        }
+    }
+
+    /// Remembers who was looked for in vain, and who has left.
+    pub(super) fn note_life(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let (Some(plan), Some(store)) = (&self.report.plan, &mut self.store) else { return Ok(()) };
+        store.seek_later(&self.case.in_vain(plan), now)?;
+        let rules = &self.case.config.rules;
+        let counts = self.case.intake.is_of_everybody()
+            && self.case.facts.completeness == Completeness::Complete
+            && plan.guards.is_empty();
+        if !(rules.disable || rules.delete) || !counts {
+            return Ok(());
+        }
+        let leavers = &self.case.intake.leavers;
+        let leaving = store.leaving()?;
+        if leavers.is_empty() && leaving.is_empty() {
+            return Ok(());
+        }
+        let (absent, left): (Vec<_>, Vec<_>) =
+            leavers.iter().partition(|l| l.reason == LeaverReason::AbsentFromSource);
+        let absent: Vec<&UserKey> = absent.into_iter().map(|leaver| &leaver.key).collect();
+        let left: Vec<&UserKey> = left.into_iter().map(|leaver| &leaver.key).collect();
+        let gone: BTreeSet<&UserKey> = absent.iter().chain(&left).copied().collect();
+        let switched: Vec<&UserKey> = leaving.keys().filter(|key| !gone.contains(key)).collect();
+        let known = store.known(&switched)?;
+        let is_on = |key: &&&UserKey| {
+            let switch = self.case.config.capabilities().life.switch.as_ref();
+            let shown = switch.zip(known.get(**key)).and_then(|(s, k)| k.attributes.get(&s.path));
+            shown == Some(&Some(Value::Flag(true)))
+        };
+        let back: Vec<&UserKey> = switched.iter().filter(is_on).copied().collect();
+        store.note_leavers(&absent, &left, &back, rules.absent_runs.saturating_add(1), now)
+    }
+}

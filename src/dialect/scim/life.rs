@@ -1,0 +1,103 @@
+//! Users who are looked for, made, switched and taken away (RFC 7644 §3.3, §3.4.2, §3.6).
+
+use super::{
+    Scim, complaint,
+    patch::{self, Setting},
+    path::Filter,
+    profile::{Deactivation, Profile},
+    resource,
+};
+use crate::{
+    dialect::grammar::{BEARER, created, get, matches, patch_as, with_query},
+    model::{
+        Answer, AttrPath, Attributes, Creation, Edit, Life, Match, Method, RemoteId, Request,
+        Response, Switch, Value,
+    },
+};
+use serde_json::{Map, Value as Json, json};
+
+const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
+
+/// What the server offers besides changes. Where `active` destroys, switching off is named so; DELETE is
+/// no way back either.
+pub(super) fn offered(profile: &Profile) -> Life {
+    let destroys = profile.deactivation == Deactivation::Destroys;
+    Life {
+        finds: profile.filters.iter().map(|name| AttrPath::new(name)).collect(),
+        create: Some(Creation { mandatory: vec![AttrPath::new("userName")] }),
+        switch: Some(Switch { path: AttrPath::new("active"), destroys }),
+        delete: true,
+    }
+}
+
+impl Scim {
+    /// `externalId` is compared to the letter, `userName` is not (RFC 7643 §3.1, §4.1.1): the server's
+    /// to say, and what it shows is looked at again by the one who asked.
+    pub(super) fn find(&self, by: &Match) -> Result<Request, String> {
+        let Value::Text(text) = &by.value else {
+            return Err("users are looked for by a text".to_owned());
+        };
+        let filter = Filter { name: by.path.to_string(), value: text.clone() };
+        let url = self.base.below(&["Users"])?;
+        Ok(self.look(with_query(url, &[("filter", &filter.to_string())])))
+    }
+
+    pub(super) fn create(&self, edits: &[Edit]) -> Result<Request, String> {
+        let settings = patch::settings(&self.profile, &self.slots, edits)?;
+        let mut user = Map::new();
+        user.insert("schemas".to_owned(), json!([USER]));
+        for Setting { edit: _, slot, value } in settings {
+            resource::set(&mut user, &slot.path, value);
+        }
+        let media_type = self.profile.media_type.as_str();
+        let url = self.base.below(&["Users"])?;
+        let request = patch_as(media_type, url, &Json::Object(user), &[BEARER]);
+        Ok(Request { method: Method::Post, ..request })
+    }
+
+    pub(super) fn delete(&self, id: &RemoteId) -> Result<Request, String> {
+        let url = self.base.of_user(&["Users"], id)?;
+        let accept = vec![("accept", self.profile.media_type.as_str().to_owned())];
+        Ok(Request { method: Method::Delete, headers: accept, ..get(url, &[BEARER]) })
+    }
+
+    /// The whole user, or nothing that could be believed.
+    pub(super) fn read_created(&self, response: &Response) -> Answer {
+        created(response, complaint, |user| {
+            let (id, shown) = self.account(user)?;
+            let is_whole = resource::member(user, "userName").is_some();
+            Some((id, if is_whole { shown } else { Attributes::new() }))
+        })
+    }
+
+    /// A server that ignores the filter answers with all; a list that does not say how many there are is
+    /// none.
+    pub(super) fn read_matches(&self, by: &Match, response: &Response) -> Answer {
+        matches(response, complaint, |list| {
+            let total = resource::member(list, "totalResults")?.as_u64()?;
+            let users = match resource::member(list, "Resources") {
+                None | Some(Json::Null) => &[][..],
+                Some(users) => users.as_array()?.as_slice(),
+            };
+            let answers = |user: &&Json| {
+                let held =
+                    user.as_object().and_then(|user| resource::member(user, by.path.as_str()));
+                let wanted = by.value.to_json();
+                match (held.and_then(Json::as_str), wanted.as_str()) {
+                    (Some(held), Some(wanted)) => held.to_lowercase() == wanted.to_lowercase(),
+                    _ => false,
+                }
+            };
+            let accounts: Option<Vec<_>> =
+                users.iter().filter(answers).map(|user| self.account(user.as_object()?)).collect();
+            // More than a page: several answer, or the filter was ignored and there may be others.
+            let whole = users.len() as u64 >= total;
+            accounts.filter(|accounts| whole || accounts.len() > 1)
+        })
+    }
+
+    fn account(&self, user: &Map<String, Json>) -> Option<(RemoteId, Attributes)> {
+        let id = RemoteId::parse(resource::member(user, "id")?.as_str()?).ok()?;
+        Some((id, self.show(user)))
+    }
+}
