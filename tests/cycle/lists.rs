@@ -294,8 +294,9 @@ async fn who_answers_to_several_or_is_anothers_already_is_held_by_a_list_as_by_a
     // one name.
     world.change(2, |person| _ = person.set("email", "user1@example.org"));
     world.change(4, |person| _ = person.set("email", "nobody@example.org"));
-    let twin = world.sandbox.account("acme", world.people[4].id(Api::Datadog)).unwrap();
+    let mut twin = world.sandbox.account("acme", world.people[4].id(Api::Datadog)).unwrap();
     let id = "aaaaaaaa-0000-4000-8000-000000000005";
+    twin["id"] = json!(id);
     world.sandbox.set_account("acme", id, twin);
     let (report, listed) = world.adopt_listed().await;
     assert_eq!(exit_of(&report, "acme"), 4);
@@ -334,10 +335,9 @@ async fn the_roster_is_taken_for_the_truth_also_where_earlier_runs_learnt_of_nob
     let tenants = vec![Tenant::new("acme", Api::Datadog), Tenant::new("kare", Api::Kare)];
     let mut world = World::new(5, tenants).await;
     for tenant in ["acme", "kare"] {
-        world.sandbox.set_faults(tenant, Faults::always(Fault::LostRequest));
+        world.sandbox.set_faults(tenant, Faults::always(Fault::Unauthorized));
     }
     world.night().await;
-    world.sandbox.set_faults("acme", Faults::always(Fault::Unauthorized));
     world.adopt_listed().await;
     world.compare(&Whom::Sample(5)).await;
     assert_eq!(world.snapshot("acme").users().unwrap(), 0);
