@@ -106,7 +106,7 @@ fn intakes(
 ) -> Vec<Result<Intake, StoreError>> {
     let intake = |(number, (waiting, guest)): (usize, (Result<Waiting, _>, &Guest<'_>))| {
         let mut intake = Intake::new(number, index.clone(), &options.users).with(waiting?);
-        intake.heed(&guest.tenant.mapping, &roster.columns);
+        intake.heed(guest.tenant, &roster.columns);
         Ok(intake)
     };
     waiting.into_iter().zip(guests).enumerate().map(intake).collect()

@@ -2,13 +2,15 @@
 
 use super::{
     gather::{Heard, Meaning},
+    life::refer,
     waiting::Waiting,
 };
 use crate::{
+    config::TenantConfig,
     engine::{
         bits::Bits,
         index::{Entry, Index, Place},
-        mapping::{Mapped, Mapping},
+        mapping::Mapped,
         plan::{GONE, is_as_wanted},
     },
     model::{
@@ -50,6 +52,7 @@ pub(super) struct Intake {
     /// Those users.
     pub(super) emptied_users: BTreeSet<Fingerprint>,
     heeded: Heeded,
+    tenant: Option<Arc<TenantConfig>>,
     pub(super) waiting: Waiting,
     judged: Bits,
 }
@@ -89,6 +92,7 @@ impl Intake {
             emptied: BTreeMap::new(),
             emptied_users: BTreeSet::new(),
             heeded: Heeded::default(),
+            tenant: None,
             waiting: Waiting::default(),
             judged: Bits::default(),
         }
@@ -99,7 +103,9 @@ impl Intake {
     }
 
     /// Has an eye on values that the source empties where that says nothing.
-    pub(super) fn heed(&mut self, mapping: &Mapping, columns: &Columns) {
+    pub(super) fn heed(&mut self, tenant: &Arc<TenantConfig>, columns: &Columns) {
+        self.tenant = Some(tenant.clone());
+        let mapping = &tenant.mapping;
         let paths = mapping.silent_when_empty(&|column| columns.contains(column));
         self.heeded = Heeded { paths, mapped: mapping.attributes().count() };
     }
@@ -110,7 +116,7 @@ impl Intake {
         if !self.chosen.is_empty() || self.wanted.is_empty() && self.held.is_empty() {
             return (0, 0);
         }
-        let accounts = self.index.accounts(self.number).count() as u64;
+        let accounts = self.accounts();
         if accounts == 0 {
             return (0, 0);
         }
@@ -118,6 +124,11 @@ impl Intake {
         let wanted = self.wanted.iter().map(|wanted| &wanted.key).filter(is_stranger).count();
         let held: BTreeSet<&UserKey> = self.held.iter().map(|held| &held.key).collect();
         ((wanted + held.into_iter().filter(is_stranger).count()) as u64, accounts)
+    }
+
+    /// How many users are known here.
+    pub(super) fn accounts(&self) -> u64 {
+        self.index.accounts(self.number).count() as u64
     }
 
     /// The run is not about some users only.
@@ -180,9 +191,12 @@ impl Intake {
 
     fn compare(
         &mut self,
-        wanted: Vec<(Entry, Wanted)>,
+        mut wanted: Vec<(Entry, Wanted)>,
         snapshot: Option<&Snapshot>,
     ) -> Result<(), StoreError> {
+        if let (Some(tenant), Some(snapshot)) = (&self.tenant, snapshot) {
+            refer(&tenant.mapping, snapshot, wanted.iter_mut().map(|(_, user)| user))?;
+        }
         let keys: Vec<&UserKey> = wanted.iter().map(|(_, user)| &user.key).collect();
         let known = snapshot.map(|snapshot| snapshot.known(&keys)).transpose()?;
         let mut known = known.unwrap_or_default();

@@ -8,12 +8,13 @@ use super::{
 use crate::{
     engine::{
         diff::canonical,
+        mapping::Mapping,
         plan::{Leaving, Sought},
         quarantine::Cause,
     },
     model::{
         Completeness, Fingerprint, HeldReason, Known, LeaverReason, Operation, Plan, RemoteId,
-        UserKey, Value,
+        Standing, UserKey, Value, Wanted,
     },
     store::{InVain, Link, Snapshot, StoreError},
 };
@@ -23,10 +24,26 @@ use std::{
     sync::Arc,
 };
 
+/// Gives references the ids of the accounts that are known by now.
+pub(super) fn refer<'a>(
+    mapping: &Mapping,
+    snapshot: &Snapshot,
+    users: impl Iterator<Item = &'a mut Wanted>,
+) -> Result<(), StoreError> {
+    let users: Vec<&mut Wanted> = users.filter(|user| !user.references.is_empty()).collect();
+    let keys: BTreeSet<&UserKey> = users.iter().flat_map(|user| user.references.values()).collect();
+    let known = snapshot.known(&keys.into_iter().collect::<Vec<_>>())?.into_iter();
+    let there = known.filter(|(_, known)| known.standing == Standing::Settled);
+    let ids = there.map(|(key, known)| (key, known.remote_id)).collect();
+    users.into_iter().for_each(|user| mapping.refer(user, &ids));
+    Ok(())
+}
+
 /// What a plan needs to know of whole accounts.
 pub(super) struct Life {
     pub(super) known: BTreeMap<UserKey, Known>,
     pub(super) leaving: BTreeMap<UserKey, Leaving>,
+    pub(super) linked: BTreeSet<UserKey>,
     pub(super) creating: BTreeSet<UserKey>,
 }
 
@@ -39,16 +56,19 @@ impl Case {
     ) -> Result<Life, StoreError> {
         let rules = &self.config.rules;
         let Some(snapshot) = snapshot else {
-            return Ok(Life { known, leaving: BTreeMap::new(), creating: BTreeSet::new() });
+            let (leaving, linked, creating) = Default::default();
+            return Ok(Life { known, leaving, linked, creating });
         };
         let creating = if rules.create { snapshot.creating()? } else { BTreeSet::new() };
-        let mut leaving = BTreeMap::new();
+        let (mut leaving, mut linked) = (BTreeMap::new(), BTreeSet::new());
         if rules.disable || rules.delete {
             leaving = snapshot.leaving()?;
             let leavers: Vec<&UserKey> = self.intake.leavers.iter().map(|l| &l.key).collect();
             known.extend(snapshot.known(&leavers)?);
+            let of_leavers = leavers.iter().filter_map(|key| known.get_key_value(*key));
+            linked = snapshot.linked(of_leavers.map(|(key, known)| (key, &known.remote_id)))?;
         }
-        Ok(Life { known, leaving, creating })
+        Ok(Life { known, leaving, linked, creating })
     }
 
     /// Adds what look-ups have brought to what earlier ones of this run did.

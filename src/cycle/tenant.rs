@@ -214,7 +214,7 @@ impl Desk {
         let guards = self.report.plan.iter().flat_map(|plan| &plan.guards);
         let emptied_held = guards.into_iter().any(|guard| guard.guard == "max_source_clear");
         let settled = self.case.settled(&self.settled, emptied_held);
-        store.pack(self.case.view.view, &settled, &self.case.intake.passing)?;
+        store.pack(self.case.settled_view(), &settled, &self.case.intake.passing)?;
         let memo = self.case.memo.take();
         if let Some(memo) =
             memo.filter(|_| options.is_whole() && self.report.end == TenantEnd::Done)
@@ -348,8 +348,11 @@ impl Desk {
         let delivered = lane.deliver(operations, &journal, Arc::new(step)).await;
         progress.end(&tenant);
         match Arc::into_inner(journal).map(Journal::finish) {
-            Some(Ok(Closed { mut store, results, sought })) => {
+            Some(Ok(Closed { mut store, results, sought, shown })) => {
                 self.case.note_sought(sought);
+                if let Err(error) = store.note_shown(&shown, &options.run, self.clock.now()) {
+                    self.report.end = of_store(&error);
+                }
                 if delivered.ended == Some(Ended::Unauthorized)
                     && let Err(error) = store.set_mark(REFUSED, self.clock.now())
                 {

@@ -107,10 +107,11 @@ impl Dialect for Workiva {
         let mut segments = self.version.prefix().to_vec();
         segments.extend(["organizations", &self.organization, "users"]);
         let user = || self.base.of_user(&segments, account_of(id)?);
+        let offered = &self.capabilities.life;
         let mut request = match action {
             Action::Read => get(user()?, &[BEARER]),
-            Action::Delete => delete(user()?, &[BEARER]),
-            Action::Create { edits, by: _ } => {
+            Action::Delete if offered.delete => delete(user()?, &[BEARER]),
+            Action::Create { edits, by: _ } if offered.create.is_some() => {
                 let values = spell_all(&self.capabilities, edits, &BTreeMap::new())?;
                 post(self.base.below(&segments)?, &nest(values), &[BEARER])
             }
@@ -119,9 +120,11 @@ impl Dialect for Workiva {
                 let replace = |(path, value)| replace(&path, &value);
                 patch(user()?, &values.into_iter().map(replace).collect(), &[BEARER])
             }
-            Action::Find { .. } | Action::Disable { .. } | Action::Enable { .. } => {
-                return Err(NOT_OFFERED.to_owned());
-            }
+            Action::Find { .. }
+            | Action::Create { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Delete => return Err(NOT_OFFERED.to_owned()),
         };
         request.headers.push(("x-version", self.version.as_str().to_owned()));
         Ok(request)

@@ -12,6 +12,7 @@ mod held;
 mod life;
 mod quarantine;
 mod quiet;
+mod references;
 mod targets;
 mod throttle;
 mod world;

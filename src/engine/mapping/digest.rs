@@ -51,6 +51,7 @@ impl Parts {
             constant,
             template,
             split,
+            reference,
             lookup,
             on_empty,
             optional,
@@ -65,6 +66,10 @@ impl Parts {
         self.option(template.as_deref());
         self.option(split.as_deref());
         self.text(format!("{on_empty:?} {optional} {case:?}"));
+        // Only where there is one: the digests of other mappings stay.
+        if *reference {
+            self.text("reference");
+        }
         self.option(date_format.as_deref());
         self.list(true_values.iter());
         self.list(false_values.iter());
