@@ -590,7 +590,7 @@ fn a_saved_plan_holds_each_planned_tenants_digest_and_is_not_stale_at_once() {
 /// One of each operation with a whole account.
 fn lives() -> CycleReport {
     let by = Match { path: AttrPath::new("userName"), value: Value::text("ann@x.org") };
-    let flip = |to| edit("active", Some(Some(Value::Flag(!to))), Some(Value::Flag(to)));
+    let flip = |to: bool| edit("active", Some(Some(Value::Flag(!to))), Some(Value::Flag(to)));
     let new = vec![edit("userName", Some(None), text("ann@x.org"))];
     let without_id = |user, action| Operation { remote_id: None, ..operation(user, action) };
     let operations = vec![

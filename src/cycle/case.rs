@@ -14,8 +14,8 @@ use crate::{
         plan::{Inputs, Planned, Sought, is_of, plan},
     },
     model::{
-        Action, AttrPath, Finding, Fingerprint, Held, HeldReason, Known, Operation, Plan, RemoteId,
-        SourceFacts, UserKey, Wanted,
+        Action, AttrPath, Finding, Held, HeldReason, Known, Operation, Plan, RemoteId, SourceFacts,
+        UserKey, Wanted,
     },
     store::{AcceptedView, Snapshot, StoreError},
 };
@@ -120,13 +120,6 @@ impl Case {
         let deletes = |operation: &Operation| operation.action == Action::Delete;
         self.config.mapping.reference_columns().next().is_some()
             && (self.intake.wanted.iter().any(moved) || plan.operations.iter().any(deletes))
-    }
-
-    /// The view under which rows are settled; after a move one under which none is, so that the next
-    /// run looks at all of them.
-    pub(super) fn settled_view(&self) -> Fingerprint {
-        let view = self.view.view;
-        if self.ids_moved { view.with(Fingerprint::of([Some("ids moved")])) } else { view }
     }
 
     /// What is known of those who have to be planned, as it is now.

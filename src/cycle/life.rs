@@ -1,7 +1,7 @@
 //! Accounts as a whole, in a run: who is looked for and linked, who has left, and what is remembered.
 
 use super::{
-    Options, Phase, Progress,
+    Options, Phase, Progress, TenantEnd,
     case::Case,
     tenant::{Desk, of_store},
 };
@@ -16,7 +16,7 @@ use crate::{
         Completeness, Fingerprint, HeldReason, Known, LeaverReason, Operation, Plan, RemoteId,
         Standing, UserKey, Value, Wanted,
     },
-    store::{InVain, Link, Snapshot, StoreError},
+    store::{InVain, Link, Snapshot, Store, StoreError},
 };
 use jiff::Timestamp;
 use std::{
@@ -37,6 +37,20 @@ pub(super) fn refer<'a>(
     let ids = there.map(|(key, known)| (key, known.remote_id)).collect();
     users.into_iter().for_each(|user| mapping.refer(user, &ids));
     Ok(())
+}
+
+/// When ids that others refer to moved last, and when all rows were looked at and sent since.
+const MOVED: &str = "references:moved";
+const LOOKED: &str = "references:looked";
+
+/// Whether rows that need nothing by themselves may refer to an id that is not so any more.
+pub(super) fn have_moved(mapping: &Mapping, snapshot: &Snapshot) -> Result<bool, StoreError> {
+    if mapping.reference_columns().next().is_none() {
+        return Ok(false);
+    }
+    Ok(snapshot
+        .mark(MOVED)?
+        .is_some_and(|moved| snapshot.mark(LOOKED).ok().flatten() < Some(moved)))
 }
 
 /// What a plan needs to know of whole accounts.
@@ -184,6 +198,22 @@ impl Desk {
             }
             Err(error) => self.report.end = of_store(&error),
         }
+    }
+
+    /// Before anything leaves that moves an id which others refer to.
+    pub(super) fn note_moves(&self, store: &mut Store) -> Result<(), StoreError> {
+        if self.case.ids_moved { store.set_mark(MOVED, self.clock.now()) } else { Ok(()) }
+    }
+
+    /// After a run that has looked at all rows, and sent all that they wish.
+    pub(super) fn note_looks(&mut self, options: &Options) -> Result<(), StoreError> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let is_all = options.is_whole() && self.report.end == TenantEnd::Done;
+        let mapping = &self.case.config.mapping;
+        if is_all && !self.case.ids_moved && have_moved(mapping, store)? {
+            store.set_mark(LOOKED, options.now)?;
+        }
+        Ok(())
     }
 
     /// Remembers who was looked for in vain, and who has left.

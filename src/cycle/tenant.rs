@@ -207,6 +207,7 @@ impl Desk {
         self.enter_quarantine(options)?;
         self.note_timers()?;
         self.note_life(now)?;
+        self.note_looks(options)?;
         let Some(store) = &mut self.store else { return Ok(()) };
         if let Some(lane) = &self.lane {
             store.remember_pace(lane.pacer.learnt(), self.clock.now())?;
@@ -214,7 +215,7 @@ impl Desk {
         let guards = self.report.plan.iter().flat_map(|plan| &plan.guards);
         let emptied_held = guards.into_iter().any(|guard| guard.guard == "max_source_clear");
         let settled = self.case.settled(&self.settled, emptied_held);
-        store.pack(self.case.settled_view(), &settled, &self.case.intake.passing)?;
+        store.pack(self.case.view.view, &settled, &self.case.intake.passing)?;
         let memo = self.case.memo.take();
         if let Some(memo) =
             memo.filter(|_| options.is_whole() && self.report.end == TenantEnd::Done)
@@ -329,6 +330,11 @@ impl Desk {
         let (Some(lane), Some(store)) = (self.lane.clone(), self.store.take()) else { return };
         let tenant = self.case.config.id.clone();
         self.booked += operations.len() as u64;
+        let mut store = store;
+        if let Err(error) = self.note_moves(&mut store) {
+            self.report.end = of_store(&error);
+            return;
+        }
         let wishes = self.wishes_of(&operations);
         let results = std::mem::take(&mut self.report.results);
         let run = options.run.clone();

@@ -1,6 +1,7 @@
 //! The life of an account: found, made, switched off, and on again.
 
 use crate::{
+    approvals::approve,
     company::{Person, Tenant},
     world::{World, exit_of, of},
 };
@@ -274,6 +275,10 @@ async fn more_accounts_than_max_create_wait_for_a_person() {
     let plan = of(&report, "acme").plan.as_ref().unwrap();
     assert_eq!((exit_of(&report, "acme"), made(&world)), (3, 0));
     assert_eq!(plan.guards[0].guard, "max_create");
+    approve(&world);
+    world.night().await;
+    assert_eq!(made(&world), 7);
+    world.rest().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,7 @@ async fn a_manager_is_referred_to_by_the_id_there_in_the_run_that_first_sees_bot
     world.rest().await;
     manage(&mut world, 3, "E00004");
     world.night().await;
-    assert_eq!(world.sent("acme"), ["PATCH E00003 boss"]);
+    assert_eq!(world.sent("acme"), ["PATCH E00003 boss.id"]);
     assert_eq!(boss_of(&world, 3), id_of(4));
     world.rest().await;
 }
