@@ -14,6 +14,7 @@ mod life;
 mod lists;
 mod quarantine;
 mod quiet;
+mod references;
 mod targets;
 mod throttle;
 mod world;
