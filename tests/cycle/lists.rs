@@ -1,7 +1,7 @@
 //! Importing a target's own list of all users.
 
 use crate::{
-    company::Tenant,
+    company::{Person, Tenant},
     world::{World, exit_of, of},
 };
 use rosterd::{
@@ -10,7 +10,7 @@ use rosterd::{
     sandbox::{Api, Fault, Faults, Lie, RetryAfterForm},
     sender::Ended,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const LISTING: [Api; 4] = [Api::Workiva, Api::Biot, Api::Scalepad, Api::Datadog];
@@ -347,4 +347,53 @@ async fn the_roster_is_taken_for_the_truth_also_where_earlier_runs_learnt_of_nob
     world.rest().await;
     world.adopt();
     world.rest().await;
+}
+
+/// `BioT`, where an attribute refers to the manager, who is the first of the company.
+async fn referring_world() -> World {
+    let boss = "boss = { column = \"manager_id\", reference = true }\njobTitle = {";
+    let mut world =
+        World::new(4, vec![Tenant::new("acme", Api::Biot).map("jobTitle = {", boss)]).await;
+    for number in [2, 3] {
+        world.change(number, |person| _ = person.set("manager_id", "E00001"));
+    }
+    world
+}
+
+fn boss_of(world: &World, number: usize) -> Value {
+    let id = world.people[number - 1].id(Api::Biot);
+    world.sandbox.account("acme", id).unwrap()["boss"]["id"].clone()
+}
+
+#[tokio::test]
+async fn references_are_made_good_after_a_list_whoever_of_both_it_made_known() {
+    let mut world = referring_world().await;
+    let (_, listed) = world.adopt_listed().await;
+    assert_eq!(listed[&id_of("acme")].known, 4);
+    world.night().await;
+    assert_eq!((world.count("acme", "GET"), world.count("acme", "PATCH")), (0, 2));
+    assert_eq!(boss_of(&world, 2), world.people[0].id(Api::Biot));
+    world.rest().await;
+    let (_, listed) = world.adopt_listed().await;
+    assert_eq!(listed[&id_of("acme")].news, 0, "and are compared as they are wished");
+    world.rest().await;
+    // The manager has another account.
+    let id = Person::new(99).id(Api::Biot).to_owned();
+    world.sandbox.set_account("acme", &id, world.people[0].account(Api::Biot));
+    world.change(1, |person| _ = person.set("uuid", &id));
+    let (_, listed) = world.adopt_listed().await;
+    assert_eq!((listed[&id_of("acme")].known, listed[&id_of("acme")].news), (4, 1));
+    world.night().await;
+    assert_eq!(world.count("acme", "PATCH"), 2);
+    assert_eq!([boss_of(&world, 2), boss_of(&world, 3)], [id.as_str(), id.as_str()]);
+    world.rest().await;
+    // Somebody sets another one by hand.
+    let second = world.people[1].id(Api::Biot).to_owned();
+    let mut account = world.sandbox.account("acme", &second).unwrap();
+    account["boss"] = json!({ "id": second });
+    world.sandbox.set_account("acme", &second, account);
+    let (_, found) = world.compare(&Whom::Everybody).await;
+    assert_eq!(found[&id_of("acme")].changed(), 1);
+    world.night().await;
+    assert_eq!(world.sent("acme"), ["PATCH E00002 boss.id"]);
 }
