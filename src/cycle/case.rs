@@ -36,6 +36,8 @@ pub(super) struct Case {
     pub(super) memo: Option<Memo>,
     /// What look-ups of this run have brought.
     pub(super) sought: BTreeMap<UserKey, Sought>,
+    /// How far the state had come when the run made its first plan.
+    pub(super) serial: Option<u64>,
     /// Ids that others refer to are others now, or are to go.
     pub(super) ids_moved: bool,
 }
@@ -55,7 +57,7 @@ impl Case {
         memo: Option<Memo>,
     ) -> Self {
         let (facts, sought) = (facts.clone(), BTreeMap::new());
-        Self { config, view, facts, intake, memo, sought, ids_moved: false }
+        Self { config, view, facts, intake, memo, sought, serial: None, ids_moved: false }
     }
 
     pub(super) fn findings(&self) -> &[Finding] {
@@ -75,6 +77,7 @@ impl Case {
         began: Timestamp,
     ) -> Result<Judgement, StoreError> {
         if let Some(snapshot) = snapshot {
+            self.serial.get_or_insert(snapshot.serial()?);
             refer(&self.config.mapping, snapshot, self.intake.wanted.iter_mut())?;
         }
         let known = match self.intake.known.take() {

@@ -35,7 +35,9 @@ pub(super) fn refer<'a>(
     let known = snapshot.known(&keys.into_iter().collect::<Vec<_>>())?.into_iter();
     let there = known.filter(|(_, known)| known.standing == Standing::Settled);
     let ids = there.map(|(key, known)| (key, known.remote_id)).collect();
-    users.into_iter().for_each(|user| mapping.refer(user, &ids));
+    for user in users {
+        mapping.refer(user, &ids);
+    }
     Ok(())
 }
 
@@ -133,18 +135,15 @@ impl Case {
             let owner = owners.get(&remote_id);
             let single = claimants.pop().filter(|_| claimants.is_empty());
             let free = |link: &Link| owner.is_none_or(|owner| *owner == link.key);
-            match single.filter(|link| free(link) && !named.contains(&remote_id)) {
-                Some(mut link) => {
-                    link.shown = canonical(&link.shown);
-                    link.shown.retain(|path, _| keep.contains(path));
-                    links.push(link);
-                }
-                None => {
-                    let taken = self.sought.values_mut();
-                    for sought in taken.filter(|sought| is_of(sought, &remote_id)) {
-                        *sought = Sought::Taken;
-                    }
-                }
+            if let Some(mut link) = single.filter(|l| free(l) && !named.contains(&remote_id)) {
+                link.shown = canonical(&link.shown);
+                link.shown.retain(|path, _| keep.contains(path));
+                links.push(link);
+                continue;
+            }
+            let taken = self.sought.values_mut();
+            for sought in taken.filter(|sought| is_of(sought, &remote_id)) {
+                *sought = Sought::Taken;
             }
         }
         Ok(links)
@@ -152,10 +151,9 @@ impl Case {
 
     /// Those of the plan who were looked for in vain.
     fn in_vain(&self, plan: &Plan) -> Vec<InVain> {
-        let row = |key: &UserKey| -> Option<Fingerprint> {
-            let wanted = self.intake.wanted.iter().find(|wanted| wanted.key == *key);
-            wanted.map(|wanted| wanted.fingerprint)
-        };
+        let sought = self.intake.wanted.iter().filter(|user| self.sought.contains_key(&user.key));
+        let rows: BTreeMap<&UserKey, Fingerprint> =
+            sought.map(|user| (&user.key, user.fingerprint)).collect();
         let held = plan.held.iter().filter(|held| held.timer.is_none());
         let in_vain = held.filter_map(|held| {
             let cause = match (held.reason, self.sought.get(&held.key)?) {
@@ -164,7 +162,7 @@ impl Case {
                 _ => return None,
             };
             let (key, why) = (held.key.clone(), held.why.clone());
-            Some(InVain { row: row(&key), key, cause, why })
+            Some(InVain { row: rows.get(&key).copied(), key, cause, why })
         });
         in_vain.collect()
     }

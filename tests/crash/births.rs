@@ -102,8 +102,7 @@ impl Birth {
                 .await;
         }
         self.judge(quiet);
-        let breaches = self.target.lock().unwrap().breaches.clone();
-        breaches
+        self.target.lock().unwrap().breaches.clone()
     }
 
     /// One run; `None` when it was killed.

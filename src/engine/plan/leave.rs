@@ -72,8 +72,8 @@ fn judge_one(inputs: &Inputs<'_>, leaver: &Leaver) -> (Fate, Option<Action>) {
         match state_of(inputs, known, &switch.path) {
             State::LookFirst => return (Fate::Read, Some(Action::Read)),
             State::Unknown => return (Fate::Unknown, None),
-            State::On(before) => {
-                let edit = flip(&switch.path, before, false);
+            State::On => {
+                let edit = flip(&switch.path, known, false);
                 return (Fate::Disabled, Some(Action::Disable { edit }));
             }
             State::Off => {}
@@ -111,11 +111,10 @@ pub(super) fn take_back(inputs: &Inputs<'_>, wanted: &Wanted, known: &Known) -> 
     match state_of(inputs, known, &switch.path) {
         State::LookFirst => Some(Judged::Send(Action::Read, Vec::new())),
         State::Off => {
-            let before = Some(Some(Value::Flag(false)));
-            let edit = flip(&switch.path, before, true);
+            let edit = flip(&switch.path, known, true);
             Some(Judged::Send(Action::Enable { edit }, Vec::new()))
         }
-        State::On(_) | State::Unknown => None,
+        State::On | State::Unknown => None,
     }
 }
 
@@ -123,24 +122,27 @@ pub(super) fn take_back(inputs: &Inputs<'_>, wanted: &Wanted, known: &Known) -> 
 enum State {
     LookFirst,
     Unknown,
-    /// With what is known to be there.
-    On(Option<Option<Value>>),
+    On,
     Off,
 }
 
 fn state_of(inputs: &Inputs<'_>, known: &Known, switch: &AttrPath) -> State {
-    let shown = known.attributes.get(switch).filter(|_| known.standing == Standing::Settled);
-    match shown {
+    match shown(known, switch) {
         Some(Some(Value::Flag(false))) => State::Off,
-        Some(shown) => State::On(Some(shown.clone())),
         None if inputs.reads && !inputs.reads_done => State::LookFirst,
         None if inputs.reads => State::Unknown,
-        None => State::On(None),
+        Some(_) | None => State::On,
     }
 }
 
-fn flip(switch: &AttrPath, before: Option<Option<Value>>, to: bool) -> Edit {
-    Edit { path: switch.clone(), before, after: Some(Value::Flag(to)) }
+/// What the target last showed there, unless a request was on its way since.
+fn shown<'a>(known: &'a Known, path: &AttrPath) -> Option<&'a Option<Value>> {
+    known.attributes.get(path).filter(|_| known.standing == Standing::Settled)
+}
+
+fn flip(switch: &AttrPath, known: &Known, to: bool) -> Edit {
+    let (before, after) = (shown(known, switch).cloned(), Some(Value::Flag(to)));
+    Edit { path: switch.clone(), before, after }
 }
 
 #[cfg(test)]
