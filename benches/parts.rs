@@ -180,6 +180,7 @@ fn plan_users(bencher: Bencher<'_, '_>) {
         held: &[],
         leavers: &[],
         leaving: &BTreeMap::new(),
+        linked: &BTreeSet::new(),
         rules: &tenant.rules,
         link: &[],
         sought: &BTreeMap::new(),

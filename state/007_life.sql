@@ -62,12 +62,13 @@ INSERT INTO quarantine SELECT key, cause, why, status, row, since, last, tries, 
     FROM quarantine_of_6;
 DROP TABLE quarantine_of_6;
 
--- How accounts came to be known of which the roster did not name the id.
+-- How accounts came to be known of which the roster did not name the id; and of those that it did, the
+-- ones of leavers that a read has shown.
 CREATE TABLE link (
     key       TEXT    PRIMARY KEY,
     remote_id TEXT    NOT NULL,
     how       TEXT    NOT NULL CHECK (how IN ('linked', 'created')),
-    -- The attribute that it was found by; empty of one that was made.
+    -- The attribute that it was found by; empty of one that was made, or that the roster named.
     by        TEXT    NOT NULL,
     at        INTEGER NOT NULL,
     run       TEXT

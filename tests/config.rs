@@ -79,6 +79,15 @@ fn problems(text: &str) -> Vec<String> {
     error.problems.iter().map(ToString::to_string).collect()
 }
 
+/// The same of a text without any, too.
+fn problems_if_any(text: &str) -> Vec<String> {
+    load(text)
+        .map_or_else(|error| error.problems, |_| Vec::new())
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
 /// The one problem of the usual configuration with `extra` at its end.
 fn problem_with(extra: &str) -> String {
     let problems = problems(&format!("{SOURCE}{TENANT}{MAP}{extra}"));
@@ -1253,7 +1262,8 @@ fn each_column_of_joined_sources_has_one_owner() {
 
 #[test]
 fn f18_what_may_be_done_with_accounts_is_named_word_by_word_and_only_where_the_api_offers_it() {
-    let with = |allow: &str| problems(&format!("{SOURCE}\n[tenants.acme]\n{allow}\n{TENANT}{MAP}"));
+    let with =
+        |allow: &str| problems_if_any(&format!("{SOURCE}\n[tenants.acme]\n{allow}\n{TENANT}{MAP}"));
     assert_eq!(with("allow = [\"update\", \"create\", \"disable\"]"), [""; 0]);
     let told = with("allow = [\"update\", \"delete\"]");
     assert!(
@@ -1263,13 +1273,29 @@ fn f18_what_may_be_done_with_accounts_is_named_word_by_word_and_only_where_the_a
     assert!(told[0].contains("\"update\", \"create\", \"disable\""), "{told:?}");
     let told = with("allow = [\"create\", \"everything\"]");
     assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(with("absent_runs = 0\ngrace_days = 0"), [""; 0]);
+}
+
+#[test]
+fn f18_where_an_api_has_a_switch_nobody_is_deleted_who_was_not_switched_off_first() {
+    let biot = TENANT
+        .replace("acme.datadog", "acme.biot")
+        .replace("site = \"datadoghq.eu\"", "base_url = \"https://biot.example.org\"");
+    let map = "[tenants.acme.map]\n\"_name.firstName\" = { column = \"name\" }\n\
+               \"_name.lastName\" = { column = \"name\" }\n";
+    let with = |allow: &str| {
+        problems_if_any(&format!("{SOURCE}\n[tenants.acme]\nallow = {allow}\n{biot}{map}"))
+    };
+    assert_eq!(with("[\"update\", \"disable\", \"delete\"]"), [""; 0]);
+    let told = with("[\"update\", \"delete\"]");
+    assert!(told.len() == 1 && told[0].contains("switched off before it is deleted"), "{told:?}");
 }
 
 #[test]
 fn users_are_looked_for_only_by_what_the_api_looks_up_and_the_mapping_says() {
     let with = |link: &str| {
         let tenant = TENANT.replace("column = \"datadog_id\"", link);
-        problems(&format!("{SOURCE}{tenant}{MAP}userName = {{ column = \"email\" }}\n"))
+        problems_if_any(&format!("{SOURCE}{tenant}{MAP}userName = {{ column = \"email\" }}\n"))
     };
     assert_eq!(with("link = [\"userName\"]"), [""; 0]);
     assert_eq!(with("column = \"datadog_id\"\nlink = [\"userName\"]"), [""; 0]);

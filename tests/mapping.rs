@@ -576,8 +576,9 @@ fn a13_decomposed_input_gives_the_same_account_as_composed_input() {
 fn a_wanted_account_carries_the_fingerprint_of_its_row() {
     let mapping = compile(&settings(&[("title", column("Title"))]));
     let record = record(&[("Title", " Engineer ")]);
-    let Wanted { key, remote_id, attributes, withheld, line, fingerprint } =
+    let Wanted { key, remote_id, attributes, withheld, references, line, fingerprint } =
         wanted(&mapping, &record);
+    assert!(references.is_empty());
     assert!(key == record.key && remote_id == RemoteId::parse("remote-7").ok() && line == 12);
     assert!(attributes == [(AttrPath::new("title"), Some(Value::text("Engineer")))].into());
     assert!(withheld.is_empty());
@@ -756,6 +757,45 @@ fn a38_attributes_of_a_column_that_cannot_be_believed_are_withheld_and_the_other
     let wanted = wanted(&mapping, &record);
     assert_eq!(wanted.withheld, [AttrPath::new("department"), AttrPath::new("name.familyName")]);
     assert!(wanted.attributes == [(AttrPath::new("title"), Some(Value::text("Boss")))].into());
+}
+
+#[test]
+fn a_reference_has_no_value_until_the_other_user_has_an_id_that_the_attribute_can_hold() {
+    let refer = |name| RuleSettings { reference: true, ..column(name) };
+    let rules = [("title", refer("Manager")), ("level", refer("Manager"))];
+    let mapping = compile(&settings(&rules));
+    assert_eq!(mapping.reference_columns().next().unwrap(), "Manager");
+    let mut user = wanted(&mapping, &record(&[("Manager", " E9 ")]));
+    let other = UserKey::parse("E9").unwrap();
+    assert!(user.attributes.is_empty() && user.references.values().all(|key| *key == other));
+    assert!(user.is_incomplete() && user.open_references().count() == 2);
+
+    let id = |text| [(other.clone(), RemoteId::parse(text).unwrap())].into();
+    mapping.refer(&mut user, &id("u9"));
+    // `level` takes numbers up to 9.
+    assert_eq!(user.open_references().collect::<Vec<_>>(), [&AttrPath::new("level")]);
+    assert!(user.attributes == [(AttrPath::new("title"), Some(Value::text("u9")))].into());
+    mapping.refer(&mut user, &id("7"));
+    assert!(user.attributes[&AttrPath::new("level")] == Some(Value::Integer(7)));
+    assert!(!user.is_incomplete());
+    mapping.refer(&mut user, &BTreeMap::new());
+    assert!(user.attributes.is_empty());
+}
+
+#[test]
+fn a_reference_is_one_cell_for_one_id_and_an_empty_cell_means_what_on_empty_says() {
+    let refer = || RuleSettings { reference: true, ..column("Manager") };
+    for rule in [
+        RuleSettings { column: None, ..refer() },
+        RuleSettings { split: Some(";".into()), ..refer() },
+        RuleSettings { lookup: Some(lookup(&[("a", "b")])), ..refer() },
+    ] {
+        assert!(problems_of("title", rule).iter().any(|told| told.contains("title.reference")));
+    }
+    assert!(problems_of("groups", refer()).iter().any(|told| told.contains("reference")));
+    let clear = RuleSettings { on_empty: OnEmpty::Clear, ..refer() };
+    assert!(wish("title", refer(), &[("Manager", " ")]).is_none());
+    assert!(wish("title", clear, &[("Manager", "")]) == Some(None));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use rosterd::{
     engine::{plan::digest, quarantine::TenantCause},
     model::{
         Action, AttrPath, Code, Completeness, Edit, Fate, Finding, Fingerprint, Forecast, Held,
-        HeldReason, Leaver, LeaverReason, Notice, Operation, Place, Plan, RemoteId, RunId,
+        HeldReason, Leaver, LeaverReason, Match, Notice, Operation, Place, Plan, RemoteId, RunId,
         Severity, SourceFacts, SourceId, TenantId, Timer, TrippedGuard, UserKey, Value,
     },
     report::{
@@ -587,6 +587,56 @@ fn a_saved_plan_holds_each_planned_tenants_digest_and_is_not_stale_at_once() {
     let acme = &saved.tenants[&tenant("acme")];
     assert_eq!((&acme.digest, acme.operations), (&report.tenants[1].digest, 5));
     assert_eq!(saved.stale(&report.tenants), None);
+}
+
+/// One of each operation with a whole account.
+fn lives() -> CycleReport {
+    let by = Match { path: AttrPath::new("userName"), value: Value::text("ann@x.org") };
+    let flip = |to: bool| edit("active", Some(Some(Value::Flag(!to))), Some(Value::Flag(to)));
+    let new = vec![edit("userName", Some(None), text("ann@x.org"))];
+    let without_id = |user, action| Operation { remote_id: None, ..operation(user, action) };
+    let operations = vec![
+        without_id("E1", Action::Find { by: by.clone() }),
+        without_id("E2", Action::Create { edits: new, by: vec![by] }),
+        operation("E3", Action::Disable { edit: flip(false) }),
+        operation("E4", Action::Enable { edit: flip(true) }),
+        operation("E5", Action::Delete),
+    ];
+    let mut plan = plan_of("acme", operations);
+    let fates = [Fate::Disabled, Fate::Deleted, Fate::Unknown];
+    plan.leavers = ["E3", "E5", "E6"]
+        .into_iter()
+        .zip(fates)
+        .map(|(user, fate)| Leaver { key: key(user), reason: LeaverReason::AbsentFromSource, fate })
+        .collect();
+    cycle(vec![tenant_report("acme", "datadog", Some(plan))])
+}
+
+#[test]
+fn every_operation_with_a_whole_account_is_told_by_its_sign_and_in_words() {
+    let report = lives();
+    let told = plan_text(&report, &dry_run());
+    for line in [
+        "? E1 is looked for first",
+        "+ E2 gets an account",
+        "- E3 (remote id id-e3) has left and is switched off",
+        "~ E4 (remote id id-e4) is back and is switched on again",
+        "- E5 (remote id id-e5) left long ago; the account is DELETED",
+        "- E6: leaver, absent from the source; the target has not shown the account",
+    ] {
+        assert!(told.contains(line), "{line}\n{told}");
+    }
+    let json = json_text(&plan_json(&report));
+    for reason in ["joined", "left", "returned", "left_long_ago"] {
+        assert!(json.contains(&format!("\"{reason}\"")), "{reason}\n{json}");
+    }
+    let saved = SavedPlan::read(&json).unwrap();
+    assert_eq!(saved.stale(&report.tenants), None);
+    let mut other = lives();
+    let plan = other.tenants[0].plan.as_mut().unwrap();
+    plan.operations.pop();
+    other.tenants[0].digest = digest(plan);
+    assert!(saved.stale(&other.tenants).is_some());
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(super) async fn adopt_from_target(
             write_stdout(&told(tenant, listed));
         }
         let style = Style { colour, ..Style::default() };
-        write_stdout(&report::check_text(&report, &style));
+        write_stdout(&report::adopt_text(&report, &style));
         exit = exit.max(report.exit());
     }
     Ok(signals.end(Ended::Exit(exit)))

@@ -342,7 +342,7 @@ pub(super) fn adopt(common: &Common, adopt: &Adopt, colour: bool) -> anyhow::Res
             write_stdout(&format!("{tenant}: {users} users adopted\n"));
         }
         let style = Style { colour, ..Style::default() };
-        write_stdout(&report::check_text(&report, &style));
+        write_stdout(&report::adopt_text(&report, &style));
         exit = exit.max(report.exit());
     }
     Ok(Ended::Exit(exit))

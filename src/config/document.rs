@@ -27,15 +27,17 @@ pub(super) fn check(
     let mut root = table(document, "", &mut problems);
     let state: StateTable = sub(&mut root, "state", "state", &mut problems);
     let rules = state.rules(folder, &mut problems);
-    let sources = sources(&mut root, (folder, surroundings), &mut problems);
+    let mut sources = sources(&mut root, (folder, surroundings), &mut problems);
     let workplace = Workplace { folder, surroundings, sources: &sources.1 };
     let mut tenants = tenants(&mut root, &workplace, &mut problems);
     for tenant in tenants.values_mut() {
         let source = sources.0.get(&tenant.source);
         if source.is_some_and(|source| source.csv.fold_key_case) {
             tenant.protected = guards::folded(&tenant.protected);
+            tenant.fold_keys();
         }
     }
+    check_references(&mut sources.0, &tenants);
     for key in root.keys() {
         problems.push(fields::unknown_key(key, &["state", "sources", "tenants"]));
     }
@@ -48,6 +50,21 @@ pub(super) fn check(
     let state_dir = state_dir.unwrap_or_else(|| PathBuf::from("state"));
     let tenants = tenants.into_iter().map(|(id, tenant)| (id, Arc::new(tenant))).collect();
     Ok(Config { state_dir, state: rules, sources: sources.0, tenants })
+}
+
+/// What a rule refers by has to be somebody's key, as if the source's own table said so.
+fn check_references(
+    sources: &mut BTreeMap<SourceId, SourceConfig>,
+    tenants: &BTreeMap<TenantId, tenant::TenantConfig>,
+) {
+    for tenant in tenants.values() {
+        let Some(source) = sources.get_mut(&tenant.source) else { continue };
+        for column in tenant.mapping.reference_columns() {
+            if !source.csv.references.contains(column) {
+                source.csv.references.push(column.clone());
+            }
+        }
+    }
 }
 
 /// The sources that are right, and the names of all.

@@ -49,6 +49,10 @@ pub(super) fn rules(
             problems.push(Problem::new(&key, why).hint(hint(offered)));
         }
     }
+    if offered.delete && rules.delete && !rules.disable && offered.switch.is_some() {
+        let why = "has \"delete\" alone: an account is switched off before it is deleted";
+        problems.push(Problem::new(&key, why).hint(hint(offered)));
+    }
     if !updates {
         let hint = "add \"update\": what differs in an account that is kept has to be changed";
         problems.push(Problem::new(&key, "has no \"update\"").hint(hint));

@@ -154,7 +154,7 @@ pub(super) fn check(
     let concurrency = concurrency(keys.concurrency, at, problems);
     let rules = rules_of_life(&keys, opened.as_ref(), at, problems);
     let [request_timeout, run_deadline] = times(&keys, at, problems);
-    let (opened, mapping) = (opened?, mapping?);
+    let (opened, mapping, rules) = (opened?, mapping?, rules?);
     let login::Entrance { secrets, login, token_expires } = entrance?;
     Some(TenantConfig {
         reads: keys.reads && opened.dialect.capabilities().read,
@@ -164,13 +164,13 @@ pub(super) fn check(
         dialect: opened.dialect,
         target: target(opened.name, &opened.table),
         settings: opened.table,
-        mapping,
+        mapping: mapping.creating(rules.create),
         quota: quota?,
         reach,
         authorities: authorities?,
         concurrency: concurrency?,
         limits: limits?,
-        rules: rules?,
+        rules,
         protected,
         request_timeout: request_timeout?,
         rate_limit_reset: keys.rate_limit_reset,
@@ -351,6 +351,11 @@ fn keep<T>(checked: Result<T, Vec<Problem>>, at: &str, problems: &mut Vec<Proble
 }
 
 impl TenantConfig {
+    /// Of a source that takes capitals in keys for small letters.
+    pub(super) fn fold_keys(&mut self) {
+        self.mapping.fold_keys();
+    }
+
     pub fn capabilities(&self) -> &Capabilities {
         self.dialect.capabilities()
     }

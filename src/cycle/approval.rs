@@ -28,7 +28,9 @@ impl Case {
             return Ok(None);
         };
         let approvals = snapshot.approvals(LOOKED_AT)?;
-        let bindings = self.bindings(snapshot)?;
+        let mut bindings = self.bindings(snapshot)?;
+        // What this run's own looks have added since made this very plan.
+        bindings.serial = self.serial.unwrap_or(bindings.serial);
         let current = Current { digest: &report.digest, bindings: &bindings, now };
         let notice = match current.find(&approvals) {
             Found::Nothing => return Ok(None),

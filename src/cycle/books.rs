@@ -59,6 +59,7 @@ fn has_its_timer(held: &Held) -> bool {
         | HeldReason::BadValue
         | HeldReason::SharedRemoteId
         | HeldReason::BadReference
+        | HeldReason::OpenReference
         | HeldReason::MissingCompanion
         | HeldReason::NotAccepted
         | HeldReason::Drifted

@@ -1,13 +1,22 @@
 //! What one read means for one tenant, planned and judged; from values to values but for the snapshot.
 
-use super::{intake::Intake, life::Life, recorder::Wishes, same::Memo, waiting};
+use super::{
+    intake::Intake,
+    life::{Life, refer},
+    recorder::Wishes,
+    same::Memo,
+    waiting,
+};
 use crate::{
     config::TenantConfig,
     engine::{
         index::Entry,
         plan::{Inputs, Planned, Sought, is_of, plan},
     },
-    model::{AttrPath, Finding, Held, HeldReason, Known, RemoteId, SourceFacts, UserKey, Wanted},
+    model::{
+        Action, AttrPath, Finding, Held, HeldReason, Known, Operation, Plan, RemoteId, SourceFacts,
+        UserKey, Wanted,
+    },
     store::{AcceptedView, Snapshot, StoreError},
 };
 use jiff::Timestamp;
@@ -27,6 +36,10 @@ pub(super) struct Case {
     pub(super) memo: Option<Memo>,
     /// What look-ups of this run have brought.
     pub(super) sought: BTreeMap<UserKey, Sought>,
+    /// How far the state had come when the run made its first plan.
+    pub(super) serial: Option<u64>,
+    /// Ids that others refer to are others now, or are to go.
+    pub(super) ids_moved: bool,
 }
 
 /// What planning gives.
@@ -44,7 +57,7 @@ impl Case {
         memo: Option<Memo>,
     ) -> Self {
         let (facts, sought) = (facts.clone(), BTreeMap::new());
-        Self { config, view, facts, intake, memo, sought }
+        Self { config, view, facts, intake, memo, sought, serial: None, ids_moved: false }
     }
 
     pub(super) fn findings(&self) -> &[Finding] {
@@ -63,11 +76,15 @@ impl Case {
         reads_done: bool,
         began: Timestamp,
     ) -> Result<Judgement, StoreError> {
+        if let Some(snapshot) = snapshot {
+            self.serial.get_or_insert(snapshot.serial()?);
+            refer(&self.config.mapping, snapshot, self.intake.wanted.iter_mut())?;
+        }
         let known = match self.intake.known.take() {
             Some(known) => known,
             None => self.known(snapshot)?,
         };
-        let Life { known, leaving, creating } = self.life(snapshot, known)?;
+        let Life { known, leaving, linked, creating } = self.life(snapshot, known)?;
         let mut planned = plan(&Inputs {
             tenant: &self.config.id,
             capabilities: self.config.capabilities(),
@@ -81,6 +98,7 @@ impl Case {
             held: &self.intake.held,
             leavers: &self.intake.leavers,
             leaving: &leaving,
+            linked: &linked,
             rules: &self.config.rules,
             link: self.config.mapping.link(),
             sought: &self.sought,
@@ -93,8 +111,18 @@ impl Case {
         if let Some(snapshot) = snapshot.filter(|_| reads_done) {
             tell_timers(snapshot, &mut planned.plan.held)?;
         }
+        self.ids_moved |= self.moves_ids(&planned.plan, &known);
         let wishes = self.wishes(&planned, &known);
         Ok(Judgement { planned, wishes })
+    }
+
+    /// Whether users who need nothing may refer to what is not so any more.
+    fn moves_ids(&self, plan: &Plan, known: &BTreeMap<UserKey, Known>) -> bool {
+        let moved =
+            |wanted: &Wanted| known.get(&wanted.key).is_some_and(|known| !is_of(wanted, known));
+        let deletes = |operation: &Operation| operation.action == Action::Delete;
+        self.config.mapping.reference_columns().next().is_some()
+            && (self.intake.wanted.iter().any(moved) || plan.operations.iter().any(deletes))
     }
 
     /// What is known of those who have to be planned, as it is now.

@@ -7,7 +7,7 @@ use crate::{
     model::{
         AttrPath, Capabilities, Fingerprint, Known, Notice, Plan, Standing, TrippedGuard, Value,
     },
-    store::{Snapshot, StoreError},
+    store::{ActionKind, Snapshot, StoreError},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -32,8 +32,12 @@ impl Case {
         if let Some(snapshot) = snapshot.filter(|_| figures.could_trip(limits, users)) {
             let mut recent = Recent::default();
             let since = began.checked_sub(DAY).unwrap_or(Timestamp::MIN);
-            snapshot.each_change_since(since, &mut |key, edits| {
-                recent.add(key, edits, capabilities);
+            snapshot.each_change_since(since, &mut |key, action, edits| match action {
+                ActionKind::Create => recent.add_created(key),
+                ActionKind::Disable => recent.add_switched_off(key),
+                ActionKind::Delete => recent.add_deleted(key),
+                ActionKind::Patch | ActionKind::Enable => recent.add(key, edits, capabilities),
+                ActionKind::Read | ActionKind::Find => {}
             })?;
             figures.count_along(plan, &recent, capabilities);
         }
@@ -47,7 +51,10 @@ impl Case {
         let before = snapshot.map(Snapshot::accepted_input).transpose()?.flatten();
         let drift = snapshot.filter(|_| figures.changed.planned > 0);
         let drift = drift.map(Snapshot::drift_sample).transpose()?.flatten();
-        let (strangers, accounts) = self.intake.strangers_and_accounts();
+        let (strangers, mut accounts) = self.intake.strangers_and_accounts();
+        if figures.created.planned > 0 || figures.deleted.planned > 0 {
+            accounts = self.intake.accounts();
+        }
         Ok(guard::judge(&Evidence {
             plan,
             capabilities,
@@ -164,8 +171,7 @@ fn may_hold(known: &Known, path: &AttrPath) -> bool {
 /// The user is there, and nothing that is known switches him off.
 fn is_active(known: &Known, capabilities: &Capabilities) -> bool {
     let off = |path: &AttrPath, value: &Option<Value>| {
-        *value == Some(Value::Flag(false))
-            && capabilities.attributes.get(path).is_some_and(|attribute| attribute.disables)
+        *value == Some(Value::Flag(false)) && capabilities.is_switch(path)
     };
     known.standing != Standing::Gone
         && !known.attributes.iter().any(|(path, value)| off(path, value))

@@ -5,6 +5,7 @@ use super::{
     case::Case,
     fan::in_order,
     intake::Intake,
+    life::have_moved,
     prepare::{Prepared, prepare},
     same::{self, Memo, about_the_header},
     waiting::Waiting,
@@ -211,7 +212,13 @@ pub(super) fn index_of(
     let mut opened: Vec<Result<(), StoreError>> = Vec::new();
     let mut shelves = Vec::new();
     for guest in guests {
-        let pages = guest.snapshot.map(|snapshot| snapshot.pages(view(guest.tenant, settings)));
+        let pages = guest.snapshot.map(|snapshot| {
+            let view = view(guest.tenant, settings);
+            // Under that view no row is settled.
+            let anew = || view.with(Fingerprint::of([Some("anew")]));
+            let moved = have_moved(&guest.tenant.mapping, snapshot)?;
+            snapshot.pages(if moved { anew() } else { view })
+        });
         let (shelf, result) = match pages.transpose() {
             Ok(pages) => (Shelf(pages), Ok(())),
             Err(error) => (Shelf(None), Err(error)),

@@ -197,7 +197,7 @@ impl Adoption<'_> {
             let heard = hear_one(tenant, self.settings, arrival);
             match heard.meaning {
                 Meaning::Mapped(Mapped::Wanted(wanted)) if chosen(&wanted.key) => {
-                    let row = wanted.withheld.is_empty().then_some(wanted.fingerprint);
+                    let row = (!wanted.is_incomplete()).then_some(wanted.fingerprint);
                     // Whoever has to be looked for first stays unknown, too.
                     let Some(remote_id) = wanted.remote_id else { continue };
                     let account = Account::new(wanted.key, remote_id, &wanted.attributes);

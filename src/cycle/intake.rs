@@ -2,6 +2,7 @@
 
 use super::{
     gather::{Heard, Meaning},
+    life::refer,
     waiting::Waiting,
 };
 use crate::{
@@ -116,7 +117,7 @@ impl Intake {
         if !self.chosen.is_empty() || self.wanted.is_empty() && self.held.is_empty() {
             return (0, 0);
         }
-        let accounts = self.index.accounts(self.number).count() as u64;
+        let accounts = self.accounts();
         if accounts == 0 {
             return (0, 0);
         }
@@ -124,6 +125,11 @@ impl Intake {
         let wanted = self.wanted.iter().map(|wanted| &wanted.key).filter(is_stranger).count();
         let held: BTreeSet<&UserKey> = self.held.iter().map(|held| &held.key).collect();
         ((wanted + held.into_iter().filter(is_stranger).count()) as u64, accounts)
+    }
+
+    /// How many users are known here.
+    pub(super) fn accounts(&self) -> u64 {
+        self.index.accounts(self.number).count() as u64
     }
 
     /// The run is not about some users only.
@@ -201,9 +207,12 @@ impl Intake {
 
     fn compare(
         &mut self,
-        wanted: Vec<(Entry, Wanted)>,
+        mut wanted: Vec<(Entry, Wanted)>,
         snapshot: Option<&Snapshot>,
     ) -> Result<(), StoreError> {
+        if let (Some(tenant), Some(snapshot)) = (&self.tenant, snapshot) {
+            refer(&tenant.mapping, snapshot, wanted.iter_mut().map(|(_, user)| user))?;
+        }
         let keys: Vec<&UserKey> = wanted.iter().map(|(_, user)| &user.key).collect();
         let known = snapshot.map(|snapshot| snapshot.known(&keys)).transpose()?;
         let mut known = known.unwrap_or_default();

@@ -1,21 +1,22 @@
 //! Accounts as a whole, in a run: who is looked for and linked, who has left, and what is remembered.
 
 use super::{
-    Options, Phase, Progress,
+    Options, Phase, Progress, TenantEnd,
     case::Case,
     tenant::{Desk, of_store},
 };
 use crate::{
     engine::{
         diff::canonical,
+        mapping::Mapping,
         plan::{Leaving, Sought},
         quarantine::Cause,
     },
     model::{
         Completeness, Fingerprint, HeldReason, Known, LeaverReason, Operation, Plan, RemoteId,
-        UserKey, Value,
+        Standing, UserKey, Value, Wanted,
     },
-    store::{InVain, Link, Snapshot, StoreError},
+    store::{InVain, Link, Snapshot, Store, StoreError},
 };
 use jiff::Timestamp;
 use std::{
@@ -23,10 +24,54 @@ use std::{
     sync::Arc,
 };
 
+/// Gives references the ids of the accounts that are known by now.
+pub(super) fn refer<'a>(
+    mapping: &Mapping,
+    snapshot: &Snapshot,
+    users: impl Iterator<Item = &'a mut Wanted>,
+) -> Result<(), StoreError> {
+    let users: Vec<&mut Wanted> = users.filter(|user| !user.references.is_empty()).collect();
+    let keys: BTreeSet<&UserKey> = users.iter().flat_map(|user| user.references.values()).collect();
+    let known = snapshot.known(&keys.into_iter().collect::<Vec<_>>())?.into_iter();
+    let there = known.filter(|(_, known)| known.standing == Standing::Settled);
+    let ids = there.map(|(key, known)| (key, known.remote_id)).collect();
+    for user in users {
+        mapping.refer(user, &ids);
+    }
+    Ok(())
+}
+
+/// When ids that others refer to moved last, and when all rows were looked at and sent since.
+const MOVED: &str = "references:moved";
+const LOOKED: &str = "references:looked";
+
+/// Ids that others may refer to are others from now on.
+pub(super) fn mark_moved(
+    mapping: &Mapping,
+    store: &mut Store,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    if mapping.reference_columns().next().is_none() {
+        return Ok(());
+    }
+    store.set_mark(MOVED, at)
+}
+
+/// Whether rows that need nothing by themselves may refer to an id that is not so any more.
+pub(super) fn have_moved(mapping: &Mapping, snapshot: &Snapshot) -> Result<bool, StoreError> {
+    if mapping.reference_columns().next().is_none() {
+        return Ok(false);
+    }
+    Ok(snapshot
+        .mark(MOVED)?
+        .is_some_and(|moved| snapshot.mark(LOOKED).ok().flatten() < Some(moved)))
+}
+
 /// What a plan needs to know of whole accounts.
 pub(super) struct Life {
     pub(super) known: BTreeMap<UserKey, Known>,
     pub(super) leaving: BTreeMap<UserKey, Leaving>,
+    pub(super) linked: BTreeSet<UserKey>,
     pub(super) creating: BTreeSet<UserKey>,
 }
 
@@ -39,16 +84,19 @@ impl Case {
     ) -> Result<Life, StoreError> {
         let rules = &self.config.rules;
         let Some(snapshot) = snapshot else {
-            return Ok(Life { known, leaving: BTreeMap::new(), creating: BTreeSet::new() });
+            let (leaving, linked, creating) = Default::default();
+            return Ok(Life { known, leaving, linked, creating });
         };
         let creating = if rules.create { snapshot.creating()? } else { BTreeSet::new() };
-        let mut leaving = BTreeMap::new();
+        let (mut leaving, mut linked) = (BTreeMap::new(), BTreeSet::new());
         if rules.disable || rules.delete {
             leaving = snapshot.leaving()?;
             let leavers: Vec<&UserKey> = self.intake.leavers.iter().map(|l| &l.key).collect();
             known.extend(snapshot.known(&leavers)?);
+            let of_leavers = leavers.iter().filter_map(|key| known.get_key_value(*key));
+            linked = snapshot.linked(of_leavers.map(|(key, known)| (key, &known.remote_id)))?;
         }
-        Ok(Life { known, leaving, creating })
+        Ok(Life { known, leaving, linked, creating })
     }
 
     /// Adds what look-ups have brought to what earlier ones of this run did.
@@ -87,18 +135,15 @@ impl Case {
             let owner = owners.get(&remote_id);
             let single = claimants.pop().filter(|_| claimants.is_empty());
             let free = |link: &Link| owner.is_none_or(|owner| *owner == link.key);
-            match single.filter(|link| free(link) && !named.contains(&remote_id)) {
-                Some(mut link) => {
-                    link.shown = canonical(&link.shown);
-                    link.shown.retain(|path, _| keep.contains(path));
-                    links.push(link);
-                }
-                None => {
-                    let taken = self.sought.values_mut();
-                    for sought in taken.filter(|sought| is_of(sought, &remote_id)) {
-                        *sought = Sought::Taken;
-                    }
-                }
+            if let Some(mut link) = single.filter(|l| free(l) && !named.contains(&remote_id)) {
+                link.shown = canonical(&link.shown);
+                link.shown.retain(|path, _| keep.contains(path));
+                links.push(link);
+                continue;
+            }
+            let taken = self.sought.values_mut();
+            for sought in taken.filter(|sought| is_of(sought, &remote_id)) {
+                *sought = Sought::Taken;
             }
         }
         Ok(links)
@@ -106,10 +151,9 @@ impl Case {
 
     /// Those of the plan who were looked for in vain.
     fn in_vain(&self, plan: &Plan) -> Vec<InVain> {
-        let row = |key: &UserKey| -> Option<Fingerprint> {
-            let wanted = self.intake.wanted.iter().find(|wanted| wanted.key == *key);
-            wanted.map(|wanted| wanted.fingerprint)
-        };
+        let sought = self.intake.wanted.iter().filter(|user| self.sought.contains_key(&user.key));
+        let rows: BTreeMap<&UserKey, Fingerprint> =
+            sought.map(|user| (&user.key, user.fingerprint)).collect();
         let held = plan.held.iter().filter(|held| held.timer.is_none());
         let in_vain = held.filter_map(|held| {
             let cause = match (held.reason, self.sought.get(&held.key)?) {
@@ -118,7 +162,7 @@ impl Case {
                 _ => return None,
             };
             let (key, why) = (held.key.clone(), held.why.clone());
-            Some(InVain { row: row(&key), key, cause, why })
+            Some(InVain { row: rows.get(&key).copied(), key, cause, why })
         });
         in_vain.collect()
     }
@@ -164,6 +208,22 @@ impl Desk {
             }
             Err(error) => self.report.end = of_store(&error),
         }
+    }
+
+    /// Before anything leaves that moves an id which others refer to.
+    pub(super) fn note_moves(&self, store: &mut Store) -> Result<(), StoreError> {
+        if self.case.ids_moved { store.set_mark(MOVED, self.clock.now()) } else { Ok(()) }
+    }
+
+    /// After a run that has looked at all rows, and sent all that they wish.
+    pub(super) fn note_looks(&mut self, options: &Options) -> Result<(), StoreError> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let is_all = options.is_whole() && self.report.end == TenantEnd::Done;
+        let mapping = &self.case.config.mapping;
+        if is_all && !self.case.ids_moved && have_moved(mapping, store)? {
+            store.set_mark(LOOKED, options.now)?;
+        }
+        Ok(())
     }
 
     /// Remembers who was looked for in vain, and who has left.

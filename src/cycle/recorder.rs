@@ -9,8 +9,8 @@ use crate::{
         quarantine::{Circumstances, Effect},
     },
     model::{
-        AttrPath, Attributes, Edit, Fingerprint, Known, Operation, Outcome, Refusal, RunId,
-        UserKey, Wanted,
+        Action, AttrPath, Attributes, Edit, Fingerprint, Known, Operation, Outcome, Refusal,
+        RemoteId, RunId, UserKey, Wanted,
     },
     sender::{End, Recorder},
     store::{Conclusion, Entry, Intent, Scribe, Store, StoreError},
@@ -37,6 +37,8 @@ pub(super) struct Journal {
     results: Mutex<Results>,
     /// What look-ups have brought.
     sought: Mutex<BTreeMap<UserKey, Sought>>,
+    /// Accounts of users of whom nothing is wished, and that a read has shown.
+    shown: Mutex<BTreeMap<UserKey, RemoteId>>,
 }
 
 /// What is left of a journal that is closed.
@@ -44,6 +46,7 @@ pub(super) struct Closed {
     pub(super) store: Store,
     pub(super) results: Results,
     pub(super) sought: BTreeMap<UserKey, Sought>,
+    pub(super) shown: BTreeMap<UserKey, RemoteId>,
 }
 
 /// What is wished of one user.
@@ -68,7 +71,7 @@ impl Wishes {
         let watched = wanted.attributes.iter().filter(|(path, _)| stays(path));
         Self {
             attributes: wanted.attributes.clone(),
-            withheld: !wanted.withheld.is_empty(),
+            withheld: wanted.is_incomplete(),
             fingerprint: wanted.fingerprint,
             refused: known.map(|known| known.refused.clone()).unwrap_or_default(),
             watched: watched.map(|(path, wish)| (path.clone(), wish.clone())).collect(),
@@ -117,16 +120,19 @@ impl Journal {
         let next_operation = AtomicU64::new(store.last_operation()? + 1);
         store.make_ready(wishes.len())?;
         let writer = scribe(store);
-        let (results, sought) = (Mutex::new(results), Mutex::default());
-        Ok(Self { writer, run, next_operation, wishes, keep: Arc::new(keep), results, sought })
+        let keep = Arc::new(keep);
+        let (results, sought, shown) = (Mutex::new(results), Mutex::default(), Mutex::default());
+        Ok(Self { writer, run, next_operation, wishes, keep, results, sought, shown })
     }
 
     /// Writes what is left, and hands back the store and what was counted.
     pub(super) fn finish(self) -> Result<Closed, StoreError> {
-        let Self { writer, run: _, next_operation: _, wishes: _, keep: _, results, sought } = self;
+        let Self { writer, run: _, next_operation: _, wishes: _, keep: _, results, sought, shown } =
+            self;
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         let sought = sought.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Closed { store: writer.finish()?, results, sought })
+        let shown = shown.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Closed { store: writer.finish()?, results, sought, shown })
     }
 
     async fn write(&self, entries: Vec<Entry>) -> Result<(), String> {
@@ -165,6 +171,12 @@ impl Journal {
         if let Some(sought) = sought(&end.outcome) {
             let mut all = self.sought.lock().unwrap_or_else(PoisonError::into_inner);
             all.insert(operation.key.clone(), sought);
+        }
+        if let (None, Action::Read, Outcome::Settled { .. }, Some(remote_id)) =
+            (wishes, &operation.action, &end.outcome, &operation.remote_id)
+        {
+            let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+            shown.insert(operation.key.clone(), remote_id.clone());
         }
         let edits = done_of(operation, &end).cloned().collect();
         let End { outcome, status, requests, at, was_in_doubt, parts: _ } = end;
@@ -399,7 +411,7 @@ impl Recorder for Journal {
 mod tests {
     use super::*;
     use crate::{
-        model::{Action, RemoteId, TenantId, Value},
+        model::{TenantId, Value},
         store::{Holder, JournalFilter, Writer},
     };
 
@@ -423,6 +435,7 @@ mod tests {
             remote_id: Some(remote_id),
             attributes: attributes(wished),
             withheld: Vec::new(),
+            references: BTreeMap::new(),
             line: 2,
             fingerprint: Fingerprint(7),
         };

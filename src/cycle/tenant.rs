@@ -210,6 +210,7 @@ impl Desk {
         self.enter_quarantine(options)?;
         self.note_timers()?;
         self.note_life(now)?;
+        self.note_looks(options)?;
         let Some(store) = &mut self.store else { return Ok(()) };
         if let Some(lane) = &self.lane {
             store.remember_pace(lane.pacer.learnt(), self.clock.now())?;
@@ -338,6 +339,11 @@ impl Desk {
         let (Some(lane), Some(store)) = (self.lane.clone(), self.store.take()) else { return };
         let tenant = self.case.config.id.clone();
         self.booked += operations.len() as u64;
+        let mut store = store;
+        if let Err(error) = self.note_moves(&mut store) {
+            self.report.end = of_store(&error);
+            return;
+        }
         let wishes = self.wishes_of(&operations);
         let results = std::mem::take(&mut self.report.results);
         let run = options.run.clone();
@@ -357,8 +363,11 @@ impl Desk {
         let delivered = lane.deliver(operations, &journal, Arc::new(step)).await;
         progress.end(&tenant);
         match Arc::into_inner(journal).map(Journal::finish) {
-            Some(Ok(Closed { mut store, results, sought })) => {
+            Some(Ok(Closed { mut store, results, sought, shown })) => {
                 self.case.note_sought(sought);
+                if let Err(error) = store.note_shown(&shown, &options.run, self.clock.now()) {
+                    self.report.end = of_store(&error);
+                }
                 let ended = &delivered.ended;
                 if matches!(ended, Some(Ended::Unauthorized | Ended::LoginRefused { .. }))
                     && let Err(error) = store.set_mark(REFUSED, self.clock.now())

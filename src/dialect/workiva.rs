@@ -118,10 +118,11 @@ impl Dialect for Workiva {
     fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String> {
         let segments = self.segments();
         let user = || self.base.of_user(&segments, account_of(id)?);
+        let offered = &self.capabilities.life;
         let mut request = match action {
             Action::Read => get(user()?, &[BEARER]),
-            Action::Delete => delete(user()?, &[BEARER]),
-            Action::Create { edits, by: _ } => {
+            Action::Delete if offered.delete => delete(user()?, &[BEARER]),
+            Action::Create { edits, by: _ } if offered.create.is_some() => {
                 let values = spell_all(&self.capabilities, edits, &BTreeMap::new())?;
                 post(self.base.below(&segments)?, &nest(values), &[BEARER])
             }
@@ -130,9 +131,11 @@ impl Dialect for Workiva {
                 let replace = |(path, value)| replace(&path, &value);
                 patch(user()?, &values.into_iter().map(replace).collect(), &[BEARER])
             }
-            Action::Find { .. } | Action::Disable { .. } | Action::Enable { .. } => {
-                return Err(NOT_OFFERED.to_owned());
-            }
+            Action::Find { .. }
+            | Action::Create { .. }
+            | Action::Disable { .. }
+            | Action::Enable { .. }
+            | Action::Delete => return Err(NOT_OFFERED.to_owned()),
         };
         request.headers.push(self.version_header());
         Ok(request)

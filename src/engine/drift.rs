@@ -184,6 +184,7 @@ mod tests {
             remote_id: RemoteId::parse("u1").ok(),
             attributes: attributes(Some(wish)),
             withheld: Vec::new(),
+            references: std::collections::BTreeMap::new(),
             line: 2,
             fingerprint: Fingerprint::default(),
         }

@@ -43,6 +43,8 @@ pub struct Inputs<'a> {
     pub leavers: &'a [Leaver],
     /// What is remembered of those who left, and of those who have come back since.
     pub leaving: &'a BTreeMap<UserKey, Leaving>,
+    /// Leavers whose known account was found, made, or shown by a read of its own.
+    pub linked: &'a BTreeSet<UserKey>,
     /// What may be done with whole accounts.
     pub rules: &'a Rules,
     /// Attributes by which users without a known id are looked for, the best first.
@@ -94,7 +96,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Planned {
             Judged::Nothing(told) => {
                 unchanged += 1;
                 let lasting = |held: &Held| held.reason == HeldReason::NotAccepted;
-                if wanted.withheld.is_empty() && told.iter().all(lasting) {
+                if !wanted.is_incomplete() && told.iter().all(lasting) {
                     settled.push(wanted.key.clone());
                 }
                 held.extend(told);
@@ -163,7 +165,7 @@ pub fn is_as_wanted(wanted: &Wanted, known: &Known) -> bool {
     known.standing == Standing::Settled
         && known.suspect.is_empty()
         && is_of(wanted, known)
-        && wanted.withheld.is_empty()
+        && !wanted.is_incomplete()
         && diff(&wanted.attributes, known) == Diff::default()
 }
 
@@ -248,6 +250,8 @@ fn read_first(inputs: &Inputs<'_>, wanted: &Wanted, standing: Standing) -> Judge
 
 /// Why nothing is sent for somebody whom the target does not have.
 pub const GONE: &str = "the target has no such user";
+const OPEN_REFERENCE: &str = "it refers to somebody whose account here is not known yet; sent by the \
+    first run that begins after it is";
 const IN_DOUBT: &str = "the target could not say what it holds; the next run looks again";
 
 /// Attributes that stay as they are while the rest of the user goes on.
@@ -266,7 +270,9 @@ fn told(wanted: &Wanted, diff: &Diff) -> Vec<Held> {
         let sides = Sides { wished: after.clone(), shown: before.clone().flatten() };
         Held { sides: Some(sides), ..tell(path, HeldReason::Drifted, DRIFTED) }
     });
-    withheld.chain(refused).chain(contested).collect()
+    let open = wanted.open_references();
+    let open = open.map(|path| tell(path, HeldReason::OpenReference, OPEN_REFERENCE));
+    withheld.chain(open).chain(refused).chain(contested).collect()
 }
 
 /// Why an attribute is held that somebody else changed.
@@ -383,6 +389,7 @@ mod tests {
             remote_id: RemoteId::parse(&format!("id-{key}")).ok(),
             attributes: attributes(pairs),
             withheld: Vec::new(),
+            references: BTreeMap::new(),
             line: 2,
             fingerprint: Fingerprint::default(),
         }
@@ -423,6 +430,7 @@ mod tests {
                 held: &[],
                 leavers: &[],
                 leaving: &BTreeMap::new(),
+                linked: &BTreeSet::new(),
                 rules: &Rules::default(),
                 link: &[],
                 sought: &BTreeMap::new(),

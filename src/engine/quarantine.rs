@@ -144,15 +144,18 @@ impl Effect {
         match outcome {
             Outcome::Settled { .. } if is_read => Self::Nothing,
             Outcome::Settled { .. } | Outcome::Created { .. } | Outcome::Deleted => Self::Ends,
-            // What comes of it is decided when all look-ups are over.
-            Outcome::Matched { .. } | Outcome::Nobody | Outcome::Ambiguous { .. } => Self::Nothing,
             Outcome::Refused(_) if remembered => Self::Ends,
             Outcome::Refused(refusal) if matches!(refusal.status, 429 | 503) => Self::Nothing,
             Outcome::Refused(_) => Self::Fails(Cause::Refused),
             Outcome::Gone => Self::Fails(Cause::Gone),
             Outcome::InDoubt { .. } if worn_out => Self::Fails(Cause::InDoubt),
             Outcome::Deferred { .. } if worn_out => Self::Fails(Cause::Unreachable),
-            Outcome::InDoubt { .. } | Outcome::Deferred { .. } => Self::Nothing,
+            // What comes of a look-up is decided when all of them are over.
+            Outcome::InDoubt { .. }
+            | Outcome::Deferred { .. }
+            | Outcome::Matched { .. }
+            | Outcome::Nobody
+            | Outcome::Ambiguous { .. } => Self::Nothing,
         }
     }
 }

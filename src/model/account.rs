@@ -17,10 +17,26 @@ pub struct Wanted {
     pub attributes: Attributes,
     /// Attributes whose value could not be believed (a manager who is nobody): left as they are.
     pub withheld: Vec<AttrPath>,
+    /// Attributes whose value is the id of another user's account, and whose. The value is among
+    /// `attributes` once that account is known; until then nothing is wished of the attribute.
+    pub references: BTreeMap<AttrPath, UserKey>,
     /// The row's first line in the source, from 1.
     pub line: u64,
     /// Of the row: while it and the mapping stay the same, so does all that is wished.
     pub fingerprint: Fingerprint,
+}
+
+impl Wanted {
+    /// References to somebody whose account is not known.
+    pub fn open_references(&self) -> impl Iterator<Item = &AttrPath> {
+        self.references.keys().filter(|path| !self.attributes.contains_key(*path))
+    }
+
+    /// Something of the row says nothing for now, so that it has to be looked at again.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        !self.withheld.is_empty() || self.open_references().next().is_some()
+    }
 }
 
 /// An account as the target last showed it: never what we hoped, only what was seen.

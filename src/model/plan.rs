@@ -152,6 +152,8 @@ pub enum HeldReason {
     SharedRemoteId,
     /// A reference to somebody unknown, or a cycle.
     BadReference,
+    /// A reference to somebody whose account is not known yet.
+    OpenReference,
     /// The API demands an attribute along with the changed one, and nobody knows its value.
     MissingCompanion,
     /// The target did not take this value before; told until the wish changes.
@@ -193,7 +195,7 @@ pub enum Fate {
     Protected,
     /// The account is looked at first.
     Read,
-    /// Nothing: the target could not say whether the account is on.
+    /// Nothing: the target has not shown the account, or not whether it is on.
     Unknown,
     /// The account is switched off.
     Disabled,

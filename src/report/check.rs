@@ -5,12 +5,12 @@ use super::{
     counts::Counts,
     findings::push_findings,
     page::{Page, Tone},
-    plan::{push_guards, push_name, push_notices, push_source, sorted},
+    plan::{push_guards, push_held, push_name, push_notices, push_source, sorted},
     words::{self, counted},
 };
 use crate::{
     cycle::{CycleReport, TenantEnd, TenantReport},
-    model::Finding,
+    model::{Finding, Held},
 };
 
 /// Every problem of the source and of its values, in one go. What would be sent is not told: that
@@ -22,6 +22,23 @@ pub fn check_text(report: &CycleReport, style: &Style) -> String {
     for tenant in sorted(report) {
         page.blank();
         push_tenant(&mut page, tenant);
+    }
+    page.finish()
+}
+
+/// The same of an import, and whom it held for what the source alone does not show: an id, or an
+/// account, that two users have.
+#[must_use]
+pub fn adopt_text(report: &CycleReport, style: &Style) -> String {
+    let mut page = Page::new(style);
+    push_source(&mut page, report);
+    for tenant in sorted(report) {
+        page.blank();
+        push_tenant(&mut page, tenant);
+        let found =
+            |held: &&Held| tenant.findings.iter().any(|f| f.key.as_ref() == Some(&held.key));
+        let held = tenant.plan.iter().flat_map(|plan| &plan.held).filter(|held| !found(held));
+        push_held(&mut page, &held.cloned().collect::<Vec<_>>(), &tenant.findings);
     }
     page.finish()
 }

@@ -22,7 +22,7 @@ mod value;
 mod words;
 
 pub use access::access_text;
-pub use check::check_text;
+pub use check::{adopt_text, check_text};
 pub use drift::{drift_json, drift_text};
 pub use findings::findings_text;
 pub use json::{FORMAT_VERSION, json_line, json_text, plan_json, summary_json};

@@ -305,7 +305,7 @@ fn push_reads(page: &mut Page, plan: &Plan) {
     });
 }
 
-fn push_held(page: &mut Page, held: &[Held], findings: &[Finding]) {
+pub(super) fn push_held(page: &mut Page, held: &[Held], findings: &[Finding]) {
     if held.is_empty() {
         return;
     }

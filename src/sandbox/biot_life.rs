@@ -17,8 +17,8 @@ pub(super) fn find(tenant: &SandboxTenant, request: &Incoming) -> Option<Result<
     let (_, search) = search.into_owned().find(|(name, _)| name == "searchRequest")?;
     let search: Value = serde_json::from_str(&search).ok()?;
     let (path, test) = search["filter"].as_object()?.iter().next()?;
-    let text = test["eq"].as_str()?.to_owned();
-    let found = tenant.accounts.values().filter(|account| account[path.as_str()] == text);
+    let wished = test["eq"].as_str()?.to_owned();
+    let found = tenant.accounts.values().filter(|account| account[path.as_str()] == wished);
     let data: Vec<&Value> = found.collect();
     let page = json!({ "totalResults": data.len(), "page": 0, "limit": search["limit"] });
     Some(Ok(json!({ "data": data, "metadata": { "page": page } })))

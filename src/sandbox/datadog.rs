@@ -166,11 +166,9 @@ fn check_new(tenant: &SandboxTenant, id: &str, body: &Value) -> Result<(), Refus
     let scene = Scene { tenant, id, account: &nobody };
     for (name, value) in members.iter().filter(|(name, _)| *name != "schemas") {
         for set in spread(name, value, false)? {
-            check_value(&scene, &set).map_err(|refusal| match refusal.avoidable {
-                // RFC 7644 §3.3: somebody has the name.
-                false => Refusal { status: 409, ..refusal },
-                true => refusal,
-            })?;
+            // RFC 7644 §3.3: where nothing is wrong with it, somebody has the name.
+            let taken = |refusal| Refusal { status: 409, ..refusal };
+            check_value(&scene, &set).map_err(|e| if e.avoidable { e } else { taken(e) })?;
         }
     }
     Ok(())

@@ -46,6 +46,6 @@ pub(super) fn listed(
 /// An id that nobody has had: ids are given in turn.
 pub(super) fn fresh_uuid(accounts: &BTreeMap<String, Value>) -> String {
     let id = |number: usize| format!("9b2f0000-0000-4000-8000-{number:012x}");
-    let free = (accounts.len()..).map(id).find(|id| !accounts.contains_key(id));
+    let free = (accounts.len()..=2 * accounts.len()).map(id).find(|id| !accounts.contains_key(id));
     free.unwrap_or_default()
 }

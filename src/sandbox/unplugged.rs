@@ -131,6 +131,11 @@ impl Unplugged {
         self.stage.tenant.accounts.get(id)
     }
 
+    /// All accounts, by their ids.
+    pub fn accounts(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.stage.tenant.accounts.iter().map(|(id, account)| (id.as_str(), account))
+    }
+
     /// Puts an account there, as someone else's doing.
     ///
     /// # Errors

@@ -37,8 +37,9 @@ pub struct Link {
 pub struct Origin {
     pub key: UserKey,
     pub remote_id: RemoteId,
-    /// The attribute that it was found by; `None`: it was made.
+    /// The attribute that it was found by; `None`: it was made, or the roster names it.
     pub by: Option<AttrPath>,
+    pub made: bool,
     pub at: Timestamp,
     pub run: Option<RunId>,
 }
@@ -76,7 +77,26 @@ impl Snapshot {
         })
     }
 
-    /// How accounts came to be known of which the roster named no id, sorted by user.
+    /// Of these users and the ids that are known of them, those whose account was found, made, or
+    /// shown by a read.
+    pub fn linked<'a>(
+        &self,
+        users: impl Iterator<Item = (&'a UserKey, &'a RemoteId)>,
+    ) -> Result<BTreeSet<UserKey>, StoreError> {
+        self.read("read whose account was seen", |db| {
+            let mut find =
+                db.prepare_cached("SELECT 1 FROM link WHERE key = ?1 AND remote_id = ?2")?;
+            let mut linked = BTreeSet::new();
+            for (key, remote_id) in users {
+                if find.exists([key.as_str(), remote_id.as_str()])? {
+                    linked.insert(key.clone());
+                }
+            }
+            Ok(linked)
+        })
+    }
+
+    /// How accounts came to be known, as far as that was seen, sorted by user.
     pub fn origins(&self) -> Result<Vec<Origin>, StoreError> {
         self.read("read how accounts came to be known", |db| {
             let mut statement =
@@ -87,7 +107,8 @@ impl Snapshot {
                 Ok(Origin {
                     key: sound(UserKey::parse(row.get_ref(0)?.as_str()?).ok())?,
                     remote_id: sound(RemoteId::parse(row.get_ref(1)?.as_str()?).ok())?,
-                    by: (row.get_ref(2)?.as_str()? == LINKED).then(|| AttrPath::new(by)),
+                    by: (!by.is_empty()).then(|| AttrPath::new(by)),
+                    made: row.get_ref(2)?.as_str()? == CREATED,
                     at: instant_from_micros(row.get(4)?),
                     run: run.map(|run| sound(RunId::parse(&run).ok())).transpose()?,
                 })
@@ -118,6 +139,29 @@ impl Store {
             write_pages(tx, None, &News::of(&changes))?;
             books.news.extend(changes);
             advance(tx, true, 0)
+        })
+    }
+
+    /// Notes that reads have shown accounts that the roster named.
+    pub fn note_shown(
+        &mut self,
+        shown: &BTreeMap<UserKey, RemoteId>,
+        run: &RunId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        if shown.is_empty() {
+            return Ok(());
+        }
+        let (disk, _) = self.disk_and_books();
+        disk.amend("remember whose account was seen", |tx| {
+            let mut known =
+                tx.prepare_cached("SELECT 1 FROM link WHERE key = ?1 AND remote_id = ?2")?;
+            for (key, remote_id) in shown {
+                if !known.exists([key.as_str(), remote_id.as_str()])? {
+                    note_origin(tx, key, remote_id, LINKED, "", at, Some(run.as_str()))?;
+                }
+            }
+            Ok(())
         })
     }
 

@@ -1,7 +1,7 @@
 //! What the last day's runs have changed, for the guards to count along.
 
 use super::{
-    Snapshot, StoreError,
+    ActionKind, Snapshot, StoreError,
     convert::{edits_from_text, instant_to_micros, sound},
 };
 use crate::model::{Edit, UserKey};
@@ -16,7 +16,7 @@ impl Snapshot {
     pub fn each_change_since(
         &self,
         since: Timestamp,
-        visit: &mut dyn FnMut(&UserKey, &[Edit]),
+        visit: &mut Visit<'_>,
     ) -> Result<(), StoreError> {
         self.read("read what was sent within the last day", |db| {
             let runs = counted_runs(db, since)?;
@@ -28,6 +28,9 @@ impl Snapshot {
         })
     }
 }
+
+/// Is told of whom, of what kind, and what was set.
+pub(super) type Visit<'a> = dyn FnMut(&UserKey, ActionKind, &[Edit]) + 'a;
 
 /// Operations that change nothing.
 const LOOKS: [&str; 2] = ["read", "find"];
@@ -47,7 +50,7 @@ fn each_outcome(
     db: &Connection,
     since: i64,
     runs: &BTreeSet<String>,
-    visit: &mut dyn FnMut(&UserKey, &[Edit]),
+    visit: &mut Visit<'_>,
 ) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(
         "SELECT at, run, action, outcome, key, edits FROM journal ORDER BY id DESC",
@@ -61,7 +64,7 @@ fn each_outcome(
         let changes = !LOOKS.contains(&row.get_ref(2)?.as_str()?);
         let done = DONE.contains(&row.get_ref(3)?.as_str()?);
         if changes && done && run.is_some_and(|run| runs.contains(run)) {
-            hand_out(row, 4, visit)?;
+            hand_out(row, [2, 4, 5], visit)?;
         }
     }
     Ok(())
@@ -71,15 +74,15 @@ fn each_outcome(
 fn each_open(
     db: &Connection,
     runs: &BTreeSet<String>,
-    visit: &mut dyn FnMut(&UserKey, &[Edit]),
+    visit: &mut Visit<'_>,
 ) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(
-        "SELECT run, key, edits FROM intent WHERE action NOT IN ('read', 'find')",
+        "SELECT run, action, key, edits FROM intent WHERE action NOT IN ('read', 'find')",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         if runs.contains(row.get_ref(0)?.as_str()?) {
-            hand_out(row, 1, visit)?;
+            hand_out(row, [1, 2, 3], visit)?;
         }
     }
     Ok(())
@@ -87,11 +90,12 @@ fn each_open(
 
 fn hand_out(
     row: &Row<'_>,
-    at: usize,
-    visit: &mut dyn FnMut(&UserKey, &[Edit]),
+    [action, key, edits]: [usize; 3],
+    visit: &mut Visit<'_>,
 ) -> rusqlite::Result<()> {
-    let key = sound(UserKey::parse(row.get_ref(at)?.as_str()?).ok())?;
-    let edits = sound(edits_from_text(row.get_ref(at + 1)?.as_str()?))?;
-    visit(&key, &edits);
+    let action = sound(ActionKind::parse(row.get_ref(action)?.as_str()?))?;
+    let key = sound(UserKey::parse(row.get_ref(key)?.as_str()?).ok())?;
+    let edits = sound(edits_from_text(row.get_ref(edits)?.as_str()?))?;
+    visit(&key, action, &edits);
     Ok(())
 }

@@ -34,6 +34,24 @@ fn adopt_from_target_asks_nobody_and_the_first_run_sends_what_differs() {
 }
 
 #[test]
+fn adopt_from_target_tells_whom_it_cannot_link_and_why() {
+    let mut stage = Stage::new(4, vec![Tenant::new("acme", Api::Datadog).linked_by("userName")]);
+    let email = stage.people[0].get("email").to_uppercase();
+    stage.change(2, "email", &email);
+    let ended = stage.run(&["adopt", "--from-target"]);
+    assert_eq!(ended.code, 4, "{}", ended.stdout);
+    for told in [
+        "2 of the roster are known now, 2 of them anew and 2 linked; 0 of the roster are not listed",
+        "4 users in scope, 2 held",
+        "! E00001: shared remote id; nothing of the user is sent",
+        "! E00002: shared remote id; nothing of the user is sent",
+        "the account that was found is another user's already",
+    ] {
+        assert!(ended.stdout.contains(told), "{told}\n{}", ended.stdout);
+    }
+}
+
+#[test]
 fn adopt_from_target_is_about_everybody_and_tells_of_a_target_without_a_list() {
     let stage = Stage::new(2, vec![Tenant::new("kare", Api::Kare)]);
     let ended = stage.run(&["adopt", "--from-target", "--user", "E00001"]);
@@ -110,7 +128,13 @@ fn drift_looks_at_those_of_a_plan_or_those_who_are_named_and_prints_json_on_one_
 fn each_verb_says_what_it_does_and_does_not() {
     let stage = Stage::new(1, acme());
     let told = stage.run(&["adopt", "--help"]).stdout;
-    for words in ["--from-target", "taken for gone", "never touched", "as a whole or not at all"] {
+    for words in [
+        "--from-target",
+        "taken for gone",
+        "never touched",
+        "as a whole or not at all",
+        "remote_id.link",
+    ] {
         assert!(told.contains(words), "{words}\n{told}");
     }
     let told = stage.run(&["drift", "--help"]).stdout;

@@ -1,6 +1,9 @@
 //! What the matrix is made of: moments, ways to end, and what becomes of the request of that moment.
 
-use rosterd::sandbox::{Api, Fault, RetryAfterForm};
+use rosterd::{
+    sandbox::{Api, Fault, RetryAfterForm},
+    store::ActionKind,
+};
 use std::{fmt, time::Duration};
 
 /// When it happens. The names are those of the list of moments that the matrix was drawn up with. Not
@@ -121,9 +124,35 @@ impl Fate {
     }
 }
 
+/// What the request of that moment does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Change,
+    Create,
+    SwitchOff,
+}
+
+impl Deed {
+    pub(crate) fn kind(self) -> ActionKind {
+        match self {
+            Self::Change => ActionKind::Patch,
+            Self::Create => ActionKind::Create,
+            Self::SwitchOff => ActionKind::Disable,
+        }
+    }
+
+    pub(crate) fn method(self) -> &'static str {
+        match self {
+            Self::Change | Self::SwitchOff => "PATCH",
+            Self::Create => "POST",
+        }
+    }
+}
+
 /// One way of ending a run at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cell {
+    pub(crate) deed: Deed,
     pub(crate) api: Api,
     pub(crate) point: Point,
     pub(crate) way: Way,
@@ -135,11 +164,26 @@ impl Cell {
     pub(crate) const APIS: [Api; 3] = [Api::Workiva, Api::Kare, Api::Datadog];
 
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let cells = Self::APIS.into_iter().flat_map(|api| {
-            Point::ALL.into_iter().flat_map(move |point| {
-                Way::ALL.into_iter().flat_map(move |way| {
-                    Fate::ALL.into_iter().map(move |fate| Self { api, point, way, fate })
-                })
+        Self::APIS
+            .into_iter()
+            .flat_map(|api| Self::of(Deed::Change, api, Point::ALL.into_iter(), &Way::ALL))
+    }
+
+    /// Of a whole account, at Datadog: from before its intent to after its outcome.
+    pub(crate) fn of_life(deed: Deed) -> impl Iterator<Item = Self> {
+        let points = Point::ALL.into_iter().skip(3).take(8);
+        Self::of(deed, Api::Datadog, points, &[Way::Kill, Way::PowerLoss, Way::DiskFull])
+    }
+
+    fn of(
+        deed: Deed,
+        api: Api,
+        points: impl Iterator<Item = Point>,
+        ways: &'static [Way],
+    ) -> impl Iterator<Item = Self> {
+        let cells = points.flat_map(move |point| {
+            ways.iter().flat_map(move |way| {
+                Fate::ALL.into_iter().map(move |fate| Self { deed, api, point, way: *way, fate })
             })
         });
         cells.filter(|cell| cell.is_possible())
@@ -171,14 +215,15 @@ impl Cell {
 
     /// The same in every run, and another for every cell.
     pub(crate) fn seed(self) -> u64 {
-        let number = Self::all().position(|cell| cell == self).unwrap();
+        let lives = Self::of_life(Deed::Create).chain(Self::of_life(Deed::SwitchOff));
+        let number = Self::all().chain(lives).position(|cell| cell == self).unwrap();
         u64::try_from(number).unwrap()
     }
 }
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { api, point, way, fate } = self;
-        write!(f, "{api} {point:?} {way:?} {fate:?}")
+        let Self { deed, api, point, way, fate } = self;
+        write!(f, "{deed:?} {api} {point:?} {way:?} {fate:?}")
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     cells::{Point, Way},
     scene::{Scene, Stroke},
 };
-use rosterd::store::{ActionKind, Done, Entry, Scribe, Store, StoreError};
+use rosterd::store::{Done, Entry, Scribe, Store, StoreError};
 use std::{
     fs, io,
     sync::{
@@ -77,11 +77,11 @@ impl Scene {
             (
                 Point::K07BeforeIntent | Point::K08AfterIntent | Point::K20ApprovalUsed,
                 Entry::Intent(intent),
-            ) => intent.action == ActionKind::Patch && intent.key.as_str() == self.victim,
+            ) => intent.action == self.cell.deed.kind() && intent.key.as_str() == self.victim,
             (
                 Point::K12BeforeOutcome | Point::K13WithinOutcome | Point::K14AfterOutcome,
                 Entry::Outcome(done),
-            ) => !done.edits.is_empty() && done.key.as_str() == self.victim,
+            ) => done.action == self.cell.deed.kind() && done.key.as_str() == self.victim,
             (Point::K15PauseStored, Entry::Pause { .. }) => true,
             _ => false,
         })

@@ -33,10 +33,10 @@ use tokio::{
 
 const PEOPLE: u32 = 4;
 const VICTIM: usize = 1;
-const QUOTA: &str = "12/6s";
+pub(crate) const QUOTA: &str = "12/6s";
 const BASE: &str = "http://127.0.0.1:9000/acme";
 /// A supervisor starts anew what has ended.
-const RESTART: Duration = Duration::from_secs(10);
+pub(crate) const RESTART: Duration = Duration::from_secs(10);
 /// Silence, a look at who was in doubt, two clean ones more, and a retry the next day.
 const NIGHTS_MAX: usize = 10;
 
@@ -73,18 +73,23 @@ pub(crate) enum Twist {
 
 /// Lives a cell.
 pub(crate) fn live(cell: Cell, twist: Option<Twist>) -> Told {
+    in_time(cell, async {
+        let mut life = Life::new(cell, twist);
+        life.go_through().await;
+        let breaches = life.target.lock().unwrap().breaches.clone();
+        Told { struck: life.scene.is_struck(), changed: life.scene.changed(), breaches }
+    })
+}
+
+/// In a time that passes when everybody waits.
+pub(crate) fn in_time<T>(cell: Cell, life: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
     fastrand::seed(cell.seed());
-    runtime.block_on(async {
-        let mut life = Life::new(cell, twist);
-        life.go_through().await;
-        let breaches = life.target.lock().unwrap().breaches.clone();
-        Told { struck: life.scene.is_struck(), changed: life.scene.changed(), breaches }
-    })
+    runtime.block_on(life)
 }
 
 impl Life {
@@ -254,12 +259,7 @@ impl Life {
 
     /// That the target wants silence, unless it is written down.
     fn forget_silence(&self) {
-        let stored = self.store().and_then(|store| store.pause().unwrap());
-        let mut target = self.target.lock().unwrap();
-        target.silence = target.silence.filter(|(told, until)| {
-            let was_long_ago = told.elapsed() > Duration::from_secs(1);
-            was_long_ago || stored.as_ref().is_some_and(|pause| pause.until >= *until)
-        });
+        forget_silence(&self.target, self.store());
     }
 
     fn options(&self) -> Options {
@@ -278,18 +278,7 @@ impl Life {
     }
 
     fn edges(&self) -> Edges {
-        let (target, scene) = (self.target.clone(), self.scene.clone());
-        let file = self.state().join("acme.db");
-        let transport = move |_: &TenantConfig, timeouts: Timeouts| {
-            let (target, scene, file) = (target.clone(), scene.clone(), file.clone());
-            Ok(Transport::Within(Arc::new(Wire { target, scene, timeouts, file })))
-        };
-        let scene = self.scene.clone();
-        let scribe = move |store: Store| {
-            let ink: Box<dyn rosterd::store::Scribe> = Box::new(Ink::new(scene.clone(), store));
-            ink
-        };
-        Edges { transport: Arc::new(transport), scribe: Arc::new(scribe) }
+        edges(&self.target, &self.scene, &self.state())
     }
 
     /// A person lets the plan pass.
@@ -431,6 +420,31 @@ impl Life {
     }
 }
 
+pub(crate) fn forget_silence(target: &Shared, store: Option<ReadStore>) {
+    let stored = store.and_then(|store| store.pause().unwrap());
+    let mut target = target.lock().unwrap();
+    target.silence = target.silence.filter(|(told, until)| {
+        let was_long_ago = told.elapsed() > Duration::from_secs(1);
+        was_long_ago || stored.as_ref().is_some_and(|pause| pause.until >= *until)
+    });
+}
+
+/// The target within this process, and the disk that the scene has its say on.
+pub(crate) fn edges(target: &Shared, scene: &Scene, state: &Path) -> Edges {
+    let (target, at) = (target.clone(), scene.clone());
+    let file = state.join("acme.db");
+    let transport = move |_: &TenantConfig, timeouts: Timeouts| {
+        let (target, scene, file) = (target.clone(), at.clone(), file.clone());
+        Ok(Transport::Within(Arc::new(Wire { target, scene, timeouts, file })))
+    };
+    let scene = scene.clone();
+    let scribe = move |store: Store| {
+        let ink: Box<dyn rosterd::store::Scribe> = Box::new(Ink::new(scene.clone(), store));
+        ink
+    };
+    Edges { transport: Arc::new(transport), scribe: Arc::new(scribe) }
+}
+
 /// Everything that a target knows of people is another.
 fn change(person: &mut Person, title: &str) {
     let (title, email) = (title.to_owned(), format!("{title}.{}", person.get("email")));
@@ -441,19 +455,19 @@ fn ended(report: &CycleReport) -> TenantEnd {
     report.tenants[0].end.clone()
 }
 
-fn acme() -> TenantId {
+pub(crate) fn acme() -> TenantId {
     TenantId::parse("acme").unwrap()
 }
 
-fn source() -> SourceId {
+pub(crate) fn source() -> SourceId {
     SourceId::parse("people").unwrap()
 }
 
-fn holder() -> Holder {
+pub(crate) fn holder() -> Holder {
     Holder { pid: 1, host: "here".to_owned(), since: FIRST.parse().unwrap() }
 }
 
-fn run_id(number: u64) -> RunId {
+pub(crate) fn run_id(number: u64) -> RunId {
     RunId::parse(&format!("0192f0c1-2a3b-7c4d-8e5f-{number:012x}")).unwrap()
 }
 
@@ -466,7 +480,7 @@ fn tenant(cell: Cell) -> Tenant {
     }
 }
 
-fn practice(tenant: &Tenant, people: &[Person]) -> rosterd::sandbox::SandboxTenant {
+pub(crate) fn practice(tenant: &Tenant, people: &[Person]) -> rosterd::sandbox::SandboxTenant {
     let mut practice = tenant.practice(people);
     // Counted here, where a restart does not forget.
     practice.quota = None;
@@ -480,7 +494,7 @@ pub(crate) fn workshop() -> TempDir {
     if memory.is_dir() { builder.tempdir_in(memory) } else { builder.tempdir() }.unwrap()
 }
 
-fn write_inputs(dir: &Path, people: &[Person], tenant: &Tenant, state: u64) {
+pub(crate) fn write_inputs(dir: &Path, people: &[Person], tenant: &Tenant, state: u64) {
     fs::write(dir.join("departments.csv"), departments()).unwrap();
     fs::write(dir.join("roster.csv"), roster(people)).unwrap();
     let text = format!(
@@ -490,7 +504,7 @@ fn write_inputs(dir: &Path, people: &[Person], tenant: &Tenant, state: u64) {
     fs::write(dir.join("rosterd.toml"), text + &tenant.toml(BASE)).unwrap();
 }
 
-fn config(dir: &Path) -> Config {
+pub(crate) fn config(dir: &Path) -> Config {
     let variables = [(TOKEN_VARIABLE.to_owned(), "practice".to_owned())].into();
     let surroundings = Surroundings { variables, ..Surroundings::default() };
     let config = load(&dir.join("rosterd.toml"), &surroundings);

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
+mod births;
 mod calls;
 mod cells;
 #[path = "../cycle/company.rs"]

@@ -1,7 +1,7 @@
 //! Every moment, every way to end, everything that can become of the request.
 
 use crate::{
-    cells::{Cell, Fate, Point, Way},
+    cells::{Cell, Deed, Fate, Point, Way},
     life::{Twist, live},
 };
 use rosterd::sandbox::Api;
@@ -42,7 +42,8 @@ fn e01_e02_e04_e05_every_moment_of_a_run_with_scim_is_made_good() {
 
 #[test]
 fn e02_a_commit_that_was_cut_at_any_sector_has_happened_or_has_not() {
-    let cell = |api, way| Cell { api, point: Point::K13WithinOutcome, way, fate: Fate::Answered };
+    let (deed, point, fate) = (Deed::Change, Point::K13WithinOutcome, Fate::Answered);
+    let cell = |api, way| Cell { deed, api, point, way, fate };
     for api in Cell::APIS {
         let cell = cell(api, Way::PowerLoss);
         let (mut count, mut most) = (0, 1);

@@ -2,7 +2,7 @@
 //! asks.
 
 use crate::{
-    cells::{LATE, Point},
+    cells::{Deed, LATE, Point},
     scene::Scene,
 };
 use jiff::Timestamp;
@@ -95,13 +95,13 @@ impl Target {
         }
     }
 
-    fn leave(&mut self, method: &str, user: &str, key: &str) {
+    fn leave(&mut self, method: &str, deed: Deed, user: &str, key: &str) {
         self.sent += 1;
         self.touched.insert(key.to_owned());
-        if !["GET", "PATCH"].contains(&method) {
+        if !["GET", "PATCH", deed.method()].contains(&method) {
             self.breach(format!("INV-17: a {method}"));
         }
-        if !self.flying.insert(user.to_owned()) {
+        if !user.is_empty() && !self.flying.insert(user.to_owned()) {
             self.breach(format!("INV-12: two requests for {key} at a time"));
         }
         if let Some((_, until)) = self.silence.filter(|(_, until)| self.now() < *until) {
@@ -121,7 +121,8 @@ impl Target {
     fn judge_account(&mut self, user: &str, key: &str) {
         let Some(account) = self.practice.account(user) else { return };
         let held = leaves(account);
-        let wishes = &self.wished[key];
+        // Of an account that was just made, nobody knows yet whose it is.
+        let Some(wishes) = self.wished.get(key) else { return };
         let strange = wishes
             .iter()
             .find(|(place, values)| held.get(*place).is_none_or(|value| !values.contains(value)));
@@ -182,22 +183,26 @@ impl Wire {
         if self.scene.is_dead() {
             return std::future::pending().await;
         }
-        let method = request.method.as_str();
+        let (method, deed) = (request.method.as_str(), self.scene.cell.deed);
         let exchange = exchange(&request, secrets);
         let (user, key) = {
             let mut target = self.target.lock().unwrap();
             let user = target.practice.user_of(&exchange).unwrap_or_default();
-            let key = target.keys.get(&user).cloned().unwrap_or_default();
-            target.leave(method, &user, &key);
+            let known = target.keys.get(&user).cloned();
+            // Whoever is made has no id yet; in these lives only one is.
+            let made =
+                || if method == "POST" { self.scene.victim.to_owned() } else { String::new() };
+            let key = known.unwrap_or_else(made);
+            target.leave(method, deed, &user, &key);
             (user, key)
         };
         let _landing = Landing { target: self.target.clone(), user: user.clone() };
-        let is_patch = method == "PATCH";
-        if is_patch && !self.sees_intent(&key) {
-            let what = format!("INV-1: a PATCH of {key} leaves without an intent");
+        let changes = method != "GET";
+        if changes && !self.sees_intent(&key) {
+            let what = format!("INV-1: a {method} of {key} leaves without an intent");
             self.target.lock().unwrap().breach(what);
         }
-        let is_it = is_patch && key == self.scene.victim;
+        let is_it = changes && method == deed.method() && key == self.scene.victim;
         if is_it {
             self.scene.reach(Point::K09RequestHalfWritten);
         }
@@ -284,7 +289,7 @@ impl Wire {
     fn sees_intent(&self, key: &str) -> bool {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let db = Connection::open_with_flags(&self.file, flags).unwrap();
-        let open = "SELECT count(*) FROM intent WHERE key = ?1 AND action = 'patch'";
+        let open = "SELECT count(*) FROM intent WHERE key = ?1 AND action NOT IN ('read', 'find')";
         db.query_row(open, [key], |row| row.get::<_, i64>(0)).unwrap() > 0
     }
 }

@@ -56,8 +56,9 @@ const DEPARTMENTS: [(&str, &str, i64); 4] = [
     ("Moonbase", "04d5e6f7-b8c9-4a23-9ef0-123456789123", 431),
 ];
 
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "employee_id",
+    "manager_id",
     "given_name",
     "family_name",
     "email",
@@ -79,6 +80,7 @@ impl Person {
         let department = DEPARTMENTS[number as usize % 3].0;
         let cells = [
             ("employee_id", format!("E{number:05}")),
+            ("manager_id", String::new()),
             ("given_name", format!("Given{number}")),
             ("family_name", format!("Family{number}")),
             ("email", format!("user{number}@example.org")),
@@ -402,7 +404,7 @@ impl Tenant {
         let keys = keys.join("\n");
         let (id_column, settings, map) = match api {
             Api::Workiva => ("workiva_id", WORKIVA, WORKIVA_MAP),
-            Api::Biot => ("uuid", "custom = { jobTitle = \"LABEL\" }", BIOT_MAP),
+            Api::Biot => ("uuid", BIOT, BIOT_MAP),
             Api::Scalepad => ("uuid", SCALEPAD, SCALEPAD_MAP),
             Api::Kare => ("kare_id", "", KARE_MAP),
             Api::Datadog => ("uuid", "", DATADOG_MAP),
@@ -432,7 +434,8 @@ impl Tenant {
         practice.mortal = self.mortal;
         let quota = self.practice_quota.unwrap_or(self.keys["quota"].trim_matches('"'));
         practice.quota = Some(Rate::parse(quota).unwrap());
-        practice.custom_attributes = [("jobTitle".to_owned(), CustomType::Label)].into();
+        let custom = [("jobTitle", CustomType::Label), ("boss", CustomType::Reference)];
+        practice.custom_attributes = custom.map(|(name, kind)| (name.to_owned(), kind)).into();
         let real = DEPARTMENTS[..3].iter().map(|(name, id, _)| {
             let description = String::new();
             ((*id).to_owned(), Department { name: (*name).to_owned(), description })
@@ -453,6 +456,8 @@ familyName = { column = "family_name" }
 displayName = { template = "{{ given_name }} {{ family_name }}" }
 username = { column = "email" }
 email = { column = "email" }"#;
+
+const BIOT: &str = r#"custom = { jobTitle = "LABEL", boss = "REFERENCE" }"#;
 
 const BIOT_MAP: &str = r#"
 "_name.firstName" = { column = "given_name" }

@@ -1,7 +1,8 @@
 //! The life of an account: found, made, switched off, and on again.
 
 use crate::{
-    company::Tenant,
+    approvals::approve,
+    company::{Person, Tenant},
     world::{World, exit_of, of},
 };
 use rosterd::{
@@ -34,6 +35,9 @@ fn switching() -> Tenant {
 const ACTIVE: &str =
     "active = { column = \"status\", true_values = [\"active\"], false_values = [\"leave\"] }\n";
 
+/// Who has left, by the status column.
+const GONE: &str = "[sources.people.leavers]\ncolumn = \"status\"\nvalues = [\"gone\"]";
+
 fn held(report: &CycleReport) -> Vec<(&str, HeldReason)> {
     let plan = of(report, "acme").plan.as_ref().unwrap();
     plan.held.iter().map(|held| (held.key.as_str(), held.reason)).collect()
@@ -63,13 +67,13 @@ fn unmake(world: &World, number: usize) {
     assert!(world.sandbox.remove_account("acme", &id).is_some());
 }
 
-fn dismiss(world: &mut World, number: usize) -> crate::company::Person {
+fn dismiss(world: &mut World, number: usize) -> Person {
     let person = world.people.remove(number - 1);
     world.write_roster();
     person
 }
 
-fn is_on(world: &World, person: &crate::company::Person) -> bool {
+fn is_on(world: &World, person: &Person) -> bool {
     world.sandbox.account("acme", person.id(Api::Datadog)).unwrap()["active"] == json!(true)
 }
 
@@ -147,6 +151,31 @@ async fn inv17_without_create_in_allow_nobody_gets_an_account_and_nothing_but_ge
     assert!(is_on(&world, &gone));
     world.come_back_after(1);
     world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv17_a_tenant_that_allows_nothing_is_sent_nothing_but_get_and_patch_whoever_joins_or_leaves()
+ {
+    let mut world = World::adopted(6, Tenant::of_each_api()).await.with_source(GONE);
+    for night in 0..4 {
+        match night {
+            0 => drop(dismiss(&mut world, 1)),
+            1 => world.change(2, |person| {
+                person.set("status", "gone");
+            }),
+            2 => {
+                world.people.push(Person::new(77));
+                world.write_roster();
+            }
+            _ => {}
+        }
+        world.night().await;
+        for tenant in &world.tenants {
+            let requests = world.sandbox.requests(&tenant.name);
+            let fine = |method: &str| method == "GET" || method == "PATCH";
+            assert!(requests.iter().all(|seen| fine(&seen.method)), "{}", tenant.name);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -246,6 +275,86 @@ async fn more_accounts_than_max_create_wait_for_a_person() {
     let plan = of(&report, "acme").plan.as_ref().unwrap();
     assert_eq!((exit_of(&report, "acme"), made(&world)), (3, 0));
     assert_eq!(plan.guards[0].guard, "max_create");
+    approve(&world);
+    world.night().await;
+    assert_eq!(made(&world), 7);
+    world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_that_were_made_earlier_in_the_day_count_for_max_create() {
+    let mut world = World::new(8, vec![making()]).await;
+    for number in 1..=5 {
+        unmake(&world, number);
+    }
+    world.night().await;
+    assert_eq!(made(&world), 5);
+    world.come_back_after(2);
+    world.people.push(Person::new(9));
+    world.write_roster();
+    let report = world.night().await;
+    let plan = of(&report, "acme").plan.as_ref().unwrap();
+    assert_eq!((made(&world), plan.guards[0].guard), (0, "max_create"));
+    assert!(plan.guards[0].figure.contains("6 accounts"), "{:?}", plan.guards);
+    world.night().await;
+    assert_eq!(made(&world), 1);
+    world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_row_lacks_what_the_account_is_looked_for_by_gets_none() {
+    let mut world = World::new(3, vec![making()]).await;
+    unmake(&world, 2);
+    world.change(2, |person| {
+        person.set("email", "");
+    });
+    let report = world.night().await;
+    assert_eq!(held(&report), [("E00002", HeldReason::NoRemoteId)]);
+    assert_eq!(made(&world), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_protected_user_is_never_given_an_account() {
+    let mut world = World::new(3, vec![making().list("protected", &["E00002"])]).await;
+    unmake(&world, 2);
+    let report = world.night().await;
+    assert_eq!((held(&report), made(&world)), (vec![("E00002", HeldReason::Protected)], 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_the_status_column_or_the_scope_lets_go_is_switched_off_the_same_night() {
+    let scoped = || switching().key("scope", "status != 'gone'");
+    for (tenant, source) in [(switching(), GONE), (scoped(), "")] {
+        let mut world = World::adopted(6, vec![tenant]).await.with_source(source);
+        world.change(3, |person| {
+            person.set("status", "gone");
+        });
+        let report = world.night().await;
+        assert_eq!(fates(&report), [("E00003", Fate::Disabled)], "{source}");
+        assert_eq!(world.sent("acme"), ["GET E00003", "PATCH E00003 active"]);
+        assert_eq!(fates(&world.rest().await), [("E00003", Fate::Off)]);
+        world.change(3, |person| {
+            person.set("status", "active");
+        });
+        world.night().await;
+        assert_eq!(world.sent("acme"), ["PATCH E00003 active"]);
+        world.rest().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_only_the_roster_named_is_read_before_anything_happens_to_it() {
+    for reads in [true, false] {
+        let mut world = World::adopted(6, vec![switching().flag("reads", reads)]).await;
+        let gone = dismiss(&mut world, 3);
+        world.night().await;
+        let report = world.night().await;
+        let fate = if reads { Fate::Disabled } else { Fate::Unknown };
+        assert_eq!((fates(&report), is_on(&world, &gone)), (vec![("E00003", fate)], !reads));
+        let origins = world.snapshot("acme").origins().unwrap();
+        let linked: Vec<&str> = origins.iter().map(|origin| origin.key.as_str()).collect();
+        assert_eq!(linked, if reads { &["E00003"][..] } else { &[] });
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -333,9 +442,40 @@ async fn biots_users_are_found_by_address_made_switched_by_their_own_endpoint_an
     assert_eq!(fates(&report), []);
 }
 
+/// A joiner whom the roster gives no id.
+fn join(world: &mut World, number: u32) {
+    let mut person = Person::new(number);
+    person.set("workiva_id", "");
+    world.people.push(person);
+    world.write_roster();
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn workivas_users_are_made_and_without_a_limit_nobody_is_deleted() {
-    let tenant = Tenant::new("acme", Api::Workiva).allow(&["create", "delete"]);
+async fn where_nobody_can_be_looked_for_an_account_is_made_once_and_after_a_doubt_a_person_decides()
+{
+    for fault in [None, Some(Fault::LostAnswer), Some(Fault::LostRequest)] {
+        let tenant = Tenant::new("acme", Api::Workiva).allow(&["create"]);
+        let tenant = fault.clone().map_or(tenant.clone(), |fault| tenant.once(fault));
+        let mut world = World::adopted(5, vec![tenant]).await;
+        join(&mut world, 6);
+        let report = world.night().await;
+        let expected = usize::from(fault != Some(Fault::LostRequest));
+        assert_eq!(
+            (made(&world), exit_of(&report, "acme")),
+            (expected, if fault.is_some() { 4 } else { 0 })
+        );
+        for _ in 0..2 {
+            let report = world.night().await;
+            assert_eq!(made(&world), 0);
+            let doubts = [("E00006", HeldReason::InDoubt)];
+            assert_eq!(held(&report), if fault.is_some() { &doubts[..] } else { &[] });
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workivas_users_are_deleted_only_within_a_limit_that_was_set() {
+    let tenant = Tenant::new("acme", Api::Workiva).allow(&["delete"]);
     let lax = "max_source_shrink = \"100%\"";
     let tenant = tenant.number("grace_days", 1).guards(lax);
     let mut world = World::adopted(5, vec![tenant]).await;

@@ -1,7 +1,7 @@
 //! Importing a target's own list of all users.
 
 use crate::{
-    company::Tenant,
+    company::{Person, Tenant},
     world::{World, exit_of, of},
 };
 use rosterd::{
@@ -10,7 +10,7 @@ use rosterd::{
     sandbox::{Api, Fault, Faults, Lie, RetryAfterForm},
     sender::Ended,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const LISTING: [Api; 4] = [Api::Workiva, Api::Biot, Api::Scalepad, Api::Datadog];
@@ -294,8 +294,9 @@ async fn who_answers_to_several_or_is_anothers_already_is_held_by_a_list_as_by_a
     // one name.
     world.change(2, |person| _ = person.set("email", "user1@example.org"));
     world.change(4, |person| _ = person.set("email", "nobody@example.org"));
-    let twin = world.sandbox.account("acme", world.people[4].id(Api::Datadog)).unwrap();
+    let mut twin = world.sandbox.account("acme", world.people[4].id(Api::Datadog)).unwrap();
     let id = "aaaaaaaa-0000-4000-8000-000000000005";
+    twin["id"] = json!(id);
     world.sandbox.set_account("acme", id, twin);
     let (report, listed) = world.adopt_listed().await;
     assert_eq!(exit_of(&report, "acme"), 4);
@@ -334,10 +335,9 @@ async fn the_roster_is_taken_for_the_truth_also_where_earlier_runs_learnt_of_nob
     let tenants = vec![Tenant::new("acme", Api::Datadog), Tenant::new("kare", Api::Kare)];
     let mut world = World::new(5, tenants).await;
     for tenant in ["acme", "kare"] {
-        world.sandbox.set_faults(tenant, Faults::always(Fault::LostRequest));
+        world.sandbox.set_faults(tenant, Faults::always(Fault::Unauthorized));
     }
     world.night().await;
-    world.sandbox.set_faults("acme", Faults::always(Fault::Unauthorized));
     world.adopt_listed().await;
     world.compare(&Whom::Sample(5)).await;
     assert_eq!(world.snapshot("acme").users().unwrap(), 0);
@@ -347,4 +347,53 @@ async fn the_roster_is_taken_for_the_truth_also_where_earlier_runs_learnt_of_nob
     world.rest().await;
     world.adopt();
     world.rest().await;
+}
+
+/// `BioT`, where an attribute refers to the manager, who is the first of the company.
+async fn referring_world() -> World {
+    let boss = "boss = { column = \"manager_id\", reference = true }\njobTitle = {";
+    let mut world =
+        World::new(4, vec![Tenant::new("acme", Api::Biot).map("jobTitle = {", boss)]).await;
+    for number in [2, 3] {
+        world.change(number, |person| _ = person.set("manager_id", "E00001"));
+    }
+    world
+}
+
+fn boss_of(world: &World, number: usize) -> Value {
+    let id = world.people[number - 1].id(Api::Biot);
+    world.sandbox.account("acme", id).unwrap()["boss"]["id"].clone()
+}
+
+#[tokio::test]
+async fn references_are_made_good_after_a_list_whoever_of_both_it_made_known() {
+    let mut world = referring_world().await;
+    let (_, listed) = world.adopt_listed().await;
+    assert_eq!(listed[&id_of("acme")].known, 4);
+    world.night().await;
+    assert_eq!((world.count("acme", "GET"), world.count("acme", "PATCH")), (0, 2));
+    assert_eq!(boss_of(&world, 2), world.people[0].id(Api::Biot));
+    world.rest().await;
+    let (_, listed) = world.adopt_listed().await;
+    assert_eq!(listed[&id_of("acme")].news, 0, "and are compared as they are wished");
+    world.rest().await;
+    // The manager has another account.
+    let id = Person::new(99).id(Api::Biot).to_owned();
+    world.sandbox.set_account("acme", &id, world.people[0].account(Api::Biot));
+    world.change(1, |person| _ = person.set("uuid", &id));
+    let (_, listed) = world.adopt_listed().await;
+    assert_eq!((listed[&id_of("acme")].known, listed[&id_of("acme")].news), (4, 1));
+    world.night().await;
+    assert_eq!(world.count("acme", "PATCH"), 2);
+    assert_eq!([boss_of(&world, 2), boss_of(&world, 3)], [id.as_str(), id.as_str()]);
+    world.rest().await;
+    // Somebody sets another one by hand.
+    let second = world.people[1].id(Api::Biot).to_owned();
+    let mut account = world.sandbox.account("acme", &second).unwrap();
+    account["boss"] = json!({ "id": second });
+    world.sandbox.set_account("acme", &second, account);
+    let (_, found) = world.compare(&Whom::Everybody).await;
+    assert_eq!(found[&id_of("acme")].changed(), 1);
+    world.night().await;
+    assert_eq!(world.sent("acme"), ["PATCH E00002 boss.id"]);
 }

@@ -19,6 +19,7 @@ mod logins;
 mod probe;
 mod quarantine;
 mod quiet;
+mod references;
 mod sources;
 mod targets;
 mod throttle;

@@ -95,6 +95,7 @@ impl World {
                 | HeldReason::Ambiguous
                 | HeldReason::SharedRemoteId
                 | HeldReason::BadReference
+                | HeldReason::OpenReference
                 | HeldReason::MissingCompanion
                 | HeldReason::Drifted
                 | HeldReason::Protected

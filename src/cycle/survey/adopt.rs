@@ -8,6 +8,7 @@ use crate::{
     config::{Config, TenantConfig},
     cycle::{
         CycleReport, Options, Progress, TenantEnd,
+        life::mark_moved,
         tenant::{Desk, of_store},
     },
     engine::{
@@ -206,10 +207,15 @@ impl<'a> Matched<'a> {
         let mut accounts = self.link(place, store)?;
         let Self { entries, users, nameless: _, free, mut held, mut listed } = self;
         listed.unmanaged += free.len() as u64;
+        let mut moved = false;
         for part in users.chunks(CHUNK) {
             let keys: Vec<&UserKey> = part.iter().map(|(user, _)| &user.key).collect();
             let mut known = store.known(&keys)?;
             place.tenant.mapping.judge_drift(known.values_mut());
+            let is_moved = |(user, _): &(&Wanted, usize)| {
+                known.get(&user.key).is_some_and(|known| !is_of(user, known))
+            };
+            moved |= part.iter().any(is_moved);
             let news = part.iter().filter_map(|(user, number)| {
                 account(place, user, known.get(&user.key), &entries[*number].attributes)
             });
@@ -217,6 +223,9 @@ impl<'a> Matched<'a> {
         }
         if accounts.is_empty() {
             return Ok((listed, held));
+        }
+        if moved {
+            mark_moved(&place.tenant.mapping, store, place.now)?;
         }
         let ((), imported) = store.import(place.view, |import| {
             accounts.into_iter().try_for_each(|(account, row)| import.add(account, row))
@@ -291,7 +300,7 @@ fn account(
     // Whoever was in doubt is looked at once more, and whoever was changed is planned.
     let is_as_wished = (found.is_none() || is_settled)
         && noted.is_none()
-        && user.withheld.is_empty()
+        && !user.is_incomplete()
         && seen.suspect.is_empty()
         && diff(&user.attributes, &seen) == Diff::default();
     let Known { remote_id, attributes, refused, .. } = &seen;

@@ -101,6 +101,7 @@ mod tests {
             remote_id: None,
             attributes: attributes(texts),
             withheld: Vec::new(),
+            references: BTreeMap::new(),
             line: 2,
             fingerprint: Fingerprint::default(),
         }

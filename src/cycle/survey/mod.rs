@@ -16,6 +16,7 @@ pub use drift::{Compared, Whom, compare};
 use super::{
     CycleReport, Options, Progress, TenantEnd, TenantReport,
     gather::{self, Gathered, Guest},
+    life::refer,
     session::{chosen, close_early, empty, end, open_store, refused_report, report},
     tenant::{Desk, blank, of_store},
 };
@@ -116,6 +117,7 @@ impl Desk {
         for user in nameless {
             user.remote_id = known.remove(&user.key).map(|known| known.remote_id);
         }
+        refer(&self.case.config.mapping, store, wanted.iter_mut())?;
         Ok(wanted)
     }
 

@@ -72,6 +72,11 @@ impl Biot {
     /// The accounts of a list; `None`: it is none, or not all of it.
     pub(super) fn matches(&self, list: &Map<String, Json>) -> Option<Vec<(RemoteId, Attributes)>> {
         let users = list.get("data")?.as_array()?;
+        let total =
+            list.get("metadata").and_then(|metadata| metadata["page"]["totalResults"].as_u64());
+        if total.is_some_and(|total| total != users.len() as u64) {
+            return None;
+        }
         users.iter().map(|user| self.account(user.as_object()?)).collect()
     }
 

@@ -35,12 +35,13 @@ pub(crate) fn success(
             Sight::User(shown),
             Action::Patch { .. } | Action::Disable { .. } | Action::Enable { .. } | Action::Delete,
         ) => Answer::of(Verdict::Applied { shown }),
-        // These have readers of their own.
-        (Sight::User(_), Action::Find { .. } | Action::Create { .. }) => unseen(action, response),
         (Sight::Stranger, _) => coded(Verdict::Broken, "other_user"),
         (Sight::Gone(code), _) => coded(Verdict::Missing, code),
         (Sight::Nothing, _) if complains(&body) => complaint(response).answer(Verdict::Uncertain),
-        (Sight::Nothing, _) => unseen(action, response),
+        // Look-ups and creations have readers of their own.
+        (Sight::Nothing, _) | (Sight::User(_), Action::Find { .. } | Action::Create { .. }) => {
+            unseen(action, response)
+        }
     }
 }
 

@@ -116,22 +116,31 @@ pub(super) fn disable(evidence: &Evidence<'_>) -> Vec<Trip> {
 }
 
 pub(super) fn create(evidence: &Evidence<'_>) -> Vec<Trip> {
-    let (accounts, limit) = (evidence.accounts, evidence.limits.max_create);
-    let count = evidence.figures.created.planned;
-    if count == 0 || !limit.exceeded_above(HANDFUL, count, accounts) {
+    let (limit, count) = (evidence.limits.max_create, evidence.figures.created);
+    // Those that were made within the day are known by now.
+    let accounts = evidence.accounts.saturating_sub(count.before);
+    if count.planned == 0 || !limit.exceeded_above(HANDFUL, count.all(), accounts) {
         return Vec::new();
     }
-    let told = format!("{count} accounts would be made, where {accounts} are known");
+    let told = format!(
+        "{} accounts would be made, where {accounts} were known{}",
+        count.all(),
+        day(count)
+    );
     vec![Trip::new("max_create", limit, told)]
 }
 
 pub(super) fn delete(evidence: &Evidence<'_>) -> Vec<Trip> {
-    let (accounts, limit) = (evidence.accounts, evidence.limits.max_delete);
-    let count = evidence.figures.deleted.planned;
-    if count == 0 || !limit.exceeded(count, accounts) {
+    let (limit, count) = (evidence.limits.max_delete, evidence.figures.deleted);
+    let accounts = evidence.accounts + count.before;
+    if count.planned == 0 || !limit.exceeded(count.all(), accounts) {
         return Vec::new();
     }
-    let told = format!("{count} accounts would be deleted for good, of {accounts} that are known");
+    let told = format!(
+        "{} accounts would be deleted for good, of {accounts} that were known{}",
+        count.all(),
+        day(count)
+    );
     vec![Trip::new("max_delete", limit, told)]
 }
 

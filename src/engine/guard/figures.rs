@@ -7,7 +7,16 @@ use std::collections::BTreeMap;
 /// What was sent to each user within the last day, so that a limit cannot be crept past in slices.
 /// Without what a person approved: that was looked at as a whole.
 #[derive(Debug, Default)]
-pub struct Recent(BTreeMap<UserKey, BTreeMap<AttrPath, Touch>>);
+pub struct Recent(BTreeMap<UserKey, OfUser>);
+
+/// What was sent for one user.
+#[derive(Debug, Default)]
+struct OfUser {
+    attributes: BTreeMap<AttrPath, Touch>,
+    switched_off: bool,
+    created: bool,
+    deleted: bool,
+}
 
 /// What became of one attribute of one user.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,10 +37,24 @@ impl Recent {
         let user = self.0.entry(key.clone()).or_default();
         for edit in edits {
             let Touch { cleared, disabled } = Touch::of(edit, capabilities);
-            let touch = user.entry(edit.path.clone()).or_default();
+            let touch = user.attributes.entry(edit.path.clone()).or_default();
             touch.cleared |= cleared;
             touch.disabled |= disabled;
         }
+    }
+
+    /// An account was made, or may have been.
+    pub fn add_created(&mut self, key: &UserKey) {
+        self.0.entry(key.clone()).or_default().created = true;
+    }
+
+    /// The account of somebody who has left was switched off.
+    pub fn add_switched_off(&mut self, key: &UserKey) {
+        self.0.entry(key.clone()).or_default().switched_off = true;
+    }
+
+    pub fn add_deleted(&mut self, key: &UserKey) {
+        self.0.entry(key.clone()).or_default().deleted = true;
     }
 }
 
@@ -109,8 +132,8 @@ impl<'a> Figures<'a> {
     /// Counts along what was sent before. `plan`: the same, with its operations sorted by key, as
     /// every plan is.
     pub fn count_along(&mut self, plan: &Plan, recent: &Recent, capabilities: &Capabilities) {
-        for (key, touched) in &recent.0 {
-            self.add_before(touched, edits_of(plan, key), capabilities);
+        for (key, user) in &recent.0 {
+            self.add_before(user, action_of(plan, key), capabilities);
         }
     }
 
@@ -122,23 +145,37 @@ impl<'a> Figures<'a> {
         let clears = self.attributes.values().any(|of| of.cleared.planned > 0);
         let could = |limit: &Limit| limit.exceeded_above(HANDFUL, users, users);
         let of_changes = [limits.max_update, limits.max_key_change, limits.max_attr_change];
-        (changes && of_changes.iter().any(could))
+        self.created.planned > 0
+            || self.deleted.planned > 0
+            || (changes && of_changes.iter().any(could))
             || (disables && [limits.max_disable, limits.max_disable_abs].iter().any(could))
             || (clears && limits.max_attr_clear.exceeded(users, users))
     }
 
     /// A user of the last day, as far as the plan does not count him already.
-    fn add_before(
-        &mut self,
-        touched: &BTreeMap<AttrPath, Touch>,
-        planned: &[Edit],
-        capabilities: &Capabilities,
-    ) {
-        self.changed.before += u64::from(planned.is_empty());
-        let was_disabled = touched.values().any(|touch| touch.disabled);
+    fn add_before(&mut self, user: &OfUser, action: Option<&Action>, capabilities: &Capabilities) {
+        let OfUser { attributes, switched_off, created, deleted } = user;
+        let is_created = matches!(action, Some(Action::Create { .. }));
+        let is_deleted = matches!(action, Some(Action::Delete));
+        self.created.before += u64::from(*created && !is_created);
+        self.deleted.before += u64::from(*deleted && !is_deleted);
+        let planned = action.map_or(&[][..], Action::edits);
+        let was_disabled = *switched_off || attributes.values().any(|touch| touch.disabled);
         let disables = planned.iter().any(|edit| capabilities.disables(edit));
         self.disabled.before += u64::from(was_disabled && !disables);
-        for (path, touch) in touched {
+        let counts_as_changed = match action {
+            Some(Action::Patch { .. } | Action::Enable { .. }) => true,
+            Some(
+                Action::Read
+                | Action::Find { .. }
+                | Action::Create { .. }
+                | Action::Disable { .. }
+                | Action::Delete,
+            )
+            | None => false,
+        };
+        self.changed.before += u64::from(!attributes.is_empty() && !counts_as_changed);
+        for (path, touch) in attributes {
             let Some(attribute) = self.attributes.get_mut(path) else { continue };
             let edit = planned.iter().find(|edit| edit.path == *path);
             attribute.changed.before += u64::from(edit.is_none());
@@ -147,10 +184,10 @@ impl<'a> Figures<'a> {
     }
 }
 
-/// What the plan changes of the user.
-fn edits_of<'a>(plan: &'a Plan, key: &UserKey) -> &'a [Edit] {
+/// What the plan does for the user.
+fn action_of<'a>(plan: &'a Plan, key: &UserKey) -> Option<&'a Action> {
     let found = plan.operations.binary_search_by(|operation| operation.key.cmp(key));
-    found.map_or(&[], |at| plan.operations[at].edits())
+    found.ok().map(|at| &plan.operations[at].action)
 }
 
 /// Leaves the user without a value where there was one, or may have been: unknown is not unset.

@@ -51,6 +51,7 @@ pub(super) fn compile(
         scope,
         remote_id,
         link,
+        creates: false,
         required,
     })
 }
@@ -112,7 +113,9 @@ fn rule(
     templates: &mut Templates,
     problems: &mut Vec<Problem>,
 ) -> Option<Rule> {
-    let RuleSettings { template, split, lookup, on_empty, optional, case, on_drift, .. } = settings;
+    let RuleSettings {
+        template, split, reference, lookup, on_empty, optional, case, on_drift, ..
+    } = settings;
     let path = AttrPath::new(path);
     check_one_source(settings, problems);
     check_constant_alone(settings, problems);
@@ -127,6 +130,7 @@ fn rule(
         return None;
     };
     check_on_empty(*on_empty, &path, attribute, problems);
+    check_reference(settings, &attribute.kind, problems);
     if split.is_some() && !matches!(attribute.kind, Kind::SetOf(_)) {
         let message = format!("`{path}` takes one value, not a set");
         problems.push(Problem::new("split", message).hint("take `split` out"));
@@ -140,6 +144,7 @@ fn rule(
         kind: attribute.kind.clone(),
         max_chars: attribute.max_chars,
         split: split.clone(),
+        reference: *reference,
         lookup,
         on_empty: *on_empty,
         optional: *optional,
@@ -202,6 +207,21 @@ fn check_constant_alone(settings: &RuleSettings, problems: &mut Vec<Problem>) {
     ];
     for (key, _) in idle.into_iter().filter(|(_, is_given)| *is_given) {
         problems.push(Problem::new(key, "means nothing beside `constant`").hint("take it out"));
+    }
+}
+
+/// An id stands for one account, as it is.
+fn check_reference(settings: &RuleSettings, kind: &Kind, problems: &mut Vec<Problem>) {
+    let RuleSettings { column, reference, split, lookup, .. } = settings;
+    if !*reference {
+        return;
+    }
+    let can_hold = matches!(kind, Kind::Text | Kind::Uuid | Kind::Integer { .. });
+    let is_alone = split.is_none() && lookup.is_none();
+    if column.is_none() || !is_alone || !can_hold {
+        let message = "needs a `column` with one other user's key, and an attribute for one id";
+        let hint = "take `split` and `lookup` out, or `reference`";
+        problems.push(Problem::new("reference", message).hint(hint));
     }
 }
 

@@ -51,6 +51,7 @@ impl Parts {
             constant,
             template,
             split,
+            reference,
             lookup,
             on_empty,
             optional,
@@ -69,6 +70,10 @@ impl Parts {
         // Only where it is not as it is everywhere: the digests of other mappings stay.
         if *on_drift != OnDrift::Overwrite {
             self.text(on_drift.to_string());
+        }
+        // Only where there is one: the digests of other mappings stay.
+        if *reference {
+            self.text("reference");
         }
         self.option(date_format.as_deref());
         self.list(true_values.iter());

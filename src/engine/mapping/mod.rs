@@ -29,7 +29,7 @@ pub use trouble::{
 
 use crate::model::{
     AttrPath, Attributes, Capabilities, Finding, Fingerprint, Held, Known, OnDrift, Problem,
-    Record, RemoteId, UNKNOWN_CELL, Wanted,
+    Record, RemoteId, UNKNOWN_CELL, UserKey, Wanted,
 };
 use rule::{Rule, Wish};
 use std::{
@@ -48,6 +48,8 @@ pub struct Mapping {
     remote_id: IdSource,
     /// Ways to look for whoever has no id, the best first.
     link: Vec<AttrPath>,
+    /// Whoever has no id is to be given an account.
+    creates: bool,
     required: BTreeSet<String>,
     optional: BTreeSet<String>,
     digest: Fingerprint,
@@ -90,6 +92,12 @@ impl Mapping {
         self.rules.iter().map(|rule| &rule.path)
     }
 
+    /// Whether a user without an id is one who is to be given an account.
+    #[must_use]
+    pub fn creating(self, creates: bool) -> Self {
+        Self { creates, ..self }
+    }
+
     /// Attributes by which users without an id are looked for, the best first.
     #[must_use]
     pub fn link(&self) -> &[AttrPath] {
@@ -128,6 +136,30 @@ impl Mapping {
         }
     }
 
+    /// Columns whose cells are other users' keys, since a rule refers to them.
+    pub fn reference_columns(&self) -> impl Iterator<Item = &String> {
+        self.rules.iter().filter(|rule| rule.reference).flat_map(Rule::columns)
+    }
+
+    /// Of a source that takes capitals in keys for small letters.
+    pub fn fold_keys(&mut self) {
+        for rule in self.rules.iter_mut().filter(|rule| rule.reference) {
+            rule.case = Some(Case::Lower);
+        }
+    }
+
+    /// Gives references the ids that are known by now.
+    pub fn refer(&self, wanted: &mut Wanted, ids: &BTreeMap<UserKey, RemoteId>) {
+        for (path, key) in &wanted.references {
+            let rule = self.rules.iter().find(|rule| rule.path == *path);
+            let value = rule.zip(ids.get(key)).and_then(|(rule, id)| rule.value_of(id));
+            match value {
+                Some(value) => wanted.attributes.insert(path.clone(), Some(value)),
+                None => wanted.attributes.remove(path),
+            };
+        }
+    }
+
     /// Columns that the source must have, those of templates, scope and remote id included.
     pub fn required_columns(&self) -> BTreeSet<String> {
         self.required.clone()
@@ -156,13 +188,14 @@ impl Mapping {
         }
         let mut troubles = Vec::new();
         let remote_id = self.remote_id(record, check_id).map_err(|t| troubles.push(t)).ok();
-        let (attributes, withheld) = self.wishes(record, &mut troubles);
+        let Wishes { attributes, withheld, references } = self.wishes(record, &mut troubles);
         match remote_id {
             Some(remote_id) if troubles.is_empty() => Mapped::Wanted(Wanted {
                 key: record.key.clone(),
                 remote_id,
                 attributes,
                 withheld,
+                references,
                 line: record.line,
                 fingerprint: record.fingerprint,
             }),
@@ -193,7 +226,7 @@ impl Mapping {
         };
         let column = column.map(String::as_str);
         let text = super::value_rules::normalise(text.unwrap_or_default());
-        if text.is_empty() && !self.link.is_empty() {
+        if text.is_empty() && (self.creates || !self.link.is_empty()) {
             return Ok(None);
         }
         if text.is_empty() {
@@ -205,22 +238,32 @@ impl Mapping {
         Ok(Some(id))
     }
 
-    fn wishes(&self, record: &Record, troubles: &mut Vec<Trouble>) -> (Attributes, Vec<AttrPath>) {
-        let mut attributes = Attributes::new();
-        let mut withheld = Vec::new();
+    fn wishes(&self, record: &Record, troubles: &mut Vec<Trouble>) -> Wishes {
+        let mut wishes = Wishes::default();
         let texts = self.templates.of(record);
         for rule in &self.rules {
             match rule.wish(record, &texts) {
                 Ok(Wish::Value(value)) => {
-                    attributes.insert(rule.path.clone(), value);
+                    wishes.attributes.insert(rule.path.clone(), value);
+                }
+                Ok(Wish::Reference(key)) => {
+                    wishes.references.insert(rule.path.clone(), key);
                 }
                 Ok(Wish::Untouched) => {}
-                Ok(Wish::Withheld) => withheld.push(rule.path.clone()),
+                Ok(Wish::Withheld) => wishes.withheld.push(rule.path.clone()),
                 Err(problem) => troubles.push(Trouble::bad_value(rule, &problem)),
             }
         }
-        (attributes, withheld)
+        wishes
     }
+}
+
+/// What the rules say of one record.
+#[derive(Default)]
+struct Wishes {
+    attributes: Attributes,
+    withheld: Vec<AttrPath>,
+    references: BTreeMap<AttrPath, UserKey>,
 }
 
 fn held(record: &Record, troubles: Vec<Trouble>) -> Mapped {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     engine::value_rules::{Forms, ValueProblem, normalise, read_value},
-    model::{AttrPath, Kind, OnDrift, Record, UNKNOWN_CELL, Value},
+    model::{AttrPath, Kind, OnDrift, Record, RemoteId, UNKNOWN_CELL, UserKey, Value},
 };
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -17,6 +17,8 @@ pub(super) struct Rule {
     pub(super) max_chars: Option<usize>,
     pub(super) source: Source,
     pub(super) split: Option<String>,
+    /// The cell is another user's key.
+    pub(super) reference: bool,
     pub(super) lookup: Option<Lookup>,
     pub(super) on_empty: OnEmpty,
     pub(super) optional: bool,
@@ -46,6 +48,8 @@ pub(super) struct Lookup {
 pub(super) enum Wish {
     /// This value; `None`: unset.
     Value(Option<Value>),
+    /// The id of that user's account.
+    Reference(UserKey),
     /// Nothing is said: the attribute stays as it is.
     Untouched,
     /// What is said cannot be believed: the attribute stays as it is, and that is told.
@@ -86,6 +90,9 @@ impl Rule {
             return Ok(Wish::Untouched);
         }
         match &self.source {
+            Source::Column(column) if self.reference => {
+                self.refer(&normalise(record.fields.get(column).unwrap_or_default()))
+            }
             Source::Column(column) => {
                 self.read(&normalise(record.fields.get(column).unwrap_or_default()))
             }
@@ -113,6 +120,19 @@ impl Rule {
             }
             (_, Some(only)) => Ok(Wish::Value(Some(only))),
         }
+    }
+
+    fn refer(&self, text: &str) -> Result<Wish, RuleProblem> {
+        if text.is_empty() {
+            return self.empty();
+        }
+        let key = UserKey::parse(in_case(text, self.case).as_ref());
+        Ok(key.map_or(Wish::Withheld, Wish::Reference))
+    }
+
+    /// That user's id as a value; `None`: the attribute cannot hold it.
+    pub(super) fn value_of(&self, id: &RemoteId) -> Option<Value> {
+        read_value(&self.kind, self.max_chars, id.as_str(), &self.forms).ok()
     }
 
     /// Without the empty ones.

@@ -26,6 +26,8 @@ pub struct RuleSettings {
     pub template: Option<String>,
     /// What separates the members of a set within one cell; absent: the cell is the one member.
     pub split: Option<String>,
+    /// The cell is another user's key, and the value that user's id at the target.
+    pub reference: bool,
     pub lookup: Option<LookupSettings>,
     pub on_empty: OnEmpty,
     /// The columns may be missing from the source, and then the attribute is left as it is.

@@ -1,8 +1,9 @@
 //! Users of whom nobody knows the account: looked for, and made where that is allowed.
 
-use super::{Inputs, Judged, hold};
-use crate::model::{
-    Action, AttrPath, Attributes, Creation, Edit, HeldReason, Match, RemoteId, Wanted,
+use super::{Inputs, Judged, hold, told};
+use crate::{
+    engine::diff::Diff,
+    model::{Action, AttrPath, Attributes, Creation, Edit, HeldReason, Match, RemoteId, Wanted},
 };
 
 /// What look-ups of one user have brought in this run.
@@ -42,6 +43,13 @@ pub fn several(count: usize) -> String {
 pub(super) fn judge(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
     let held = |reason, why: String| Judged::Hold(hold(wanted, reason, None, why));
     let by = ways(inputs.link, wanted);
+    // Whom nobody can look for, may have an account all the same.
+    if by.is_empty() && !inputs.link.is_empty() {
+        let paths: Vec<&str> = inputs.link.iter().map(AttrPath::as_str).collect();
+        let why =
+            format!("the row has no {}, by which the account is looked for", paths.join(", "));
+        return held(HeldReason::NoRemoteId, why);
+    }
     let tried = match inputs.sought.get(&wanted.key) {
         None | Some(Sought::Linked) => 0,
         Some(Sought::Nobody { tried }) => *tried,
@@ -106,5 +114,5 @@ fn create(inputs: &Inputs<'_>, wanted: &Wanted, creation: &Creation, by: Vec<Mat
         let missing = Some(missing.clone());
         return Judged::Hold(hold(wanted, HeldReason::MissingCompanion, missing, why));
     }
-    Judged::Send(Action::Create { edits, by }, Vec::new())
+    Judged::Send(Action::Create { edits, by }, told(wanted, &Diff::default()))
 }
