@@ -1261,7 +1261,7 @@ fn each_column_of_joined_sources_has_one_owner() {
 }
 
 #[test]
-fn f18_what_may_be_done_with_accounts_is_named_word_by_word_and_only_where_the_api_offers_it() {
+fn what_may_be_done_with_accounts_is_named_word_by_word_and_only_where_the_api_offers_it() {
     let with =
         |allow: &str| problems_if_any(&format!("{SOURCE}\n[tenants.acme]\n{allow}\n{TENANT}{MAP}"));
     assert_eq!(with("allow = [\"update\", \"create\", \"disable\"]"), [""; 0]);
@@ -1277,7 +1277,7 @@ fn f18_what_may_be_done_with_accounts_is_named_word_by_word_and_only_where_the_a
 }
 
 #[test]
-fn f18_where_an_api_has_a_switch_nobody_is_deleted_who_was_not_switched_off_first() {
+fn where_an_api_has_a_switch_nobody_is_deleted_who_was_not_switched_off_first() {
     let biot = TENANT
         .replace("acme.datadog", "acme.biot")
         .replace("site = \"datadoghq.eu\"", "base_url = \"https://biot.example.org\"");

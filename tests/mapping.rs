@@ -760,6 +760,25 @@ fn a38_attributes_of_a_column_that_cannot_be_believed_are_withheld_and_the_other
 }
 
 #[test]
+fn the_id_in_the_roster_counts_before_any_look_up_and_without_both_nobody_has_one() {
+    let mut capabilities = capabilities();
+    capabilities.life.finds = vec![AttrPath::new("title")];
+    let mut settings = settings(&[("title", column("Title"))]);
+    let ids = |settings: &MappingSettings, create: bool| {
+        let mapping = Mapping::compile(settings, &capabilities).unwrap().creating(create);
+        ["u1", " "].map(|id| match mapping.map(&record(&[("Title", "x"), ("Id", id)]), &any_id) {
+            Mapped::Wanted(wanted) => Some(wanted.remote_id),
+            Mapped::OutOfScope | Mapped::Held { .. } => None,
+        })
+    };
+    let named = Some(RemoteId::parse("u1").ok());
+    assert!(ids(&settings, false) == [named.clone(), None]);
+    assert!(ids(&settings, true) == [named.clone(), Some(None)]);
+    settings.remote_id.link = vec!["title".to_owned()];
+    assert!(ids(&settings, false) == [named, Some(None)]);
+}
+
+#[test]
 fn a_reference_has_no_value_until_the_other_user_has_an_id_that_the_attribute_can_hold() {
     let refer = |name| RuleSettings { reference: true, ..column(name) };
     let rules = [("title", refer("Manager")), ("level", refer("Manager"))];

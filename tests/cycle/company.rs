@@ -58,13 +58,13 @@ const DEPARTMENTS: [(&str, &str, i64); 4] = [
 
 const COLUMNS: [&str; 11] = [
     "employee_id",
-    "manager_id",
     "given_name",
     "family_name",
     "email",
     "title",
     "department",
     "status",
+    "manager_id",
     "workiva_id",
     "uuid",
     "kare_id",

@@ -491,3 +491,26 @@ async fn workivas_users_are_deleted_only_within_a_limit_that_was_set() {
     assert!(world.sandbox.account("acme", gone.id(Api::Workiva)).is_none());
     world.rest().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_whose_answer_was_lost_is_looked_at_and_comes_to_its_end() {
+    let guards = "max_source_shrink = \"100%\"\nmax_delete = \"1\"";
+    for fault in [
+        Fault::LostAnswer,
+        Fault::LostRequest,
+        Fault::Error500Applied,
+        Fault::Error500NotApplied,
+        Fault::CutBody,
+    ] {
+        let name = format!("{fault:?}");
+        let tenant = Tenant::new("acme", Api::Workiva).allow(&["delete"]);
+        let tenant = tenant.number("grace_days", 1).guards(guards).once(fault);
+        let mut world = World::adopted(5, vec![tenant]).await;
+        let gone = dismiss(&mut world, 5);
+        for _ in 0..4 {
+            world.night().await;
+        }
+        assert!(world.sandbox.account("acme", gone.id(Api::Workiva)).is_none(), "{name}");
+        assert_eq!(fates(&world.rest().await), [], "{name}");
+    }
+}
