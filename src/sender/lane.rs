@@ -167,8 +167,24 @@ impl Lane {
     /// Carries one operation to its end. Has a slot already.
     async fn carry<R: Recorder>(&self, begun: &Begun, recorder: &R) -> Result<End, String> {
         let Begun { operation, intent } = begun;
+        let parts = self.dialect.apart(&operation.action);
+        if parts.is_empty() {
+            return self.carry_one(operation, *intent, 0, recorder).await;
+        }
+        self.carry_apart(operation, parts, *intent, recorder).await
+    }
+
+    /// The same of an operation, or a part of one, that one request can say. `requests`: sent for it
+    /// before.
+    pub(super) async fn carry_one<R: Recorder>(
+        &self,
+        operation: &Operation,
+        intent: u64,
+        requests: u32,
+        recorder: &R,
+    ) -> Result<End, String> {
         let changes = operation.remote_id.is_some() && !operation.edits().is_empty();
-        let (intent, requests, status, basis) = (*intent, 0, None, None);
+        let (status, basis) = (None, None);
         let mut carrier =
             Carrier { lane: self, recorder, intent, requests, status, changes, basis };
         let groups = &self.dialect.capabilities().groups;

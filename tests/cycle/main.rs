@@ -6,6 +6,8 @@
 mod approvals;
 mod company;
 mod directory;
+mod directory_groups;
+mod directory_life;
 mod doubt;
 mod drift;
 mod faults;
