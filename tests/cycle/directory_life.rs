@@ -161,7 +161,7 @@ async fn where_active_destroys_a_leaver_is_switched_off_only_by_that_word() {
     let gone = dismiss(&mut world, 5);
     world.night().await;
     let report = world.night().await;
-    assert_eq!(fates(&report, "github"), [Fate::Read], "{report:?}");
+    assert_eq!(fates(&report, "github"), [Fate::Disabled], "{report:?}");
     assert_eq!(account(&world, "github", &gone).unwrap()["active"], json!(false));
     world.rest().await;
 }

@@ -5,6 +5,7 @@
 //! status claimed. `active` is only ever set to what it is.
 
 mod ask;
+mod told;
 
 use super::{
     profile::{MediaType, Profile, Writes, as_settings},
@@ -26,6 +27,7 @@ type Object = Map<String, Json>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trial {
     Announced,
+    Schemas,
     Replace(&'static str),
     Capital,
     Pathless,
@@ -44,8 +46,9 @@ enum Trial {
     Look,
 }
 
-const TRIALS: [Trial; 19] = [
+const TRIALS: [Trial; 20] = [
     Trial::Announced,
+    Trial::Schemas,
     Trial::Replace("title"),
     Trial::Capital,
     Trial::Replace("displayName"),
@@ -139,19 +142,20 @@ impl Prober for Probe {
                     self.profile.media_type = MediaType::Json;
                     return self.go_on();
                 }
-                if matches!(response.status, 401 | 403 | 404)
-                    && self.trial() != Some(Trial::Announced)
-                {
-                    return Err(format!("a trial was refused with status {}", response.status));
+                match self.trial() {
+                    Some(Trial::Announced) => self.announced(response),
+                    Some(Trial::Schemas) => self.schemas(response),
+                    _ if matches!(response.status, 401 | 403 | 404) => {
+                        return Err(format!("a trial was refused with status {}", response.status));
+                    }
+                    _ => {
+                        self.status = response.status;
+                        self.phase = Phase::Seeing;
+                        return self.look();
+                    }
                 }
-                self.status = response.status;
-                if self.trial() == Some(Trial::Announced) {
-                    self.announced(response);
-                    self.at += 1;
-                    return self.go_on();
-                }
-                self.phase = Phase::Seeing;
-                self.look()
+                self.at += 1;
+                self.go_on()
             }
             (Phase::Seeing, Some(response)) => {
                 let user = user_in(response)
@@ -184,10 +188,8 @@ impl Probe {
         while let Some(trial) = self.trial() {
             self.phase = Phase::Trying;
             match trial {
-                Trial::Announced => {
-                    let url = self.base.below(&["ServiceProviderConfig"])?;
-                    return Ok(ProbeStep::Send(get(url, &[BEARER])));
-                }
+                Trial::Announced => return self.ask("ServiceProviderConfig"),
+                Trial::Schemas => return self.ask("Schemas"),
                 Trial::Look => {
                     self.phase = Phase::Seeing;
                     return self.look();
@@ -202,20 +204,6 @@ impl Probe {
         }
         let settings = as_settings(&self.profile);
         Ok(ProbeStep::Done { settings, notes: self.notes.clone(), left: self.to_put_back() })
-    }
-
-    /// What the server says of itself is told and not believed.
-    fn announced(&mut self, response: &Response) {
-        let said = response.json().filter(|_| response.is_success()).unwrap_or_default();
-        for name in ["patch", "etag", "filter", "bulk"] {
-            if let Some(supported) = said[name]["supported"].as_bool() {
-                self.notes.push(format!("the server says of itself: {name} = {supported}"));
-            }
-        }
-        let most = said["filter"]["maxResults"].as_i64();
-        if let Some(most) = most.filter(|most| (1..self.profile.page_size).contains(most)) {
-            self.profile.page_size = most;
-        }
     }
 
     /// What the look after a trial says.
@@ -269,8 +257,12 @@ impl Probe {
             Trial::TextFlag => self.profile.json_booleans = self.status >= 300,
             Trial::Version => self.profile.etag = self.status == 412,
             Trial::Look => self.compare(user),
-            Trial::Replace(_) | Trial::Capital | Trial::Put | Trial::Restore | Trial::Announced => {
-            }
+            Trial::Replace(_)
+            | Trial::Capital
+            | Trial::Put
+            | Trial::Restore
+            | Trial::Announced
+            | Trial::Schemas => {}
         }
     }
 

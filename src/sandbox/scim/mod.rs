@@ -5,6 +5,7 @@
 //! finds nothing is `noTarget` for every operation, and `add` appends whatever is not there to the
 //! letter.
 
+mod discovery;
 mod groups;
 mod operations;
 mod resource;
@@ -96,6 +97,10 @@ impl PracticeApi for Scim {
         }
         request.refuse_query()?;
         Ok(id.to_owned())
+    }
+
+    fn find(&self, _: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
+        discovery::told(request).map(Ok)
     }
 
     fn list(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
