@@ -1,19 +1,59 @@
-//! One operation that goes by several requests: each part is delivered as an operation would be, one
-//! after the other, and what became of all of them is one outcome.
+//! One operation to its end. Where it goes by several requests, each part is delivered as an operation
+//! would be, one after the other, and what became of all of them is one outcome.
 
 use super::{
+    carrier::Carrier,
     lane::Lane,
+    queue::Begun,
     record::{End, Recorder},
 };
 use crate::{
-    engine::delivery::Parts,
+    engine::delivery::{Delivery, Parts},
     model::{Action, AttrPath, Attributes, Excerpt, Operation, Outcome, Refusal, RemoteId},
 };
 use std::collections::BTreeSet;
 
 impl Lane {
+    /// Carries one operation to its end. Has a slot already.
+    pub(super) async fn carry<R: Recorder>(
+        &self,
+        begun: &Begun,
+        recorder: &R,
+    ) -> Result<End, String> {
+        let Begun { operation, intent } = begun;
+        let parts = self.dialect.apart(&operation.action);
+        if parts.is_empty() {
+            return self.carry_one(operation, *intent, 0, recorder).await;
+        }
+        self.carry_apart(operation, parts, *intent, recorder).await
+    }
+
+    /// The same of an operation, or a part of one, that one request can say. `requests`: sent for it
+    /// before.
+    async fn carry_one<R: Recorder>(
+        &self,
+        operation: &Operation,
+        intent: u64,
+        requests: u32,
+        recorder: &R,
+    ) -> Result<End, String> {
+        let changes = operation.remote_id.is_some() && !operation.edits().is_empty();
+        let (status, basis) = (None, None);
+        let mut carrier =
+            Carrier { lane: self, recorder, intent, requests, status, changes, basis };
+        let groups = &self.dialect.capabilities().groups;
+        let mut delivery = Delivery::new(operation, self.reads, groups);
+        if self.dialect.builds_on_look(&operation.action) {
+            delivery = delivery.after_a_look();
+        }
+        let outcome = carrier.run(&mut delivery).await?;
+        let Carrier { requests, status, .. } = carrier;
+        let (was_in_doubt, parts) = (delivery.was_in_doubt(), delivery.parts());
+        Ok(End { outcome, status, requests, at: self.clock.now(), was_in_doubt, parts })
+    }
+
     /// Sends part after part, until one of them does not come to a good end.
-    pub(super) async fn carry_apart<R: Recorder>(
+    async fn carry_apart<R: Recorder>(
         &self,
         operation: &Operation,
         parts: Vec<Action>,
