@@ -125,10 +125,13 @@ fn tenants(config: &Config, wish: &Wish) -> anyhow::Result<Vec<SandboxTenant>> {
 fn scim_quirks(settings: &serde_json::Map<String, Value>) -> ScimQuirks {
     let preset = settings.get("preset").and_then(Value::as_str).unwrap_or_default();
     let is = |key: &str, value: &Value| settings.get(key) == Some(value);
+    let groups = settings.get("groups").and_then(Value::as_array).into_iter().flatten();
     ScimQuirks {
         only_put: preset == "okta_put" || is("method", &"put".into()),
         like_entra: preset == "entra" || is("capital_ops", &true.into()),
         etag: preset == "wandb" || is("etag", &true.into()),
+        cursors: is("paging", &"cursor".into()),
+        groups: groups.filter_map(Value::as_str).map(str::to_owned).collect(),
         ..ScimQuirks::default()
     }
 }

@@ -348,7 +348,7 @@ fn lasting(refusal: &Refusal) -> bool {
 /// taken.
 fn done_of<'a>(operation: &'a Operation, end: &'a End) -> impl Iterator<Item = &'a Edit> {
     let parts = match end.outcome {
-        Outcome::Settled { .. } => end.parts.as_ref(),
+        Outcome::Settled { .. } | Outcome::Created { .. } => end.parts.as_ref(),
         Outcome::Refused(_)
         | Outcome::InDoubt { .. }
         | Outcome::Deferred { .. }
@@ -356,7 +356,6 @@ fn done_of<'a>(operation: &'a Operation, end: &'a End) -> impl Iterator<Item = &
         | Outcome::Matched { .. }
         | Outcome::Nobody
         | Outcome::Ambiguous { .. }
-        | Outcome::Created { .. }
         | Outcome::Deleted => None,
     };
     let done = move |edit: &&Edit| parts.is_none_or(|parts| parts.accepted.contains(&edit.path));

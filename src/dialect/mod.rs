@@ -49,6 +49,13 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// When the address built from the id would not mean that user, or the API offers no such thing.
     fn request(&self, id: Option<&RemoteId>, action: &Action) -> Result<Request, String>;
 
+    /// What the action is sent as, in this order, where one request cannot say it all: each part with
+    /// a request of its own. Empty: one request says it.
+    fn apart(&self, action: &Action) -> Vec<Action> {
+        let _ = action;
+        Vec::new()
+    }
+
     /// The change can only be spelled from what a look has just shown: a list that goes whole, a user
     /// that goes whole, the version that it is based on. A look goes before it then.
     fn builds_on_look(&self, action: &Action) -> bool {

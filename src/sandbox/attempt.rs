@@ -39,7 +39,7 @@ impl Stage {
         }
         let id = user?;
         let account = self.tenant.accounts.get(&id).ok_or_else(|| self.api.no_such_user())?;
-        if let Some(switched) = self.api.switch(request, account) {
+        if let Some(switched) = self.api.switch(&self.tenant, request, account) {
             let edited = Edited { account: switched?, idle: Vec::new(), remarks: Vec::new() };
             return Ok(Attempt::Edit { id, body: Value::Null, edited });
         }

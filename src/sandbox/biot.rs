@@ -179,7 +179,12 @@ impl PracticeApi for Biot {
         biot_life::create(self, tenant, request, body)
     }
 
-    fn switch(&self, request: &Incoming, account: &Value) -> Option<Result<Value, Refusal>> {
+    fn switch(
+        &self,
+        _: &SandboxTenant,
+        request: &Incoming,
+        account: &Value,
+    ) -> Option<Result<Value, Refusal>> {
         biot_life::switch(request, account)
     }
 

@@ -55,6 +55,12 @@ impl<'a> Window<'a> {
     pub(super) fn cursor(place: usize) -> String {
         format!("c{place:x}z")
     }
+
+    /// The place of such a cursor.
+    pub(super) fn place(cursor: &str) -> Option<usize> {
+        let place = cursor.strip_prefix('c').and_then(|text| text.strip_suffix('z'))?;
+        usize::from_str_radix(place, 16).ok()
+    }
 }
 
 /// The pairs of a query, percent-decoded.
@@ -87,8 +93,6 @@ impl Query {
     /// Where a page begins, by the cursor of the page before it.
     pub(super) fn place(&mut self, name: &str) -> Result<usize, Refusal> {
         let Some(text) = self.text(name) else { return Ok(0) };
-        let place = text.strip_prefix('c').and_then(|text| text.strip_suffix('z'));
-        let place = place.and_then(|place| usize::from_str_radix(place, 16).ok());
-        place.ok_or_else(|| Refusal::new(400, format!("`{name}` is no cursor")))
+        Window::place(&text).ok_or_else(|| Refusal::new(400, format!("`{name}` is no cursor")))
     }
 }

@@ -40,9 +40,21 @@ pub(super) trait PracticeApi: Sync {
         None
     }
 
-    /// The account after a request that switches it; `None`: it does not.
-    fn switch(&self, request: &Incoming, account: &Value) -> Option<Result<Value, Refusal>> {
-        let _ = (request, account);
+    /// The account after a request that changes it by another way than its own address; `None`: the
+    /// request does not.
+    fn switch(
+        &self,
+        tenant: &SandboxTenant,
+        request: &Incoming,
+        account: &Value,
+    ) -> Option<Result<Value, Refusal>> {
+        let _ = (tenant, request, account);
+        None
+    }
+
+    /// The body of the answer to such a request, where it is not the user.
+    fn answer_to(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Value> {
+        let _ = (tenant, request);
         None
     }
 

@@ -47,8 +47,8 @@ fn put_scim(account: &mut Value, path: &str, value: &Value) {
         account[name] = json!([]);
     }
     let Some(values) = account[name].as_array_mut() else { return };
-    match values.iter_mut().find(|held| held["type"] == kind) {
-        Some(held) => held[sub] = value.clone(),
+    match values.iter_mut().find(|found| found["type"] == kind) {
+        Some(found) => found[sub] = value.clone(),
         None => values.push(json!({ "type": kind, sub: value })),
     }
 }

@@ -91,6 +91,11 @@ impl Sandbox {
         self.hall.stage(tenant).tenant.accounts.get(id).cloned()
     }
 
+    /// All accounts that are there, by id.
+    pub fn accounts(&self, tenant: &str) -> BTreeMap<String, Value> {
+        self.hall.stage(tenant).tenant.accounts.clone()
+    }
+
     /// Puts an account there, as someone else's doing.
     pub fn set_account(&self, tenant: &str, id: &str, account: Value) {
         let outcome = self.hall.stage(tenant).set_account(id.to_owned(), account, wall_clock());

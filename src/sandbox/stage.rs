@@ -186,7 +186,7 @@ impl Stage {
             Ok(Attempt::Edit { id, edited, .. }) => {
                 self.mark_applied();
                 self.commit(&id, edited.account, moment.stamp);
-                self.changed(&id)
+                self.changed(request, &id)
             }
             Ok(Attempt::Make { id, account }) => {
                 self.mark_applied();
@@ -307,7 +307,7 @@ impl Stage {
         let answer = match attempt {
             Err(refusal) => self.refuse(&refusal),
             Ok(Attempt::Read(body)) => Answer::ok(&body),
-            Ok(Attempt::Edit { id, .. }) => self.changed(&id),
+            Ok(Attempt::Edit { id, .. }) => self.changed(request, &id),
             Ok(Attempt::Make { .. } | Attempt::Remove { .. }) => {
                 Answer { status: 204, headers: Vec::new(), body: String::new() }
             }
@@ -379,8 +379,9 @@ impl Stage {
     }
 
     /// The answer to a change of that user.
-    fn changed(&self, id: &str) -> Answer {
-        let shown = self.api.patched(&self.tenant, id, &self.tenant.accounts[id]);
+    fn changed(&self, request: &Incoming, id: &str) -> Answer {
+        let user = || self.api.patched(&self.tenant, id, &self.tenant.accounts[id]);
+        let shown = self.api.answer_to(&self.tenant, request).unwrap_or_else(user);
         match self.api.changed_status(&self.tenant) {
             204 => Answer { status: 204, headers: Vec::new(), body: String::new() },
             status => Answer::json(status, &shown),

@@ -47,16 +47,21 @@ enum Sending {
 }
 
 impl<'a, R: Recorder> Carrier<'a, R> {
-    /// Of an operation whose intent has just been written down.
+    /// Of an operation whose intent has just been written down, or of a part of one for which so many
+    /// requests have left since.
     pub(super) fn new(
         lane: &'a Lane,
         operation: &'a Operation,
         recorder: &'a R,
         intent: u64,
+        requests: u32,
     ) -> Self {
+        let caller = match requests {
+            0 => Caller::begun(lane, recorder, intent),
+            _ => Caller::new(lane, recorder, intent),
+        };
         let changes = operation.remote_id.is_some() && !operation.edits().is_empty();
-        let caller = Caller::begun(lane, recorder, intent);
-        Self { caller, requests: 0, status: None, changes, basis: None }
+        Self { caller, requests, status: None, changes, basis: None }
     }
 
     /// Sends until the delivery has an outcome, which the delivery then says more of.

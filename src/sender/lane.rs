@@ -1,7 +1,6 @@
 //! One tenant's lane: its operations on their way, some at a time, never two of one user.
 
 use super::{
-    carrier::Carrier,
     clock::Clock,
     pacer::Pacer,
     queue::{Begun, Queue},
@@ -16,7 +15,6 @@ use crate::{
         allowance::ResetUnit,
         breaker::{Leave, Opened, Pass},
         caution::{Caution, Heed},
-        delivery::Delivery,
         pace::Lowered,
         reply::Reply,
         retry::{self, Dice, WAIT_IN_RUN_MAX},
@@ -163,21 +161,6 @@ impl Lane {
             begun = queue.begin(next, intent)?;
         }
         Ok(())
-    }
-
-    /// Carries one operation to its end. Has a slot already.
-    async fn carry<R: Recorder>(&self, begun: &Begun, recorder: &R) -> Result<End, String> {
-        let Begun { operation, intent } = begun;
-        let mut carrier = Carrier::new(self, operation, recorder, *intent);
-        let groups = &self.dialect.capabilities().groups;
-        let mut delivery = Delivery::new(operation, self.reads, groups);
-        if self.dialect.builds_on_look(&operation.action) {
-            delivery = delivery.after_a_look();
-        }
-        let outcome = carrier.run(&mut delivery).await?;
-        let Carrier { requests, status, .. } = carrier;
-        let (was_in_doubt, parts) = (delivery.was_in_doubt(), delivery.parts());
-        Ok(End { outcome, status, requests, at: self.clock.now(), was_in_doubt, parts })
     }
 
     /// Records the intent of an operation once there is a slot; `None` when the lane ended before.

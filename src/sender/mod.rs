@@ -4,6 +4,7 @@
 //! data: what to send was decided in the plan, what to do next is decided by the delivery, and when
 //! the tenant as a whole has to wait or to stop by [`crate::engine::caution`].
 
+mod apart;
 mod carrier;
 mod clock;
 mod crowd;

@@ -11,6 +11,7 @@ mod exits;
 mod holds;
 mod output;
 mod plans;
+mod probe;
 mod service;
 mod signals;
 mod stage;

@@ -8,7 +8,7 @@ use rosterd::sandbox::{Api, Fault, ScimQuirks};
 use serde_json::json;
 
 /// A directory for each way of speaking to one, with the lines that say so.
-fn directories() -> Vec<Tenant> {
+pub(crate) fn directories() -> Vec<Tenant> {
     let strict = ScimQuirks::default;
     let ways = [
         ("strict", strict(), ""),

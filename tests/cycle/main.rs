@@ -7,6 +7,8 @@ mod approvals;
 mod clock;
 mod company;
 mod directory;
+mod directory_groups;
+mod directory_life;
 mod doubt;
 mod drift;
 mod faults;

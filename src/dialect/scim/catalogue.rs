@@ -32,15 +32,16 @@ pub(super) type Slots = BTreeMap<AttrPath, Slot>;
 /// Never to be set by a roster: read-only, or a secret.
 pub(super) const NEVER: [&str; 5] = ["id", "meta", "schemas", "password", "groups"];
 
-/// The attributes that this server has, of those that the RFC knows and of the tenant's own.
+/// The attributes that this server has, of those that the RFC knows and of the tenant's own. `active`
+/// is always among them: whole accounts are switched by it.
 pub(super) fn slots(profile: &Profile, custom: Vec<Slot>) -> Slots {
     let all = single().chain(typed()).chain(sets()).chain(custom);
-    let offered = all.filter(|slot| offers(profile, slot));
+    let offered = all.filter(|slot| offers(profile, slot) || slot.attribute.disables);
     offered.map(|slot| (AttrPath::new(&slot.path.to_string()), finished(profile, slot))).collect()
 }
 
-/// What the profile leaves of the catalogue.
-fn offers(profile: &Profile, slot: &Slot) -> bool {
+/// What the profile leaves of the catalogue to be set by a rule.
+pub(super) fn offers(profile: &Profile, slot: &Slot) -> bool {
     let path = slot.path.to_string();
     let is_list = slot.shape != Shape::Single || slot.path.filter.is_some();
     let named = |list: &[String]| list.contains(&path);

@@ -10,21 +10,23 @@ use super::{
 use crate::{
     dialect::grammar::{BEARER, created, get, matches, patch_as, with_query},
     model::{
-        Answer, AttrPath, Attributes, Creation, Edit, Life, Match, Method, RemoteId, Request,
-        Response, Switch, Value,
+        Answer, AttrPath, Attribute, Attributes, Creation, Edit, Life, Match, Method, RemoteId,
+        Request, Response, Switch, Value,
     },
 };
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 
-/// What the server offers besides changes. Where `active` destroys, switching off is named so; DELETE is
-/// no way back either.
-pub(super) fn offered(profile: &Profile) -> Life {
+/// What the server offers besides changes. Where `active` destroys, switching off is named so. Who
+/// cannot be given a name is not made.
+pub(super) fn offered(profile: &Profile, settable: &BTreeMap<AttrPath, Attribute>) -> Life {
     let destroys = profile.deactivation == Deactivation::Destroys;
+    let name = AttrPath::new("userName");
     Life {
         finds: profile.filters.iter().map(|name| AttrPath::new(name)).collect(),
-        create: Some(Creation { mandatory: vec![AttrPath::new("userName")] }),
+        create: settable.contains_key(&name).then(|| Creation { mandatory: vec![name] }),
         switch: Some(Switch { path: AttrPath::new("active"), destroys }),
         delete: true,
     }
@@ -43,7 +45,7 @@ impl Scim {
     }
 
     pub(super) fn create(&self, edits: &[Edit]) -> Result<Request, String> {
-        let settings = patch::settings(&self.profile, &self.slots, edits)?;
+        let settings = patch::settings(&self.profile.of_resources(), &self.slots, edits)?;
         let mut user = Map::new();
         user.insert("schemas".to_owned(), json!([USER]));
         for Setting { edit: _, slot, value } in settings {

@@ -12,12 +12,14 @@
 //!   just read, with the others in it; so a look goes before such a change ([`Dialect::builds_on`]).
 //! - `If-Match` carries the strong tag that this look showed, where the profile says so; a weak one is
 //!   no basis (RFC 9110 §13.1.1).
+//! - Membership in groups goes by requests of its own: see `groups.rs`.
 //!
 //! Deliberately absent: `/Bulk`, which servers limit and count in their own ways; `password`;
 //! `meta.location` as an address to go to.
 
 mod catalogue;
 mod custom;
+mod groups;
 mod life;
 mod patch;
 mod path;
@@ -36,9 +38,11 @@ use crate::model::{
     Request, Response, Verdict, Weight,
 };
 use catalogue::{Slot, Slots};
+use groups::GROUPS;
 use jiff::civil::Date;
-use profile::{Profile, SWITCHES, Writes};
+use profile::{Paging, Profile, SWITCHES, Writes};
 use serde_json::{Map, Value as Json};
+use std::collections::{BTreeMap, BTreeSet};
 use url::Url;
 
 pub(super) const ENTRY: Entry =
@@ -51,22 +55,30 @@ struct Scim {
     base: Base,
     profile: Profile,
     slots: Slots,
+    /// Ids of the groups that users are put into and taken out of.
+    groups: BTreeSet<String>,
     capabilities: Capabilities,
 }
 
 fn open(settings: &Settings) -> Opened {
-    let keys: Vec<&str> = ["base_url", "preset", "custom"].into_iter().chain(SWITCHES).collect();
+    let keys: Vec<&str> =
+        ["base_url", "preset", "custom", GROUPS].into_iter().chain(SWITCHES).collect();
     let mut table = Table::of(settings, &keys);
     let base = table.base_url();
     let profile = Profile::read(&mut table);
     let custom = custom::read(&mut table);
-    let (base, profile) = table.close(base.zip(profile))?;
+    let groups = groups::read(&mut table);
+    let ((base, profile), groups) = table.close(base.zip(profile).zip(groups))?;
     let slots = catalogue::slots(&profile, custom);
-    let attributes = slots.iter().map(|(path, slot)| (path.clone(), slot.attribute.clone()));
-    let life = life::offered(&profile);
-    let capabilities =
-        Capabilities { attributes: attributes.collect(), groups: Vec::new(), read: true, life };
-    Ok(Box::new(Scim { base, profile, slots, capabilities }))
+    let settable = slots.iter().filter(|(_, slot)| catalogue::offers(&profile, slot));
+    let mut attributes: BTreeMap<_, _> =
+        settable.map(|(path, slot)| (path.clone(), slot.attribute.clone())).collect();
+    if !groups.is_empty() {
+        attributes.insert(AttrPath::new(GROUPS), groups::attribute(&groups));
+    }
+    let life = life::offered(&profile, &attributes);
+    let capabilities = Capabilities { attributes, groups: Vec::new(), read: true, life };
+    Ok(Box::new(Scim { base, profile, slots, groups, capabilities }))
 }
 
 impl Dialect for Scim {
@@ -86,11 +98,16 @@ impl Dialect for Scim {
         self.request_on(id, action, None)
     }
 
+    fn apart(&self, action: &Action) -> Vec<Action> {
+        groups::apart(action)
+    }
+
     fn builds_on_look(&self, action: &Action) -> bool {
         let edits = action.edits();
         let Profile { method, etag, .. } = &self.profile;
         !matches!(action, Action::Create { .. })
             && !edits.is_empty()
+            && groups::step_of(action).is_none()
             && (*method == Writes::Put
                 || *etag
                 || patch::needs_look(&self.profile, &self.slots, edits))
@@ -123,8 +140,15 @@ impl Dialect for Scim {
             }
             Action::Patch { .. } | Action::Disable { .. } | Action::Enable { .. } => {}
         }
+        if let Some(step) = groups::step_of(action) {
+            return self.step(&step, account_of(id)?);
+        }
         let url = self.base.of_user(&["Users"], account_of(id)?)?;
-        let settings = patch::settings(&self.profile, &self.slots, action.edits())?;
+        let profile = match self.profile.method {
+            Writes::Patch => &self.profile,
+            Writes::Put => &self.profile.of_resources(),
+        };
+        let settings = patch::settings(profile, &self.slots, action.edits())?;
         let resource = basis.map(|basis| &basis.resource);
         let (method, body) = match self.profile.method {
             Writes::Patch => (Method::Patch, patch::body(&self.profile, &settings, resource)?),
@@ -140,6 +164,9 @@ impl Dialect for Scim {
     }
 
     fn read(&self, id: Option<&RemoteId>, action: &Action, response: &Response, _: Date) -> Answer {
+        if let Some((step, id)) = groups::step_of(action).zip(id) {
+            return self.read_step(&step, id, response);
+        }
         if response.is_success() {
             if is_error(response) {
                 return complaint(response).answer(Verdict::Uncertain);
@@ -178,12 +205,18 @@ impl Dialect for Scim {
     }
 }
 
-/// RFC 7644 §3.4.2.4: entries count from 1, and a server may show fewer than asked for.
+/// RFC 7644 §3.4.2.4: entries count from 1, and a server may show fewer than asked for. RFC 9865: each
+/// page names the next one by a word of its own.
 impl Lists for Scim {
     fn page(&self, cursor: Option<&Cursor>) -> Result<Request, String> {
-        let start = first_of(cursor)?.to_string();
         let count = self.profile.page_size.to_string();
-        let pairs = [("startIndex", start.as_str()), ("count", count.as_str())];
+        let place = match (self.profile.paging, cursor) {
+            (Paging::Cursor, None) => ("cursor", String::new()),
+            (Paging::Cursor, Some(Cursor::Word(word))) => ("cursor", word.clone()),
+            (Paging::Cursor, Some(Cursor::Number(_))) => return Err(NO_PAGE.to_owned()),
+            (Paging::Index, cursor) => ("startIndex", first_of(cursor)?.to_string()),
+        };
+        let pairs = [(place.0, place.1.as_str()), ("count", count.as_str())];
         Ok(self.look(with_query(self.base.below(&["Users"])?, &pairs)))
     }
 
@@ -202,22 +235,31 @@ impl Lists for Scim {
                     grammar::Entry::of(resource::member(user, "id"), || self.show(user))
                 })?,
             };
+            page.total = total;
+            if self.profile.paging == Paging::Cursor {
+                page.next = match body.get("nextCursor") {
+                    None | Some(Json::Null) => None,
+                    Some(next) => Some(next.as_str().and_then(Cursor::word).ok_or("next_cursor")?),
+                };
+                return Ok(page);
+            }
             let entries = page.users.len() as u64 + page.unnamed;
             let next = first_of(cursor).unwrap_or(1) + entries;
             let more = entries > 0 && total.is_none_or(|total| next <= total);
             page.next = more.then_some(Cursor::Number(next));
-            page.total = total;
             Ok(page)
         })
     }
 }
+
+const NO_PAGE: &str = "the list has no such page";
 
 /// The number of the first entry of the page.
 fn first_of(cursor: Option<&Cursor>) -> Result<u64, String> {
     match cursor {
         None => Ok(1),
         Some(Cursor::Number(number)) => Ok(*number),
-        Some(Cursor::Word(_)) => Err("the list has no such page".to_owned()),
+        Some(Cursor::Word(_)) => Err(NO_PAGE.to_owned()),
     }
 }
 
@@ -243,6 +285,10 @@ impl Scim {
             let found = resource::find(user, place, *shape);
             let found = found.map(|found| normal(&attribute.kind, found));
             note(&mut shown, path, &attribute.kind, found.as_ref());
+        }
+        if let Some(groups) = groups::shown(user, &self.groups).filter(|_| !self.groups.is_empty())
+        {
+            shown.insert(AttrPath::new(GROUPS), Some(groups));
         }
         shown
     }

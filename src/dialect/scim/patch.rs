@@ -232,7 +232,7 @@ fn operation(profile: &Profile, op: &str, path: &Path, value: Option<Json>) -> J
     operation
 }
 
-fn cased(profile: &Profile, op: &str) -> String {
+pub(super) fn cased(profile: &Profile, op: &str) -> String {
     if !profile.capital_ops {
         return op.to_owned();
     }

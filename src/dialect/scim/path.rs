@@ -179,7 +179,7 @@ mod tests {
             r#"a[b eq "c"#,
             r#"a[b eq "c""#,
             r#"a[b ne "c"]"#,
-            r#"a[b eq c]"#,
+            r"a[b eq c]",
             r#"a[b eq "c" or d eq "e"]"#,
             r#"a[b eq "c"]d"#,
             r#"a[b eq "c"].d.e"#,

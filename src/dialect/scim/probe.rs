@@ -4,20 +4,22 @@
 //! Every request sets values that can be told apart, so a look says what was understood, whatever the
 //! status claimed. `active` is only ever set to what it is.
 
+mod ask;
+mod told;
+
 use super::{
-    patch::PATCH_OP,
     profile::{MediaType, Profile, Writes, as_settings},
     resource::member,
 };
 use crate::{
     dialect::{
         ProbeStep, Prober,
-        grammar::{BEARER, Base, get, patch_as},
+        grammar::{BEARER, Base, get},
     },
-    model::{Method, RemoteId, Request, Response},
+    model::{RemoteId, Request, Response},
 };
-use serde_json::{Map, Value as Json, json};
-use std::collections::BTreeMap;
+use ask::PAGER;
+use serde_json::{Map, Value as Json};
 
 type Object = Map<String, Json>;
 
@@ -25,6 +27,7 @@ type Object = Map<String, Json>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trial {
     Announced,
+    Schemas,
     Replace(&'static str),
     Capital,
     Pathless,
@@ -43,8 +46,9 @@ enum Trial {
     Look,
 }
 
-const TRIALS: [Trial; 19] = [
+const TRIALS: [Trial; 20] = [
     Trial::Announced,
+    Trial::Schemas,
     Trial::Replace("title"),
     Trial::Capital,
     Trial::Replace("displayName"),
@@ -64,10 +68,6 @@ const TRIALS: [Trial; 19] = [
     Trial::Restore,
     Trial::Look,
 ];
-
-/// What a wrong version is called, which no server has.
-const NO_VERSION: &str = "\"rosterd-probe\"";
-const PAGER: [&str; 2] = ["+12025550100", "+12025550101"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -142,19 +142,20 @@ impl Prober for Probe {
                     self.profile.media_type = MediaType::Json;
                     return self.go_on();
                 }
-                if matches!(response.status, 401 | 403 | 404)
-                    && self.trial() != Some(Trial::Announced)
-                {
-                    return Err(format!("a trial was refused with status {}", response.status));
+                match self.trial() {
+                    Some(Trial::Announced) => self.announced(response),
+                    Some(Trial::Schemas) => self.schemas(response),
+                    _ if matches!(response.status, 401 | 403 | 404) => {
+                        return Err(format!("a trial was refused with status {}", response.status));
+                    }
+                    _ => {
+                        self.status = response.status;
+                        self.phase = Phase::Seeing;
+                        return self.look();
+                    }
                 }
-                self.status = response.status;
-                if self.trial() == Some(Trial::Announced) {
-                    self.announced(response);
-                    self.at += 1;
-                    return self.go_on();
-                }
-                self.phase = Phase::Seeing;
-                self.look()
+                self.at += 1;
+                self.go_on()
             }
             (Phase::Seeing, Some(response)) => {
                 let user = user_in(response)
@@ -187,10 +188,8 @@ impl Probe {
         while let Some(trial) = self.trial() {
             self.phase = Phase::Trying;
             match trial {
-                Trial::Announced => {
-                    let url = self.base.below(&["ServiceProviderConfig"])?;
-                    return Ok(ProbeStep::Send(get(url, &[BEARER])));
-                }
+                Trial::Announced => return self.ask("ServiceProviderConfig"),
+                Trial::Schemas => return self.ask("Schemas"),
                 Trial::Look => {
                     self.phase = Phase::Seeing;
                     return self.look();
@@ -205,181 +204,6 @@ impl Probe {
         }
         let settings = as_settings(&self.profile);
         Ok(ProbeStep::Done { settings, notes: self.notes.clone(), left: self.to_put_back() })
-    }
-
-    /// What the server says of itself is told and not believed.
-    fn announced(&mut self, response: &Response) {
-        let said = response.json().filter(|_| response.is_success()).unwrap_or_default();
-        for name in ["patch", "etag", "filter", "bulk"] {
-            if let Some(supported) = said[name]["supported"].as_bool() {
-                self.notes.push(format!("the server says of itself: {name} = {supported}"));
-            }
-        }
-        let most = said["filter"]["maxResults"].as_i64();
-        if let Some(most) = most.filter(|most| (1..self.profile.page_size).contains(most)) {
-            self.profile.page_size = most;
-        }
-    }
-
-    fn mark(&mut self) -> Json {
-        self.marks += 1;
-        format!("rosterd probe {}", self.marks).into()
-    }
-
-    fn last_mark(&self) -> Json {
-        format!("rosterd probe {}", self.marks).into()
-    }
-
-    fn has_paths(&self) -> bool {
-        !self.works.is_empty() && self.profile.paths && self.profile.method == Writes::Patch
-    }
-
-    /// The request of a trial; `None`: there is nothing to ask.
-    fn request(&mut self, trial: Trial) -> Result<Option<Request>, String> {
-        let replace = if self.profile.capital_ops { "Replace" } else { "replace" };
-        let op = |path: &str, value: Json| json!({ "op": replace, "path": path, "value": value });
-        let first = self.works.first().copied();
-        let operations = match (trial, first) {
-            (Trial::Replace(name), _) => {
-                self.touch(name);
-                let value = self.mark();
-                vec![op(name, value)]
-            }
-            (Trial::Capital, None) => {
-                vec![json!({ "op": "Replace", "path": "title", "value": self.mark() })]
-            }
-            (Trial::Several, Some(first)) if self.works.len() > 1 => {
-                let value = self.mark();
-                vec![op(first, value.clone()), op(self.works[1], value)]
-            }
-            (Trial::Pathless, _) if !self.several => {
-                let value = self.mark();
-                let names = if self.works.len() > 1 { &self.works[..2] } else { &["title"] };
-                let members = names.iter().map(|name| ((*name).to_owned(), value.clone()));
-                vec![json!({ "op": replace, "value": Json::Object(members.collect()) })]
-            }
-            (Trial::Put, _) if !self.several && self.profile.paths => {
-                let mut user = self.original.clone();
-                user.insert("title".to_owned(), self.mark());
-                return self.put(user).map(Some);
-            }
-            (Trial::Part, Some(_)) if self.has_paths() => {
-                self.touch("name");
-                let value = self.mark();
-                vec![op("name.honorificPrefix", value)]
-            }
-            (Trial::Parts, _) if self.part => {
-                let value = self.mark();
-                vec![op("name.honorificPrefix", value.clone()), op("name.honorificSuffix", value)]
-            }
-            (Trial::Remove, Some(first)) if self.has_paths() => {
-                let remove = if self.profile.capital_ops { "Remove" } else { "remove" };
-                vec![json!({ "op": remove, "path": first })]
-            }
-            (Trial::AddAbsent, Some(first)) if self.removed => {
-                let add = if self.profile.capital_ops { "Add" } else { "add" };
-                vec![json!({ "op": add, "path": first, "value": self.mark() })]
-            }
-            (Trial::List, Some(_)) if self.has_paths() => {
-                self.touch("phoneNumbers");
-                let mut list = self.numbers();
-                list.push(json!({ "type": "pager", "value": PAGER[0] }));
-                vec![op("phoneNumbers", list.into())]
-            }
-            (Trial::ValuePath, _) if self.list => {
-                vec![op(r#"phoneNumbers[type eq "pager"].value"#, PAGER[1].into())]
-            }
-            (Trial::Flag, Some(_)) if self.has_paths() && self.active().is_some() => {
-                vec![op("active", self.active().unwrap_or_default().into())]
-            }
-            (Trial::TextFlag, Some(_)) if self.has_paths() && !self.flag => match self.active() {
-                Some(active) => vec![op("active", (if active { "True" } else { "False" }).into())],
-                None => return Ok(None),
-            },
-            (Trial::Version, Some(first)) if self.etag && self.has_paths() => {
-                let value = self.mark();
-                let mut request = self.patch(vec![op(first, value)])?;
-                request.headers.push(("if-match", NO_VERSION.to_owned()));
-                return Ok(Some(request));
-            }
-            (Trial::Restore, _) => return self.restore(),
-            _ => return Ok(None),
-        };
-        self.patch(operations).map(Some)
-    }
-
-    fn touch(&mut self, name: &'static str) {
-        if !self.touched.contains(&name) {
-            self.touched.push(name);
-        }
-    }
-
-    fn numbers(&self) -> Vec<Json> {
-        let list = member(&self.original, "phoneNumbers").and_then(Json::as_array);
-        list.cloned().unwrap_or_default()
-    }
-
-    fn active(&self) -> Option<bool> {
-        member(&self.original, "active").and_then(Json::as_bool)
-    }
-
-    fn patch(&self, operations: Vec<Json>) -> Result<Request, String> {
-        let url = self.base.of_user(&["Users"], &self.id)?;
-        let body = json!({ "schemas": [PATCH_OP], "Operations": operations });
-        Ok(patch_as(self.profile.media_type.as_str(), url, &body, &[BEARER]))
-    }
-
-    fn put(&self, mut user: Object) -> Result<Request, String> {
-        user.remove("meta");
-        let url = self.base.of_user(&["Users"], &self.id)?;
-        let media_type = self.profile.media_type.as_str();
-        let request = patch_as(media_type, url, &Json::Object(user), &[BEARER]);
-        Ok(Request { method: Method::Put, ..request })
-    }
-
-    /// Everything as it was: what was there is set, what was not is removed, or emptied.
-    fn restore(&self) -> Result<Option<Request>, String> {
-        if self.profile.method == Writes::Put {
-            return self.put(self.original.clone()).map(Some);
-        }
-        let capital = |op: &str| match (self.profile.capital_ops, op) {
-            (true, "remove") => "Remove".to_owned(),
-            (true, _) => "Replace".to_owned(),
-            (false, op) => op.to_owned(),
-        };
-        let mut operations = Vec::new();
-        let mut all = Object::new();
-        for (path, held) in self.held() {
-            all.insert(path.clone(), held.clone().unwrap_or_default());
-            operations.push(match held {
-                Some(held) => json!({ "op": capital("replace"), "path": path, "value": held }),
-                None if self.profile.remove => json!({ "op": capital("remove"), "path": path }),
-                None => json!({ "op": capital("replace"), "path": path, "value": null }),
-            });
-        }
-        if !self.profile.paths {
-            operations = vec![json!({ "op": capital("replace"), "value": all })];
-        }
-        (!operations.is_empty()).then(|| self.patch(operations)).transpose()
-    }
-
-    /// What stood where trials have set something.
-    fn held(&self) -> BTreeMap<String, Option<Json>> {
-        let mut held = BTreeMap::new();
-        for name in self.touched.iter().filter(|name| **name != "name") {
-            if self.works.contains(name) || (*name == "phoneNumbers" && self.list) {
-                held.insert((*name).to_owned(), member(&self.original, name).cloned());
-            }
-        }
-        for part in ["honorificPrefix", "honorificSuffix"].iter().filter(|_| self.part) {
-            let name = member(&self.original, "name").and_then(Json::as_object);
-            let part_held = name.and_then(|name| member(name, part)).cloned();
-            let set = *part == "honorificPrefix" || !self.profile.one_operation_per_attribute;
-            if set {
-                held.insert(format!("name.{part}"), part_held);
-            }
-        }
-        held
     }
 
     /// What the look after a trial says.
@@ -433,8 +257,12 @@ impl Probe {
             Trial::TextFlag => self.profile.json_booleans = self.status >= 300,
             Trial::Version => self.profile.etag = self.status == 412,
             Trial::Look => self.compare(user),
-            Trial::Replace(_) | Trial::Capital | Trial::Put | Trial::Restore | Trial::Announced => {
-            }
+            Trial::Replace(_)
+            | Trial::Capital
+            | Trial::Put
+            | Trial::Restore
+            | Trial::Announced
+            | Trial::Schemas => {}
         }
     }
 

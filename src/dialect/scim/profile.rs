@@ -44,8 +44,18 @@ pub(super) struct Profile {
     pub(super) immutable: Vec<String>,
     /// Attributes that a filter may ask for by `eq`, in the order of trying.
     pub(super) filters: Vec<String>,
+    /// How the list of all users goes on.
+    pub(super) paging: Paging,
     /// Users asked for at a time.
     pub(super) page_size: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Paging {
+    /// By the number of the first user (RFC 7644 §3.4.2.4).
+    Index,
+    /// By a word that the page before shows (RFC 9865).
+    Cursor,
 }
 
 /// How a change is written.
@@ -99,13 +109,14 @@ impl Default for Profile {
             attributes: Vec::new(),
             immutable: Vec::new(),
             filters: ["externalId", "userName"].map(str::to_owned).into(),
+            paging: Paging::Index,
             page_size: 100,
         }
     }
 }
 
 /// The keys of `[tenants.x.scim]` that are switches.
-pub(super) const SWITCHES: [&str; 17] = [
+pub(super) const SWITCHES: [&str; 18] = [
     "method",
     "value_paths",
     "paths",
@@ -122,10 +133,16 @@ pub(super) const SWITCHES: [&str; 17] = [
     "attributes",
     "immutable",
     "filters",
+    "paging",
     "page_size",
 ];
 
 impl Profile {
+    /// The same for a resource that goes whole: there flags are JSON everywhere.
+    pub(super) fn of_resources(&self) -> Self {
+        Self { json_booleans: true, ..self.clone() }
+    }
+
     pub(super) fn can_unset(&self) -> bool {
         self.remove || self.method == Writes::Put
     }
@@ -158,6 +175,7 @@ impl Profile {
             attributes: texts(table, "attributes", base.attributes)?,
             immutable: texts(table, "immutable", base.immutable)?,
             filters: filters(table, base.filters)?,
+            paging: choice(table, "paging", base.paging, &PAGINGS)?,
             page_size: page_size(table, base.page_size)?,
         };
         Some(profile)
@@ -168,6 +186,7 @@ const WRITES: [(&str, Writes); 2] = [("patch", Writes::Patch), ("put", Writes::P
 const BOOLEANS: [(&str, bool); 2] = [("json", true), ("text", false)];
 const MEDIA_TYPES: [(&str, MediaType); 2] =
     [("application/scim+json", MediaType::Scim), ("application/json", MediaType::Json)];
+const PAGINGS: [(&str, Paging); 2] = [("index", Paging::Index), ("cursor", Paging::Cursor)];
 const DEACTIVATIONS: [(&str, Deactivation); 2] =
     [("suspends", Deactivation::Suspends), ("destroys", Deactivation::Destroys)];
 

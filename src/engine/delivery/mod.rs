@@ -19,6 +19,7 @@
 //! Whatever is sent again is paid for out of the tenant's [`Budget`]. When that is used up, the
 //! operation is deferred, or in doubt, and belongs to the next run.
 
+mod basis;
 mod pay;
 mod search;
 mod seek;
@@ -153,22 +154,6 @@ impl<'a> Delivery<'a> {
             Next::Operation => (self.operation.remote_id.as_ref(), self.action()),
             Next::Look => (self.account(), self.seek.look()),
         }
-    }
-
-    /// The same with a look before the first request, on which the change is built. Does nothing where
-    /// the target offers no read.
-    #[must_use]
-    pub fn after_a_look(self) -> Self {
-        if !self.reads {
-            return self;
-        }
-        Self { state: State::Looking(Doubt::Basis), sent: Next::Look, unsent: true, ..self }
-    }
-
-    /// What is sent first.
-    #[must_use]
-    pub fn first(&self) -> Next {
-        self.current()
     }
 
     /// What [`Next::Operation`] sends: the whole operation, or the part that is tried.

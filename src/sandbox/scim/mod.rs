@@ -5,6 +5,8 @@
 //! finds nothing is `noTarget` for every operation, and `add` appends whatever is not there to the
 //! letter.
 
+mod discovery;
+mod groups;
 mod operations;
 mod resource;
 
@@ -19,6 +21,7 @@ use serde_json::{Map, Value, json};
 pub(super) struct Scim;
 
 const USER_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
+const GROUP_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 const PATCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 const ERROR_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 const LIST_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
@@ -51,6 +54,12 @@ pub struct ScimQuirks {
     pub only_json: bool,
     /// No attribute with several values.
     pub no_lists: bool,
+    /// The list of all users goes on by cursors (RFC 9865).
+    pub cursors: bool,
+    /// Ids of the groups that are there.
+    pub groups: Vec<String>,
+    /// Users do not show what they are in.
+    pub groups_unseen: bool,
 }
 
 impl PracticeApi for Scim {
@@ -75,6 +84,9 @@ impl PracticeApi for Scim {
     }
 
     fn user_in(&self, tenant: &SandboxTenant, request: &Incoming) -> Result<String, Refusal> {
+        if let Some(change) = groups::change(tenant, request) {
+            return change.map(|change| change.member);
+        }
         let segments = request.path_segments();
         let ["Users", id] = segments[..] else { return Err(Refusal::of_status(404).avoidable()) };
         let writes = if tenant.scim.only_put { "PUT" } else { "PATCH" };
@@ -85,6 +97,10 @@ impl PracticeApi for Scim {
         }
         request.refuse_query()?;
         Ok(id.to_owned())
+    }
+
+    fn find(&self, _: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
+        discovery::told(request).map(Ok)
     }
 
     fn list(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Result<Value, Refusal>> {
@@ -107,6 +123,19 @@ impl PracticeApi for Scim {
         })
     }
 
+    fn switch(
+        &self,
+        tenant: &SandboxTenant,
+        request: &Incoming,
+        account: &Value,
+    ) -> Option<Result<Value, Refusal>> {
+        Some(groups::change(tenant, request)?.and_then(|change| change.made(account)))
+    }
+
+    fn answer_to(&self, tenant: &SandboxTenant, request: &Incoming) -> Option<Value> {
+        Some(groups::change(tenant, request)?.ok()?.shown(tenant))
+    }
+
     fn media_types(&self, tenant: &SandboxTenant) -> &'static [&'static str] {
         if tenant.scim.only_json {
             &["application/json"]
@@ -123,8 +152,14 @@ impl PracticeApi for Scim {
         matches!(method, "PATCH" | "PUT")
     }
 
-    fn get(&self, _: &SandboxTenant, _: &str, account: &Value) -> Value {
-        account.clone()
+    fn get(&self, tenant: &SandboxTenant, _: &str, account: &Value) -> Value {
+        let mut shown = account.clone();
+        if let Value::Object(members) = &mut shown
+            && tenant.scim.groups_unseen
+        {
+            members.remove("groups");
+        }
+        shown
     }
 
     fn precondition(
@@ -208,6 +243,9 @@ impl PracticeApi for Scim {
 
 /// RFC 7644 §3.4.2: the page that is asked for, of those whom the filter chooses.
 fn list(tenant: &SandboxTenant, request: &Incoming) -> Result<Value, Refusal> {
+    if tenant.scim.cursors && request.query.as_deref().is_none_or(|q| !q.contains("filter=")) {
+        return list_by_cursor(tenant, request);
+    }
     let mut query = Query::of(request, &["startIndex", "count", "filter"])?;
     let start = query.number("startIndex", 1)?.max(1);
     let count = query.number("count", 100)?;
@@ -229,6 +267,24 @@ fn list(tenant: &SandboxTenant, request: &Incoming) -> Result<Value, Refusal> {
         "itemsPerPage": users.len(),
         "Resources": users,
     }))
+}
+
+/// RFC 9865 §2.1: the first page is asked for by a cursor without a word.
+fn list_by_cursor(tenant: &SandboxTenant, request: &Incoming) -> Result<Value, Refusal> {
+    let mut query = Query::of(request, &["cursor", "count"])?;
+    let (count, word) = (query.number("count", 100)?, query.text("cursor"));
+    let start = match word.as_deref() {
+        None => return Err(Refusal::new(400, "a list begins with a cursor")),
+        Some("") => 0,
+        Some(word) => Window::place(word)
+            .ok_or_else(|| Refusal::new(400, "that is no cursor").code("invalidCursor"))?,
+    };
+    let Window { users, next, total } = Window::of(tenant, start, count.min(100));
+    let mut page = json!({ "schemas": [LIST_SCHEMA], "totalResults": total, "Resources": users });
+    if let Some(next) = next {
+        page["nextCursor"] = Window::cursor(next).into();
+    }
+    Ok(page)
 }
 
 /// `userName eq "…"` ignores case (RFC 7643 §4.1.1), `externalId eq "…"` does not (§3.1).
