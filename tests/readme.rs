@@ -25,10 +25,15 @@ fn help(arguments: &[&str]) -> String {
 fn the_configuration_in_the_readme_loads_as_it_stands() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rosterd.toml");
-    let [toml] = blocks("toml")[..] else { panic!("one configuration is shown") };
-    std::fs::write(&path, toml).unwrap();
-    let config = load(&path, &Surroundings::default()).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((config.sources.len(), config.tenants.len()), (1, 1));
+    let [whole, feed] = blocks("toml")[..] else { panic!("a configuration and a feed are shown") };
+    let (_, tenant) = whole.split_once("[tenants.acme]").unwrap();
+    // The feed may stand in the file's place.
+    for toml in [whole.to_owned(), format!("{feed}\n[tenants.acme]{tenant}")] {
+        std::fs::write(&path, toml).unwrap();
+        let config = load(&path, &Surroundings::default());
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((config.sources.len(), config.tenants.len()), (1, 1));
+    }
 }
 
 #[test]

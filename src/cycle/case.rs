@@ -2,8 +2,8 @@
 
 use super::{
     intake::Intake,
+    learn::Wishes,
     life::{Life, refer},
-    recorder::Wishes,
     same::Memo,
     waiting,
 };

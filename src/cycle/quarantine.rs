@@ -9,7 +9,7 @@
 
 use super::{
     Options, Phase, Progress, Results, TenantEnd,
-    recorder::Wishes,
+    learn::Wishes,
     tenant::{Desk, of_store},
 };
 use crate::{

@@ -1,40 +1,27 @@
 //! One tenant's part of a cycle: planned, judged, sent, recorded.
 
 use super::{
-    Edges, Options, Phase, Progress, TenantEnd, TenantReport,
-    blank::chain,
-    books,
+    Edges, Options, Phase, Progress, TenantEnd, TenantReport, books,
     case::{Case, Judgement},
     close::close,
     evidence::overtime,
-    recorder::{Closed, Journal, Wishes},
-    secrets::access,
-    window::pacer,
+    learn::Wishes,
+    opening::REFUSED,
+    recorder::{Closed, Journal},
 };
 use crate::{
-    engine::{
-        plan::{Planned, digest},
-        retry::{WAIT_IN_RUN_MAX, moment_after},
-    },
+    engine::plan::{Planned, digest},
     model::{Notice, Operation, Outcome, UserKey},
-    sender::{Clock, Ended, Lane, Timeouts},
+    sender::{Clock, Ended, Lane},
     store::{Approval, Store, StoreError},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
-use tokio::time::Instant;
 
 pub(super) use super::blank::{blank, of_store, refusal};
-
-/// When the target last refused the credentials.
-const REFUSED: &str = "credentials:refused";
-/// A run within that time after it tries them with one request first, so that an account is not
-/// locked by runs that come one after another.
-const PROBE_FIRST: SignedDuration = SignedDuration::from_hours(1);
 
 /// A tenant whose snapshot is locked for us.
 pub(super) struct Desk {
@@ -271,62 +258,12 @@ impl Desk {
     /// The lane, made when it is first needed; `None`, and the tenant's end, when it cannot be.
     pub(super) fn lane(&mut self, options: &Options) -> Option<Arc<Lane>> {
         if self.lane.is_none() && !self.ended() {
-            match self.verify().and_then(|()| self.open_lane(options)) {
+            match self.open_lane(options) {
                 Ok(lane) => self.lane = Some(Arc::new(lane)),
                 Err(end) => self.report.end = end,
             }
         }
         self.lane.clone()
-    }
-
-    /// Before the first request leaves: what is sent is decided by what the whole file says.
-    fn verify(&mut self) -> Result<(), TenantEnd> {
-        let store = self.store.as_mut();
-        store.map_or(Ok(()), Store::make_ready_to_send).map_err(|error| of_store(&error))
-    }
-
-    fn open_lane(&self, options: &Options) -> Result<Lane, TenantEnd> {
-        if let Some(end) = refusal(&self.report.notices) {
-            return Err(end);
-        }
-        let config = &self.case.config;
-        let store = self.store.as_ref().ok_or(TenantEnd::State { why: "no state".to_owned() })?;
-        let (clock, started) = (self.clock, Instant::now());
-        let pause = store.pause().map_err(|error| of_store(&error))?;
-        let paused = pause.map_or(Duration::ZERO, |pause| clock.until(pause.until));
-        if paused > WAIT_IN_RUN_MAX {
-            let until = moment_after(clock.now(), paused);
-            return Err(TenantEnd::Paused { until });
-        }
-        let pacer = pacer(config, store, &clock, started).map_err(|error| of_store(&error))?;
-        if !paused.is_zero() {
-            let (tenant, wait_s) = (&config.id, paused.as_secs());
-            tracing::info!(%tenant, wait_s, "waiting: the target wanted silence last time");
-        }
-        pacer.pause_until(started + paused);
-        let unusable = |why| TenantEnd::Unusable { why };
-        let timeouts = Timeouts { total: config.request_timeout, ..Timeouts::default() };
-        let transport = (self.edges.transport)(config, timeouts);
-        let transport = transport.map_err(|error| unusable(chain(&error)))?;
-        let access = access(config, &self.edges, clock).map_err(unusable)?;
-        let mut lane = Lane::new(
-            config.id.clone(),
-            config.dialect.clone(),
-            config.reads,
-            transport,
-            pacer,
-            access,
-            config.concurrency,
-            clock,
-            started + config.run_deadline,
-            options.stop.clone(),
-        );
-        lane.reset_unit = config.rate_limit_reset;
-        let refused = store.mark(REFUSED).map_err(|error| of_store(&error))?;
-        if refused.is_some_and(|at| clock.now().duration_since(at) < PROBE_FIRST) {
-            lane.probe_first();
-        }
-        Ok(lane)
     }
 
     pub(super) async fn deliver(

@@ -21,7 +21,7 @@ use super::{
     tenant::{Desk, blank, of_store},
 };
 use crate::{
-    config::Config,
+    config::{Config, TenantConfig},
     model::{SourceId, TenantId, UserKey, Wanted},
     sender::{Clock, Ended},
     store::{Holder, StoreError},
@@ -92,17 +92,17 @@ where
     let tasks: Vec<_> = started.collect();
     let mut found = BTreeMap::new();
     for (tenant, task) in tasks {
-        if let Ok((report, results)) = task.await {
-            found.extend(results.map(|results| (tenant.id.clone(), results)));
-            ended.push(report);
-        } else {
-            // It panicked: its snapshot is as its last record left it.
-            let why = "an internal error; nothing of this was remembered".to_owned();
-            let ended_early = TenantEnd::Early(Ended::Broken { why });
-            ended.push(end(blank(&tenant, options.now), ended_early));
-        }
+        let (report, results) = task.await.unwrap_or_else(|_| (panicked(&tenant, options), None));
+        found.extend(results.map(|results| (tenant.id.clone(), results)));
+        ended.push(report);
     }
     (report(config, source, options, (facts, findings), ended), found)
+}
+
+/// Of a tenant whose task panicked: its snapshot is as its last record left it.
+fn panicked(tenant: &TenantConfig, options: &Options) -> TenantReport {
+    let why = "an internal error; nothing of this was remembered".to_owned();
+    end(blank(tenant, options.now), TenantEnd::Early(Ended::Broken { why }))
 }
 
 impl Desk {
