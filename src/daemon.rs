@@ -100,12 +100,12 @@ pub async fn serve(
     while let Some((source, due)) = timetable.next() {
         tracing::info!(%source, %due, "next run");
         match wait_until(due, &mut wishes).await {
-            Woken::ToStop => break,
-            Woken::ToRead => {
+            Woken::Stop => break,
+            Woken::Reload => {
                 rest = reload(&mut config, &mut timetable, &read)?;
                 continue;
             }
-            Woken::ToRun => {}
+            Woken::Due => {}
         }
         notify(&[NotifyState::Status("running")])?;
         run_cycle(&config, &source, wishes.stop.clone()).await;
@@ -172,9 +172,9 @@ fn feed_watchdog() -> JoinSet<()> {
 }
 
 enum Woken {
-    ToRun,
-    ToRead,
-    ToStop,
+    Due,
+    Reload,
+    Stop,
 }
 
 /// Waits for the moment by the wall clock, or until there is something else to do.
@@ -183,14 +183,14 @@ async fn wait_until(due: Timestamp, wishes: &mut Wishes) -> Woken {
     loop {
         let left = Duration::try_from(due.duration_since(now())).unwrap_or_default();
         if *stop.borrow() {
-            return Woken::ToStop;
+            return Woken::Stop;
         }
         if left.is_zero() {
-            return Woken::ToRun;
+            return Woken::Due;
         }
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return Woken::ToStop,
-            Ok(()) = reload.changed() => return Woken::ToRead,
+            _ = stop.wait_for(|stop| *stop) => return Woken::Stop,
+            Ok(()) = reload.changed() => return Woken::Reload,
             () = sleep_until(Instant::now() + left.min(LOOK_EVERY)) => {}
         }
     }

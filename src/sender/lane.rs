@@ -208,8 +208,8 @@ impl Lane {
                             return settle.await.map(|()| None);
                         }
                         // Both in one wait for the disk: an intent does not leave outcomes waiting.
-                        let intend = recorder.intend(next, self.clock.now());
-                        let (settled, intent) = tokio::join!(settle, intend);
+                        let begin = recorder.intend(next, self.clock.now());
+                        let (settled, intent) = tokio::join!(settle, begin);
                         settled.and(intent.map(Some))
                     }
                 }

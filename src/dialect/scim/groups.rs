@@ -87,7 +87,7 @@ pub(super) fn apart(action: &Action) -> Vec<Action> {
         } else {
             held.remove(group)
         };
-        let after = Some(Value::Set(held.iter().map(|group| Value::text(group)).collect()));
+        let after = Some(Value::Set(held.iter().map(Value::text).collect()));
         let before = now.replace(after.clone());
         let edits = vec![Edit { path: groups.path.clone(), before, after }];
         Action::Patch { edits, companions: BTreeMap::new() }
@@ -143,7 +143,7 @@ impl Scim {
 
     /// A group that has the new member shows it; that somebody is not in it any more is for the user to
     /// show, since a group may not show all.
-    pub(super) fn read_step(&self, step: &Step, user: &RemoteId, response: &Response) -> Answer {
+    pub(super) fn read_step(step: &Step, user: &RemoteId, response: &Response) -> Answer {
         let path = AttrPath::new(GROUPS);
         let applied = |shown| Answer::of(Verdict::Applied { shown });
         if response.is_success() {

@@ -165,7 +165,7 @@ impl Dialect for Scim {
 
     fn read(&self, id: Option<&RemoteId>, action: &Action, response: &Response, _: Date) -> Answer {
         if let Some((step, id)) = groups::step_of(action).zip(id) {
-            return self.read_step(&step, id, response);
+            return Self::read_step(&step, id, response);
         }
         if response.is_success() {
             if is_error(response) {

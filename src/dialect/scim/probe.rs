@@ -78,6 +78,7 @@ enum Phase {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each answers a question of its own")]
 pub(super) struct Probe {
     base: Base,
     id: RemoteId,

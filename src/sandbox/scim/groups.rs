@@ -27,10 +27,7 @@ pub(super) fn change(
         return Some(Err(Refusal::new(404, "there is no such group")));
     }
     let invalid = || Refusal::new(400, "that is no change of one member").code("invalidSyntax");
-    let (joins, member) = match read(&request.body) {
-        Some(read) => read,
-        None => return Some(Err(invalid())),
-    };
+    let Some((joins, member)) = read(&request.body) else { return Some(Err(invalid())) };
     Some(Ok(Change { group: group.to_owned(), member, joins }))
 }
 

@@ -212,7 +212,7 @@ fn perform(
             object(place)?.insert(sub.clone(), value);
         }
         (Op::Add, None, Some(value)) if matches!(target.form, Form::List(_)) => {
-            append(place, value)?
+            append(place, value)?;
         }
         // §3.5.2.3: of a complex attribute what is not named stays.
         (_, None, Some(Value::Object(members))) if matches!(target.form, Form::Object(_)) => {

@@ -49,7 +49,7 @@ impl Probe {
             _ if self.has_paths() => self.of_parts_and_lists(trial),
             _ => None,
         };
-        operations.map(|operations| self.patch(operations)).transpose()
+        operations.map(|operations| self.patch(&operations)).transpose()
     }
 
     /// `op` in the case that the server understands.
@@ -131,7 +131,7 @@ impl Probe {
             return Ok(None);
         };
         let value = self.mark();
-        let mut request = self.patch(vec![self.op("replace", first, Some(value))])?;
+        let mut request = self.patch(&[self.op("replace", first, Some(value))])?;
         request.headers.push(("if-match", NO_VERSION.to_owned()));
         Ok(Some(request))
     }
@@ -151,7 +151,7 @@ impl Probe {
         member(&self.original, "active").and_then(Json::as_bool)
     }
 
-    fn patch(&self, operations: Vec<Json>) -> Result<Request, String> {
+    fn patch(&self, operations: &[Json]) -> Result<Request, String> {
         let url = self.base.of_user(&["Users"], &self.id)?;
         let body = json!({ "schemas": [PATCH_OP], "Operations": operations });
         Ok(patch_as(self.profile.media_type.as_str(), url, &body, &[BEARER]))
@@ -183,7 +183,7 @@ impl Probe {
         if !self.profile.paths {
             operations = vec![json!({ "op": cased(&self.profile, "replace"), "value": all })];
         }
-        (!operations.is_empty()).then(|| self.patch(operations)).transpose()
+        (!operations.is_empty()).then(|| self.patch(&operations)).transpose()
     }
 
     /// What stood where trials have set something.
