@@ -135,8 +135,8 @@ fn c10_a_reload_takes_the_new_configuration_and_one_with_a_mistake_is_not_taken(
     std::fs::write(&file, right.replace("[sources.people.schedule]", "[sources.people.schedul]"))
         .unwrap();
     running.signal("HUP");
-    let stale = "STATUS=waiting, by an older configuration: the one on disk has a mistake";
-    until("it keeps the old one", || systemd.hears(stale));
+    let old = "STATUS=waiting, by an older configuration: the one on disk has a mistake";
+    until("it keeps the old one", || systemd.hears(old));
     assert!(running.stderr().contains("schedul"), "{}", running.stderr());
 
     let other = right.replace("30 2 1 1 *", "30 2 2 1 *");
