@@ -153,7 +153,7 @@ fn shape(
 fn split_days(feed: &FeedConfig, at: &str) -> Option<Problem> {
     (feed.paging != Paging::Whole && !feed.keys_may_repeat).then(|| {
         let why = "needs `feed.keys_may_repeat = true`: rows of one person may be on two pages";
-        let hint = "set it; to compare who was on which page would refuse them";
+        let hint = "set it, and `total` where the feed has one: it shows whether the feed moved";
         Problem::new(format!("{at}.effective"), why).hint(hint)
     })
 }

@@ -188,6 +188,7 @@ struct Desk {
     now: Timestamp,
     /// Where somebody who only looks keeps what he reads.
     elsewhere: Option<TempDir>,
+    stopped: bool,
 }
 
 impl Desk {
@@ -207,7 +208,7 @@ impl Desk {
         };
         let now = "2026-03-02T02:30:00Z".parse().unwrap();
         let (dir, limits) = (tempfile::tempdir().unwrap(), Limits::default());
-        Self { dir, config, limits, now, elsewhere: None }
+        Self { dir, config, limits, now, elsewhere: None, stopped: false }
     }
 
     fn next() -> Self {
@@ -230,7 +231,7 @@ impl Desk {
             records: Some(Records::at("$.data[*]").unwrap()),
             fields: FieldMap::parse(&BTreeMap::from([field("id"), field("name")])).unwrap(),
         };
-        let (_never, stop) = watch::channel(false);
+        let (_never, stop) = watch::channel(self.stopped);
         let feed = Feed {
             source: &SourceId::parse("hr").unwrap(),
             config: &self.config,
@@ -957,6 +958,9 @@ async fn who_runs_waits_for_whoever_is_asking_and_who_looks_does_not() {
     let (began, _held) = (Instant::now(), asking());
     assert!(desk.refused(&well).await.message.contains("another process is reading it"));
     assert_eq!(began.elapsed().as_secs(), desk.limits.read.as_secs());
+    desk.stopped = true;
+    assert!(desk.refused(&well).await.message.contains("the run was stopped"));
+    desk.stopped = false;
     let began = Instant::now();
     desk.elsewhere = Some(tempfile::tempdir().unwrap());
     assert!(desk.refused(&well).await.message.contains("another process is reading it"));
