@@ -909,6 +909,33 @@ fn everything_that_is_wrong_with_a_feed_is_told_at_once() {
 }
 
 #[test]
+fn b13_what_leads_on_needs_a_page_that_is_more_than_a_list() {
+    let paging = |keys: &str| format!("[sources.hr.feed.paging]\n{keys}\n");
+    let cursor = "style = \"cursor\"\ncursor = \"$.next\"\nparameter = \"after\"";
+    for keys in ["style = \"next\"\nnext = \"$.next\"", cursor] {
+        for records in ["", "records = \"$\"", "records = \"$[*]\""] {
+            let told = problems(&with_feed(records, &paging(keys)));
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].starts_with("`sources.hr.feed.records`: is all of a page"), "{told:?}");
+        }
+        load(&with_feed("records = \"$.data[*]\"", &paging(keys))).unwrap();
+    }
+    load(&with_feed("", &paging("style = \"link\""))).unwrap();
+}
+
+#[test]
+fn b18_rows_with_days_may_be_on_two_pages_only_where_keys_may_repeat() {
+    let days = "[sources.hr.effective]\nfrom = \"since\"\nzone = \"UTC\"\n";
+    let paged = format!("since = \"since\"\n[sources.hr.feed.paging]\nstyle = \"link\"\n{days}");
+    let told = problems(&with_feed("", &paged));
+    assert_eq!(told.len(), 1, "{told:?}");
+    let start = "`sources.hr.effective`: needs `feed.keys_may_repeat = true`";
+    assert!(told[0].starts_with(start), "{told:?}");
+    load(&with_feed("keys_may_repeat = true", &paged)).unwrap();
+    load(&with_feed("", &format!("since = \"since\"\n{days}"))).unwrap();
+}
+
+#[test]
 fn c04_a_feed_is_at_an_https_address_that_carries_no_secret() {
     let with = |url: &str| {
         let text =

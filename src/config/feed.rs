@@ -159,8 +159,25 @@ pub(super) fn read(
     let keys: Map<_, _> =
         own.iter().filter_map(|key| Some(((*key).to_owned(), table.remove(*key)?))).collect();
     let keys: Keys = fields::read(Value::from(keys), at, problems);
-    let json = fields::read(Value::from(table), at, problems);
-    Checked { feed: check(&keys, tables, at, (folder, surroundings), problems), json }
+    let json: JsonSettings = fields::read(Value::from(table), at, problems);
+    let feed = check(&keys, tables, at, (folder, surroundings), problems);
+    problems.extend(feed.as_ref().and_then(|feed| nothing_beside(feed, &json, at)));
+    Checked { feed, json }
+}
+
+/// A page that is a list itself has no place for what leads on.
+fn nothing_beside(feed: &FeedConfig, json: &JsonSettings, at: &str) -> Option<Problem> {
+    let beside = match feed.paging {
+        Paging::Next { .. } => "next",
+        Paging::Cursor { .. } => "cursor",
+        Paging::Whole | Paging::Link | Paging::Page { .. } | Paging::Offset { .. } => return None,
+    };
+    let records = json::Records::at(&json.records).ok()?;
+    records.pointer().is_empty().then(|| {
+        let why = format!("is all of a page, and `paging.{beside}` stands beside the records");
+        let hint = "lead to the list by names: \"$.data[*]\"";
+        Problem::new(format!("{at}.records"), why).hint(hint)
+    })
 }
 
 fn check(

@@ -1,7 +1,7 @@
 //! One source's table: where its rows come from, and who of them counts.
 
 use super::{
-    FeedConfig, LeaverRule, Schedule, SourceConfig, Surroundings,
+    FeedConfig, LeaverRule, Paging, Schedule, SourceConfig, Surroundings,
     document::{sub, sub_tables},
     feed,
     fields::{self, table},
@@ -64,6 +64,7 @@ pub(super) fn source(
         let settings: EffectiveSettings = read_whole(value, &at, problems)?;
         kept(settings.check(), &at, problems)
     });
+    problems.extend(effective.as_ref().and(feed.as_ref()).and_then(|feed| split_days(feed, at)));
     let partners = partners(&mut table, at, place, &csv, problems);
     let leavers = table.remove("leavers").and_then(|value| {
         let at = format!("{at}.leavers");
@@ -146,6 +147,15 @@ fn shape(
         rules.path = feed.shown().into();
     }
     Shape { format, csv: rules, feed }
+}
+
+/// With days a person may have several rows, and a page may end between them.
+fn split_days(feed: &FeedConfig, at: &str) -> Option<Problem> {
+    (feed.paging != Paging::Whole && !feed.keys_may_repeat).then(|| {
+        let why = "needs `feed.keys_may_repeat = true`: rows of one person may be on two pages";
+        let hint = "set it, and `total` where the feed has one: it shows whether the feed moved";
+        Problem::new(format!("{at}.effective"), why).hint(hint)
+    })
 }
 
 /// A source is at one place: a file, the folder that files are dropped into, or a feed.

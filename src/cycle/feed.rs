@@ -29,7 +29,6 @@ pub(super) fn fetch(
     let (Some(feed), Format::Json(form)) = (&settings.feed, &settings.format) else {
         return Ok(None);
     };
-    let looks = matches!(options.verb, "check" | "plan" | "sandbox");
     let (folder, elsewhere) = (config.state_dir.join("spool"), std::env::temp_dir());
     let feed = Feed {
         source,
@@ -37,7 +36,7 @@ pub(super) fn fetch(
         form,
         rules: &settings.csv,
         folder: &folder,
-        elsewhere: looks.then_some(elsewhere.as_path()),
+        elsewhere: options.looks().then_some(elsewhere.as_path()),
         limits: Limits::default(),
     };
     apart(|| wait_for(&feed, options)).map(Some)

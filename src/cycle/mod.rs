@@ -79,6 +79,11 @@ pub struct Options {
 pub const WHOLE_RUN: &str = "whole_run";
 
 impl Options {
+    /// Nothing is sent and nothing is kept.
+    fn looks(&self) -> bool {
+        matches!(self.verb, "check" | "plan" | "sandbox")
+    }
+
     /// The run is what a schedule asks for: neither a look, nor an import, nor about some users.
     fn is_whole(&self) -> bool {
         self.users.is_empty() && matches!(self.verb, "run" | "apply" | "daemon" | "demo")

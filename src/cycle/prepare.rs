@@ -127,9 +127,11 @@ impl Work<'_> {
             let Card { tale, rows, .. } = card;
             return Ok(Copied { copy, tale, rows, findings: Vec::new(), hold: Some(hold) });
         }
-        let looks = matches!(options.verb, "check" | "plan");
-        let hold =
-            if looks { None } else { self.shelf.claim().map_err(|error| no_room(&error))? };
+        let hold = if options.looks() {
+            None
+        } else {
+            self.shelf.claim().map_err(|error| no_room(&error))?
+        };
         let named = hold.is_some();
         let (copy, marks, merged) = self.make(shown, today, named)?;
         let Merging { tale, rows, changes, findings } = merged;

@@ -199,9 +199,9 @@ impl Session {
     }
 }
 
-/// Every tenant has taken the roster for what it is: none waits for a person or for its state.
+/// There are tenants, and each has taken the roster for what it is: none waits for a person or for its state.
 fn have_used(tenants: &[TenantReport]) -> bool {
-    tenants.iter().all(|tenant| match &tenant.end {
+    let has = |tenant: &TenantReport| match &tenant.end {
         TenantEnd::Done
         | TenantEnd::Early(_)
         | TenantEnd::Paused { .. }
@@ -213,7 +213,8 @@ fn have_used(tenants: &[TenantReport]) -> bool {
         | TenantEnd::State { .. }
         | TenantEnd::Unusable { .. }
         | TenantEnd::SourceRefused => false,
-    })
+    };
+    !tenants.is_empty() && tenants.iter().all(has)
 }
 
 #[derive(Clone, Copy)]
@@ -335,4 +336,14 @@ pub(super) fn refused_report(
     }
     tenants.sort_by(|a, b| a.tenant.cmp(&b.tenant));
     CycleReport { findings: refused.findings, tenants, ..empty(config, source, options) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_a_tenant_uses_no_dropped_file_up() {
+        assert!(!have_used(&[]));
+    }
 }

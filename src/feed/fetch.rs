@@ -293,32 +293,42 @@ impl Server<'_> {
 
     /// What is waited for, unless the time for the whole feed is over or somebody stops it.
     async fn or_end<T>(&self, future: impl Future<Output = T>) -> Result<T, Flaw> {
-        let mut stop = self.stop.clone();
-        let stopped = async {
-            // Nobody is there who could stop it.
-            if stop.wait_for(|stop| *stop).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
         tokio::select! {
             biased;
-            () = stopped => Err(Flaw::Stopped),
+            () = stopped(self.stop.clone()) => Err(Flaw::Stopped),
             () = sleep_until(self.deadline) => Err(Flaw::TooSlow { limit: self.limits.read }),
             done = future => Ok(done),
         }
     }
 }
 
+/// Ends once somebody stops the run.
+pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
+    // Nobody is there who could stop it.
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 impl Page {
     fn of(head: &Response, bytes: Option<Vec<u8>>) -> Self {
         let first = |name| head.header(name).next().filter(|text| is_sound(text));
-        let validators = Validators {
-            etag: first("etag").map(str::to_owned),
-            last_modified: first("last-modified").map(str::to_owned),
-        };
+        let etag = first("etag").map(str::to_owned);
+        let last_modified = first("last-modified")
+            .filter(|modified| etag.is_some() || tells_versions_apart(head, modified));
+        let validators = Validators { last_modified: last_modified.map(str::to_owned), etag };
         let links = head.header("link").map(str::to_owned).collect();
         Self { links, headers: head.headers.clone(), bytes, validators }
     }
+}
+
+/// RFC 9110 §8.8.2.2: a time in whole seconds stands for one version alone only once a while has
+/// passed, by the server's own clock.
+fn tells_versions_apart(head: &Response, modified: &str) -> bool {
+    let modified = httpdate::parse_http_date(modified);
+    let date = head.header("date").find_map(|date| httpdate::parse_http_date(date).ok());
+    let passed = modified.ok().zip(date).and_then(|(then, now)| now.duration_since(then).ok());
+    passed.is_some_and(|passed| passed >= Duration::from_mins(1))
 }
 
 /// It is sent back as it is.

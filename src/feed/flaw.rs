@@ -20,6 +20,8 @@ pub enum Flaw {
     Link { page: u32, why: Damaged },
     #[error("what should lead from page {page} to the next one is {what}")]
     NoWay { page: u32, what: &'static str },
+    #[error("page {page} has something other than objects on the way of `{path}` to the next one")]
+    OffTheWay { page: u32, path: String },
     #[error("page {page} does not say how many elements there are")]
     NoTotal { page: u32 },
     #[error("{why}, also when it was read again")]
@@ -132,7 +134,7 @@ impl Flaw {
             Self::Elsewhere { .. } => {
                 (PAGING, "credentials go nowhere but to the feed's own origin; look at the server")
             }
-            Self::Link { .. } | Self::NoWay { .. } => {
+            Self::Link { .. } | Self::NoWay { .. } | Self::OffTheWay { .. } => {
                 (PAGING, "look at `paging` and at what the server sends")
             }
             Self::NoTotal { .. } => (PAGING, "correct `total` or `total_header`, or take it out"),

@@ -2,7 +2,9 @@
 
 use super::fetch::Validators;
 use crate::{
+    engine::retry::moment_after,
     model::Fingerprint,
+    sender::Clock,
     source::{Copy, FileMark, Trail},
 };
 use jiff::Timestamp;
@@ -12,6 +14,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// What is remembered.
@@ -21,8 +24,33 @@ pub(super) struct Memo {
     /// When the last request left.
     pub(super) asked: Option<Timestamp>,
     /// The server wanted no request before that moment, or a login is locked until then.
-    pub(super) not_before: Option<Timestamp>,
+    not_before: Option<Timestamp>,
+    /// Of the address that this is about, in hexadecimal digits.
+    not_before_at: Option<String>,
     pub(super) last: Option<Last>,
+}
+
+/// Longer than that no server is believed.
+const SILENCE_MAX: Duration = Duration::from_hours(24);
+
+impl Memo {
+    /// How long the feed at that address is still to be left alone, if it is.
+    pub(super) fn silence(&self, address: Fingerprint, clock: Clock) -> Option<Duration> {
+        let about_it = self.not_before_at.as_ref().is_some_and(|at| *at == address.to_string());
+        let left = self.not_before.filter(|_| about_it).map(|until| clock.until(until));
+        left.filter(|left| !left.is_zero())
+    }
+
+    /// Notes how long from now the feed at that address is to be left alone.
+    pub(super) fn be_silent(
+        &mut self,
+        wait: Option<Duration>,
+        address: Fingerprint,
+        now: Timestamp,
+    ) {
+        self.not_before = wait.map(|wait| moment_after(now, wait.min(SILENCE_MAX)));
+        self.not_before_at = wait.map(|_| address.to_string());
+    }
 }
 
 /// The last read that was complete, of a feed that gives validators.

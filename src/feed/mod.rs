@@ -36,8 +36,7 @@ pub use limits::Limits;
 pub use links::Damaged;
 
 use crate::{
-    config::{FeedAccess, FeedConfig},
-    engine::retry::moment_after,
+    config::{FeedAccess, FeedConfig, Paging},
     model::{Fingerprint, Problem, SourceId},
     sender::{
         Clock, Hosts, Http, Login, Pacer, Secrets, SetupError, Timeouts, login::CALL_TIMEOUT,
@@ -49,13 +48,16 @@ use crate::{
         key_fingerprint, typed_key,
     },
 };
-use fetch::{Cautions, Server};
+use fetch::{Cautions, Server, stopped};
 use keys::Keys;
 use memo::{Last, Memo, Shelf};
 use read::{Failed, Read, Sink, Taken, read};
 use room::Room;
 use std::{fs::File, io, path::Path, time::Duration};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout_at},
+};
 
 /// A feed and what its elements mean.
 #[derive(Clone, Copy)]
@@ -67,7 +69,7 @@ pub struct Feed<'a> {
     pub rules: &'a CsvSettings,
     /// Where our own copies lie.
     pub folder: &'a Path,
-    /// A folder for whoever only looks, and may not write there.
+    /// A folder for whoever only looks: nothing is begun among our copies then.
     pub elsewhere: Option<&'a Path>,
     pub limits: Limits,
 }
@@ -107,9 +109,10 @@ impl Feed<'_> {
         clock: Clock,
         stop: watch::Receiver<bool>,
     ) -> Result<Fetched, Refused> {
-        let fetched = match Room::open(self.folder, self.source.as_str(), self.elsewhere) {
+        let deadline = Instant::now() + self.limits.read;
+        let fetched = match self.room(deadline, stop.clone()).await {
             Err(flaw) => Err(flaw.into()),
-            Ok(room) => self.fetch_into(room, wire, clock, stop).await,
+            Ok(room) => self.fetch_into(room, wire, clock, deadline, stop).await,
         };
         fetched.map_err(|failed| match failed {
             Failed::Flaw(flaw) => self.refused(&flaw),
@@ -117,23 +120,41 @@ impl Feed<'_> {
         })
     }
 
+    /// Who runs waits for whoever is asking, a look perhaps; who looks does not.
+    async fn room(&self, deadline: Instant, stop: watch::Receiver<bool>) -> Result<Room, Flaw> {
+        let opened = async {
+            loop {
+                match Room::open(self.folder, self.source.as_str(), self.elsewhere) {
+                    Err(Flaw::Busy) if self.elsewhere.is_none() => sleep(LOOK_AGAIN).await,
+                    opened => return opened,
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            opened = timeout_at(deadline, opened) => opened.unwrap_or(Err(Flaw::Busy)),
+            () = stopped(stop) => Err(Flaw::Stopped),
+        }
+    }
+
     async fn fetch_into(
         &self,
         room: Room,
         wire: &dyn Wire,
         clock: Clock,
+        deadline: Instant,
         stop: watch::Receiver<bool>,
     ) -> Result<Fetched, Failed> {
         let place = room.shelf();
         let mut memo = place.as_ref().map(Shelf::read).unwrap_or_default();
-        let left = memo.not_before.map(|until| clock.until(until));
-        if let Some(wait) = left.filter(|left| !left.is_zero()) {
+        let address = Fingerprint::of([Some(self.config.url.as_str())]);
+        if let Some(wait) = memo.silence(address, clock) {
             return Err(Flaw::Silent { wait }.into());
         }
-        let outcome = self.ask(&room, &memo, wire, clock, stop).await;
+        let outcome = self.ask(&room, &memo, wire, clock, deadline, stop).await;
         let silence = outcome.as_ref().err().and_then(silence);
         memo.asked = Some(clock.now());
-        memo.not_before = silence.map(|wait| moment_after(clock.now(), wait));
+        memo.be_silent(silence, address, clock.now());
         let fetched = outcome.and_then(|read| self.keep(read, &room, &mut memo));
         if let Some(Err(error)) = place.map(|shelf| shelf.write(&memo)) {
             tracing::warn!(source = %self.source, %error, "what was learnt of the feed is not kept");
@@ -150,6 +171,7 @@ impl Feed<'_> {
         memo: &Memo,
         wire: &dyn Wire,
         clock: Clock,
+        deadline: Instant,
         stop: watch::Receiver<bool>,
     ) -> Result<Read<Rows>, Failed> {
         let pacer = self.pacer(memo, clock);
@@ -161,7 +183,7 @@ impl Feed<'_> {
             headers: &self.config.headers,
             limits: self.limits,
             clock,
-            deadline: Instant::now() + self.limits.read,
+            deadline,
             stop,
             cautions: Cautions::default(),
         };
@@ -173,8 +195,8 @@ impl Feed<'_> {
 
     /// The copy, whole and under its name, and whether it is that of the last read.
     fn keep(&self, read: Read<Rows>, room: &Room, memo: &mut Memo) -> Result<(Copy, bool), Failed> {
-        let (rows, validators, pages) = match (read, &memo.last) {
-            (Read::Whole { sink, validators, pages }, _) => (sink, validators, pages),
+        let (rows, validators) = match (read, &memo.last) {
+            (Read::Whole { sink, validators }, _) => (sink, validators),
             // Only whoever gives validators is told so.
             (Read::Unchanged, None) => return Err(Flaw::Unasked.into()),
             (Read::Unchanged, Some(last)) => {
@@ -187,7 +209,8 @@ impl Feed<'_> {
             memo.last = None;
         }
         let copy = rows.spool.finish()?;
-        let stands_for_all = pages == 1 || self.config.conditional;
+        // That there was one page does not say that there is one.
+        let stands_for_all = self.config.paging == Paging::Whole || self.config.conditional;
         let plain = stands_for_all && !validators.is_empty() && copy.trail.is_plain();
         if plain && room.names_copy() {
             let mark = FileMark::of(&copy.kept.path).map_err(|error| disk(&error))?;
@@ -279,6 +302,9 @@ impl Feed<'_> {
         refused
     }
 }
+
+/// How often it is looked whether somebody else still asks.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long nobody should ask again.
 fn silence(failed: &Failed) -> Option<Duration> {

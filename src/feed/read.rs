@@ -11,7 +11,7 @@ use crate::{
     model::Fingerprint,
     source::{
         Refused,
-        json::{Node, Path},
+        json::{Node, Path, Reach},
     },
 };
 use std::{collections::HashSet, num::ParseIntError};
@@ -61,7 +61,6 @@ pub(super) enum Read<S> {
         sink: S,
         /// Of the first page.
         validators: Validators,
-        pages: u32,
     },
 }
 
@@ -124,8 +123,7 @@ async fn once<S: Sink>(
             Turn::Moved(moved) => return Ok(Way::Moved(moved)),
             Turn::End => {
                 let validators = first.unwrap_or_default();
-                let read = Read::Whole { sink, validators, pages: number };
-                return Ok(Way::Ended(read));
+                return Ok(Way::Ended(Read::Whole { sink, validators }));
             }
         }
     }
@@ -151,12 +149,22 @@ fn signs<'p>(
     elements: u64,
 ) -> Result<Signs<'p>, Flaw> {
     let way = match &feed.paging {
-        Paging::Next { at } | Paging::Cursor { at, .. } => at.find(beside),
+        Paging::Next { at } | Paging::Cursor { at, .. } => led_to(at, number, beside)?,
         Paging::Whole | Paging::Link | Paging::Page { .. } | Paging::Offset { .. } => None,
     };
     let links = page.links.iter().map(String::as_str).collect();
     let total = total(feed, number, page, beside)?;
     Ok(Signs { links, way, total, elements })
+}
+
+/// What stands there, if anything does. Where the way to it is not what the settings say, nobody knows
+/// whether this is the last page.
+fn led_to<'n>(at: &Path, page: u32, beside: &'n Node) -> Result<Option<&'n Node>, Flaw> {
+    let mut found = None;
+    match at.follow(beside, true, &mut |node| found = Some(node)) {
+        Reach::There | Reach::Missing => Ok(found),
+        Reach::Misfit => Err(Flaw::OffTheWay { page, path: at.to_string() }),
+    }
 }
 
 /// How many elements the feed says it has. Some say so on the first page only.

@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -34,7 +34,8 @@ struct Reading {
 }
 
 impl Room {
-    /// `elsewhere`: a folder for whoever only looks and may not write to the first.
+    /// `elsewhere`: a folder for whoever only looks. Such a one asks from the first only where others of
+    /// the same user have asked before: whatever it made there might be in their way.
     pub(super) fn open(
         folder: &Path,
         source: &str,
@@ -45,7 +46,7 @@ impl Room {
             source: source.to_owned(),
             locks,
         };
-        match (Locks::take(folder, source), elsewhere) {
+        match (Locks::take(folder, source, elsewhere.is_some()), elsewhere) {
             (Ok(Some(locks)), _) => Ok(room(folder, Some(locks))),
             (Ok(None), _) => Err(Flaw::Busy),
             (Err(_), Some(elsewhere)) => Ok(room(elsewhere, None)),
@@ -104,19 +105,24 @@ impl Room {
 }
 
 impl Locks {
-    /// `None`: somebody else asks.
-    fn take(folder: &Path, source: &str) -> io::Result<Option<Self>> {
-        make_private(folder)?;
-        let open = |ending: &str| {
+    /// `None`: somebody else asks. `looks`: nothing is made that is not there, and what is there is
+    /// the own user's.
+    fn take(folder: &Path, source: &str, looks: bool) -> io::Result<Option<Self>> {
+        if !looks {
+            make_private(folder)?;
+        }
+        let open = |ending: &str| -> io::Result<File> {
             let path = folder.join(format!("{source}.feed.{ending}"));
             let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+            options.read(true).write(true).create(!looks).truncate(false).mode(0o600);
+            let file = options.open(path)?;
+            let own = file.metadata()?.uid() == rustix::process::geteuid().as_raw();
+            if own || !looks { Ok(file) } else { Err(io::ErrorKind::PermissionDenied.into()) }
         };
-        let asking = open("asking")?;
+        let (asking, file) = (open("asking")?, open("reading")?);
         if flock(&asking, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(None);
         }
-        let file = open("reading")?;
         let alone = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
         let held = alone || flock(&file, FlockOperation::NonBlockingLockShared).is_ok();
         let reading = held.then_some(Reading { file, alone });

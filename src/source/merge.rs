@@ -9,6 +9,7 @@
 //! row has no readable key, refuses all. Of a partner all cells that it owns are kept in memory.
 
 use super::{
+    again::changed,
     codes,
     csv::read_file,
     dates::{Calendar, Effective, STANDING, Standing},
@@ -75,8 +76,8 @@ pub fn merge(
     }
     let own = demand_of_main(main, effective.map(|(rules, _)| rules), partners, demand);
     let calendar = effective.map(|(rules, today)| calendar(main, rules, today));
-    let calendar = calendar.transpose()?;
-    let mut roster = main.read(&own)?;
+    let (calendar, judged) = calendar.transpose()?.unzip();
+    let mut roster = main.read_again(&own, judged)?;
     marks.insert(0, roster.file);
     let said = sorted_out(main, &mut roster, &mut findings)?;
     let mut writer = Writer::new(main, &roster, effective, calendar, shelves, demand, draft)?;
@@ -107,6 +108,17 @@ impl Part {
         let settings =
             CsvSettings { references: Vec::new(), keys_repeat: true, ..self.settings.clone() };
         read_file(&settings, demand, &Index::default()).map_err(|refused| self.told(refused))
+    }
+
+    /// The same, of the very bytes that were read before, where they were.
+    fn read_again(&self, demand: &Demand, before: Option<FileMark>) -> Result<Roster, Refused> {
+        let roster = self.read(demand)?;
+        if before.is_some_and(|before| before != roster.file) {
+            let mut refused = changed();
+            self.tell(&mut refused.findings)?;
+            return Err(refused);
+        }
+        Ok(roster)
     }
 
     pub(super) fn told(&self, mut refused: Refused) -> Refused {
@@ -154,11 +166,12 @@ fn demand_of_main(
     Demand { required, optional }
 }
 
-/// The days of all rows that have some.
-fn calendar(main: &Part, rules: &Effective, today: Date) -> Result<Calendar, Refused> {
+/// The days of all rows that have some, and of which bytes.
+fn calendar(main: &Part, rules: &Effective, today: Date) -> Result<(Calendar, FileMark), Refused> {
     let mut calendar = Calendar::default();
     let required = rules.columns().cloned().collect();
     let mut roster = main.read(&Demand { required, ..Demand::default() })?;
+    let file = roster.file;
     let mut rows = roster.fresh_rows();
     while let Some(batch) = rows.next()? {
         for arrival in batch.records()? {
@@ -168,7 +181,7 @@ fn calendar(main: &Part, rules: &Effective, today: Date) -> Result<Calendar, Ref
             }
         }
     }
-    Ok(calendar)
+    Ok((calendar, file))
 }
 
 struct Writer<'a> {
@@ -331,4 +344,33 @@ fn bad_day(column: &str, why: &str, key: &UserKey) -> Finding {
 pub enum Format {
     Csv,
     Json(super::json::JsonForm),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::EffectiveSettings;
+    use std::fs;
+
+    #[test]
+    fn a26_b18_a_file_that_is_replaced_after_its_days_were_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("hr.csv"), dir.path().join("new.csv"));
+        let key = "id".to_owned();
+        let settings = CsvSettings { path: path.clone(), key, ..CsvSettings::default() };
+        let main = Part { settings, shown: "hr.csv".to_owned(), copy: None };
+        let (from, zone) = (Some("from".to_owned()), Some("UTC".to_owned()));
+        let rules = EffectiveSettings { from, zone, ..EffectiveSettings::default() };
+        let (rules, demand) = (rules.check().unwrap(), Demand::default());
+        fs::write(&path, "id,from\nE1,2026-01-01\nE1,2026-03-01\n").unwrap();
+        let (_, judged) = calendar(&main, &rules, "2026-02-01".parse().unwrap()).unwrap();
+        assert!(main.read_again(&demand, Some(judged)).is_ok());
+        fs::write(&other, "id,from\nE1,2026-03-01\nE1,2026-01-01\n").unwrap();
+        fs::rename(&other, &path).unwrap();
+        let refused = main.read_again(&demand, Some(judged)).map(|_| ()).unwrap_err();
+        let [finding] = &refused.findings[..] else { panic!("{refused}") };
+        assert_eq!(finding.code, codes::CHANGED_WHILE_READ);
+        assert_eq!(finding.place.file.as_deref(), Some("hr.csv"));
+        assert!(main.read_again(&demand, None).is_ok());
+    }
 }

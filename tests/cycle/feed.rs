@@ -3,11 +3,11 @@
 use crate::{
     company::{Person, TOKEN, TOKEN_VARIABLE, Tenant},
     sources::{FIELDS, element},
-    world::{World, of},
+    world::{self, World, of},
 };
 use assert_cmd::Command;
 use rosterd::{
-    cycle::{CycleReport, TenantEnd},
+    cycle::{self, CycleReport, TenantEnd},
     model::{LeaverReason, Severity},
     sandbox::{Api, FeedFault, FeedSettings, PracticeFeed, RetryAfterForm},
 };
@@ -103,6 +103,30 @@ async fn a_feed_that_says_it_is_as_it_was_makes_a_quiet_night() {
     feed.clear_requests();
     world.rest().await;
     assert_eq!(statuses(&feed), [Some(200)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_whose_elements_are_read_in_another_way_is_sent_again() {
+    let (mut world, feed) = adopted(20, "all").await;
+    world.rest().await;
+    feed.clear_requests();
+    world.preview();
+    let world = world.with_source(&settings(&feed, "all", "").replace("=='work'", "=='home'"));
+    let plan = of(&world.preview(), "datadog").plan.clone();
+    assert_eq!(statuses(&feed), [Some(304), Some(200)]);
+    assert_eq!(plan.unwrap().held.len(), 20, "no such address");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_looks_at_a_feed_leaves_nothing_behind() {
+    let feed = practice(&Person::all(20), FeedSettings::default()).await;
+    let world = World::new(20, vec![Tenant::new("datadog", Api::Datadog)]).await;
+    let world = world.with_source(&settings(&feed, "next", ""));
+    for verb in ["check", "plan", "sandbox"] {
+        let report = cycle::judge(&world.config(), &world::source(), &world.options(verb));
+        assert_eq!(report.facts.unwrap().users, 20, "{verb}");
+        assert!(!world.state_dir().exists(), "{verb}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,7 +265,8 @@ async fn b18_rows_of_a_feed_wait_for_their_day_and_a_file_may_be_joined_to_it() 
     let world = World::new(130, vec![Tenant::new("datadog", Api::Datadog)]).await;
     let source = settings(&feed, "next", "")
         .replace("status = \"status\"", "status = \"status\"\nvalid_from = \"from\"")
-        .replace("title = \"job['title']\"\n", "");
+        .replace("title = \"job['title']\"\n", "")
+        .replace("quota", "keys_may_repeat = true\nquota");
     let further = "[sources.people.effective]\nfrom = \"valid_from\"\nzone = \"UTC\"\n\
         [sources.people.join.titles]\ncolumns = [\"title\"]\n\
         [sources.people.join.titles.csv]\npath = \"titles.csv\"\nkey = \"employee_id\"\n";

@@ -6,7 +6,7 @@ use crate::{
 };
 use jiff::{Timestamp, ToSpan as _};
 use rosterd::{
-    cycle::{self, CycleReport, Options, Session, TenantEnd},
+    cycle::{self, CycleReport, Options, Progress, Session, Silent, TenantEnd},
     daemon::holder,
     model::{Finding, LeaverReason, Severity, TenantId, UNKNOWN_CELL},
     sandbox::Api,
@@ -268,6 +268,48 @@ async fn a_file_with_a_mark_counts_once_the_mark_is_there() {
     assert_eq!(names(&world.path("in")), ["hr-03.csv"]);
     world.move_to(world.now);
     assert_eq!(world.night().await.exit().code(), 65);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_that_is_older_than_its_file_is_about_another_one() {
+    let mut world = dropping("companion = \"done\"\n").await;
+    world.rest().await;
+    world.marry_all();
+    drop_file(&world, "hr-02.csv", &roster(&world.people), 10);
+    drop_file(&world, "hr-02.csv.done", "", 11);
+    let report = world.night().await;
+    assert_eq!((report.exit().code(), codes(&report)), (65, vec!["RD-1080"]));
+    assert!(found(&report)[0].message.contains("after its `hr-02.csv.done`"), "{report:?}");
+    assert!(world.sandbox.requests("datadog").is_empty());
+    drop_file(&world, "hr-02.csv.done", "", 0);
+    assert_eq!(world.night().await.exit().code(), 0);
+    world.assert_in_step();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a26_a_dropped_file_that_was_written_to_after_it_was_read_is_looked_at_again() {
+    let mut world = dropping("").await;
+    let mut session = world.open();
+    drop_file(&world, "hr-01.csv", &roster(&world.people), 99_999);
+    let progress: Arc<dyn Progress> = Arc::new(Silent);
+    session.carry_out(&progress).await;
+    assert_eq!(session.finish(world.now).exit().code(), 0);
+    assert_eq!(names(&world.path("in")), ["hr-01.csv"]);
+    world.rest().await;
+    assert_eq!((names(&world.path("in")).len(), names(&world.path("used")).len()), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_no_archive_takes_is_still_known_to_have_been_used() {
+    let mut world = dropping("").await;
+    fs::write(world.path("used"), "no folder").unwrap();
+    let report = world.night().await;
+    assert_eq!((report.exit().code(), codes(&report)), (0, vec!["RD-1084"]));
+    assert_eq!(names(&world.path("in")), ["hr-01.csv"]);
+    fs::remove_file(world.path("in").join("hr-01.csv")).unwrap();
+    drop_file(&world, "hr-00.csv", &roster(&world.people), 100_000);
+    let report = world.night().await;
+    assert_eq!((report.exit().code(), codes(&report)), (65, vec!["RD-1082"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -552,8 +594,10 @@ async fn who_only_looks_leaves_nothing_behind() {
     let tenants = vec![Tenant::new("datadog", Api::Datadog)];
     let world = World::new(20, tenants).await.with_source(&source("json", rest));
     fs::write(world.path("people.json"), document(&world.people)).unwrap();
-    let report = cycle::judge(&world.config(), &world::source(), &world.options("check"));
-    assert_eq!((report.exit().code(), report.facts.as_ref().unwrap().users), (0, 20));
+    for verb in ["check", "sandbox"] {
+        let report = cycle::judge(&world.config(), &world::source(), &world.options(verb));
+        assert_eq!((report.exit().code(), report.facts.as_ref().unwrap().users), (0, 20));
+    }
     assert_eq!(world.preview().facts.unwrap().users, 20);
     assert!(!world.state_dir().exists());
 }

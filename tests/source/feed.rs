@@ -17,6 +17,7 @@ use rosterd::{
         json::{FieldMap, FieldSpec, JsonForm, Path, Records},
     },
 };
+use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -185,6 +186,9 @@ struct Desk {
     config: FeedConfig,
     limits: Limits,
     now: Timestamp,
+    /// Where somebody who only looks keeps what he reads.
+    elsewhere: Option<TempDir>,
+    stopped: bool,
 }
 
 impl Desk {
@@ -203,7 +207,8 @@ impl Desk {
             access: None,
         };
         let now = "2026-03-02T02:30:00Z".parse().unwrap();
-        Self { dir: tempfile::tempdir().unwrap(), config, limits: Limits::default(), now }
+        let (dir, limits) = (tempfile::tempdir().unwrap(), Limits::default());
+        Self { dir, config, limits, now, elsewhere: None, stopped: false }
     }
 
     fn next() -> Self {
@@ -226,14 +231,14 @@ impl Desk {
             records: Some(Records::at("$.data[*]").unwrap()),
             fields: FieldMap::parse(&BTreeMap::from([field("id"), field("name")])).unwrap(),
         };
-        let (_never, stop) = watch::channel(false);
+        let (_never, stop) = watch::channel(self.stopped);
         let feed = Feed {
             source: &SourceId::parse("hr").unwrap(),
             config: &self.config,
             form: &form,
             rules: &rules(),
             folder: self.dir.path(),
-            elsewhere: None,
+            elsewhere: self.elsewhere.as_ref().map(TempDir::path),
             limits: self.limits,
         };
         feed.fetch_over(wire, Clock::new(self.now, Instant::now()), stop).await
@@ -452,6 +457,27 @@ async fn what_leads_on_and_is_neither_an_address_nor_null_is_refused() {
     });
     let told = Desk::new(Paging::Link).refused(&damaged).await;
     assert!(told.message.contains("not a list of links"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn b13_a_page_that_is_not_as_the_way_on_has_it_is_no_last_page() {
+    let serve = |meta: Value| {
+        Server::new(move |_, _| ok(&json!({ "data": people([1]), "meta": meta.clone() })))
+    };
+    let at = || Path::parse("$.meta.next").unwrap();
+    let cursor = Paging::Cursor { at: at(), parameter: "after".to_owned() };
+    for paging in [Paging::Next { at: at() }, cursor] {
+        for strange in [json!([]), json!([{ "next": "?p=2" }]), json!("?p=2"), json!(2)] {
+            let desk = Desk::new(paging.clone()).with_copy();
+            let told = desk.refused(&serve(strange)).await;
+            assert_eq!(told.code.0, "RD-1200");
+            assert!(told.message.contains("on the way of `$.meta.next`"), "{told}");
+            assert_eq!(desk.copy().as_deref(), Some("earlier"));
+        }
+        for end in [json!(null), json!({}), json!({ "next": null }), json!({ "next": "" })] {
+            Desk::new(paging.clone()).fetch(&serve(end)).await.unwrap();
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -894,6 +920,69 @@ async fn b15_a_long_silence_ends_the_read_and_outlasts_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn b15_a_silence_outlasts_the_run_by_a_day_at_most_and_at_its_own_address_alone() {
+    let throttled = Server::new(|_, _| reply(429, &[("retry-after", "864000")], ""));
+    let well = Server::new(|_, _| ok(&linked(0..1, None)));
+    let mut desk = Desk::next();
+    desk.refused(&throttled).await;
+    desk.now += jiff::SignedDuration::from_hours(23);
+    assert!(desk.refused(&well).await.message.contains("it wants no request for 3"));
+    desk.now += jiff::SignedDuration::from_mins(61);
+    desk.fetch(&well).await.unwrap();
+
+    desk.refused(&throttled).await;
+    desk.config.url = "https://hr.example.com/api/staff".parse().unwrap();
+    desk.fetch(&well).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_runs_waits_for_whoever_is_asking_and_who_looks_does_not() {
+    let well = Server::new(|_, _| ok(&linked(0..1, None)));
+    let mut desk = Desk::next();
+    desk.fetch(&well).await.unwrap();
+    let asking = || {
+        let asking = fs::File::open(desk.dir.path().join("hr.feed.asking")).unwrap();
+        flock(&asking, FlockOperation::NonBlockingLockExclusive).unwrap();
+        asking
+    };
+    let (began, held) = (Instant::now(), asking());
+    let wait = Duration::from_secs(90);
+    let let_go = async {
+        sleep(wait).await;
+        drop(held);
+    };
+    let (fetched, ()) = tokio::join!(desk.fetch(&well), let_go);
+    fetched.unwrap();
+    assert!((wait..wait * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
+
+    let (began, _held) = (Instant::now(), asking());
+    assert!(desk.refused(&well).await.message.contains("another process is reading it"));
+    assert_eq!(began.elapsed().as_secs(), desk.limits.read.as_secs());
+    desk.stopped = true;
+    assert!(desk.refused(&well).await.message.contains("the run was stopped"));
+    desk.stopped = false;
+    let began = Instant::now();
+    desk.elsewhere = Some(tempfile::tempdir().unwrap());
+    assert!(desk.refused(&well).await.message.contains("another process is reading it"));
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert_eq!(well.paths().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_looks_makes_nothing_where_nobody_has_run() {
+    let well = Server::new(|_, _| ok(&linked(0..1, None)));
+    let mut desk = Desk::next();
+    desk.elsewhere = Some(tempfile::tempdir().unwrap());
+    let seen = desk.fetch(&well).await.unwrap();
+    let text = fs::read_to_string(&seen.copy.kept.path).unwrap();
+    assert_eq!(Some(text), copy_of(0..1));
+    let folders = [Some(&desk.dir), desk.elsewhere.as_ref()];
+    for folder in folders.into_iter().flatten() {
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn b15_who_throttles_for_ever_is_given_up() {
     let server = Server::new(|_, _| reply(429, &[], ""));
     let told = Desk::next().refused(&server).await;
@@ -988,6 +1077,38 @@ async fn of_several_pages_the_first_stands_for_all_only_where_the_settings_say_s
             .map(|asked| asked.headers.iter().filter(|(name, _)| name.starts_with("if-")).count());
         assert_eq!(conditions.collect::<Vec<_>>(), [usize::from(conditional), 0]);
     }
+}
+
+/// How many conditions the second of two reads asks under, of a page with these headers.
+async fn conditions(desk: &Desk, headers: &'static [(&'static str, &'static str)]) -> usize {
+    let server = Server::new(|_, _| {
+        let kind = [("content-type", "application/json")];
+        reply(200, &[&kind[..], headers].concat(), linked(0..1, None).to_string())
+    });
+    desk.fetch(&server).await.unwrap();
+    desk.fetch(&server).await.unwrap();
+    let asked = server.asked.lock().unwrap();
+    asked[1].headers.iter().filter(|(name, _)| name.starts_with("if-")).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_feed_had_one_page_does_not_say_that_it_has_one() {
+    let tag = &[("etag", "\"v1\"")];
+    assert_eq!(conditions(&Desk::new(Paging::Whole), tag).await, 1);
+    assert_eq!(conditions(&Desk::next(), tag).await, 0);
+    assert_eq!(conditions(&Desk::new(Paging::Link), tag).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_alone_stands_for_a_version_only_once_a_minute_has_passed() {
+    const THEN: (&str, &str) = ("last-modified", "Sat, 28 Feb 2026 12:00:00 GMT");
+    let desk = || Desk::new(Paging::Whole);
+    let late = &[THEN, ("date", "Sat, 28 Feb 2026 12:01:00 GMT")];
+    assert_eq!(conditions(&desk(), late).await, 1);
+    let soon = &[THEN, ("date", "Sat, 28 Feb 2026 12:00:59 GMT")];
+    assert_eq!(conditions(&desk(), soon).await, 0);
+    assert_eq!(conditions(&desk(), &[THEN]).await, 0);
+    assert_eq!(conditions(&desk(), &[THEN, ("etag", "\"v1\"")]).await, 2);
 }
 
 #[tokio::test(start_paused = true)]

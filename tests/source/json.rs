@@ -43,6 +43,14 @@ fn b12_json_of_which_readers_make_different_things_is_refused_with_its_place() {
 }
 
 #[test]
+fn b12_of_a_long_name_a_place_tells_the_beginning() {
+    let text = |length| format!(r#"{{"data":[{{"{}":NaN}}]}}"#, "n".repeat(length));
+    let pointer = |length| refused(&text(length)).place.pointer.unwrap();
+    assert_eq!(pointer(64), format!("/data/0/{}", "n".repeat(64)));
+    assert_eq!(pointer(65), format!("/data/0/{}…", "n".repeat(64)));
+}
+
+#[test]
 fn b12_depth_is_held_to_64() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(parse(nested(64).as_bytes()).is_ok());
@@ -123,6 +131,16 @@ fn copy(text: &str, form: &JsonForm, rules: &CsvSettings) -> Result<Copied, Refu
 
 fn rules(on_bad_row: OnBadRow) -> CsvSettings {
     CsvSettings { key: "id".to_owned(), on_bad_row, ..CsvSettings::default() }
+}
+
+#[test]
+fn paths_that_differ_in_a_word_of_a_filter_are_told_apart() {
+    let shown = |kind: &str| {
+        let path = format!("emails[?@.type=='{kind}'].value");
+        format!("{:?}", fields(&[("email", path.as_str(), None)]))
+    };
+    assert_eq!(shown("work"), shown("work"));
+    assert_ne!(shown("work"), shown("home"));
 }
 
 fn document(fields: FieldMap) -> JsonForm {

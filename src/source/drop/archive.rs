@@ -1,6 +1,6 @@
 //! What becomes of a dropped file once a run has used it.
 
-use super::{Accepted, Candidate, DropRules, Dropped, open_folder};
+use super::{Accepted, DropRules, Dropped, Stamp, open_folder};
 use crate::{
     model::{Finding, Severity},
     source::{codes, draft::make_private, findings::finding},
@@ -22,17 +22,28 @@ impl DropRules {
         if dropped.used {
             return Ok(());
         }
-        make_private(&self.archive)?;
-        let (from, to) = (open_folder(&self.folder)?, open_folder(&self.archive)?);
+        let from = open_folder(&self.folder)?;
         let now = rustix::fs::statat(&from, &dropped.name, AtFlags::SYMLINK_NOFOLLOW)?;
         let before = dropped.file.metadata()?;
         if (now.st_ino, now.st_dev) != (before.ino(), before.dev()) {
             // Another file has its name by now, which the next run looks at.
             return Ok(());
         }
+        if Stamp::told_by(&now) != dropped.stamp {
+            // It was written to since: nobody has read all that it says now.
+            return Ok(());
+        }
         let accepted = |path| {
-            let Dropped { name, written, .. } = dropped;
-            Accepted { name: name.clone(), written: *written, path }
+            let Dropped { name, stamp, .. } = dropped;
+            Accepted { name: name.clone(), written: stamp.written, path }
+        };
+        let to = make_private(&self.archive).and_then(|()| open_folder(&self.archive));
+        let to = match to {
+            Ok(to) => to,
+            Err(error) => {
+                keep(&accepted(self.folder.join(&dropped.name)))?;
+                return Err(error);
+            }
         };
         for number in 1..=ATTEMPTS {
             let name = numbered(&dropped.name, number);
@@ -67,9 +78,9 @@ impl DropRules {
 
     /// Files that a newer one has overtaken would only be refused from now on.
     fn move_older(&self, dropped: &Dropped, from: &File, to: &File) -> io::Result<()> {
-        let used = Candidate { name: dropped.name.clone(), written: dropped.written };
+        let used = self.order_of(&dropped.name, dropped.stamp.written);
         for older in self.candidates(from)? {
-            if self.order(&older) >= self.order(&used) {
+            if self.order(&older) >= used {
                 continue;
             }
             let moved = (1..=ATTEMPTS).find(|number| {

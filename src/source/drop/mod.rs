@@ -18,7 +18,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use ring::digest::{Context, SHA256};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use serde::{Deserialize, Serialize};
 use settings::ENDINGS;
 use std::{
@@ -63,7 +63,7 @@ pub struct Dropped {
     /// What else is to be told of the folder.
     pub findings: Vec<Finding>,
     name: String,
-    written: i128,
+    stamp: Stamp,
     file: File,
     /// It is in the archive already.
     used: bool,
@@ -72,7 +72,26 @@ pub struct Dropped {
 /// A file of the folder that has the right name.
 struct Candidate {
     name: String,
+    stamp: Stamp,
+}
+
+/// What another write to a file changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    /// In nanoseconds of Unix time.
     written: i128,
+    size: i128,
+}
+
+impl Stamp {
+    fn of(file: &File) -> io::Result<Self> {
+        Ok(Self::told_by(&rustix::fs::fstat(file)?))
+    }
+
+    fn told_by(stat: &Stat) -> Self {
+        let written = i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec);
+        Self { written, size: i128::from(stat.st_size) }
+    }
 }
 
 impl DropRules {
@@ -116,23 +135,29 @@ impl DropRules {
             if own || !self.pattern.is_match(name) {
                 continue;
             }
-            let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            let written =
-                i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec);
+            let stat = match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+                // Somebody has taken it away meanwhile.
+                Err(rustix::io::Errno::NOENT) => continue,
+                stat => stat?,
+            };
             // What is no file is judged too, as far as it is the newest.
             let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
             if !is_folder {
-                candidates.push(Candidate { name: name.to_owned(), written });
+                let stamp = Stamp::told_by(&stat);
+                candidates.push(Candidate { name: name.to_owned(), stamp });
             }
         }
         Ok(candidates)
     }
 
     fn order<'c>(&self, candidate: &'c Candidate) -> (i128, &'c str) {
-        let Candidate { name, written } = candidate;
+        self.order_of(&candidate.name, candidate.stamp.written)
+    }
+
+    fn order_of<'c>(&self, name: &'c str, written: i128) -> (i128, &'c str) {
         match self.newest {
             Newest::Name => (0, name),
-            Newest::Time => (*written, name),
+            Newest::Time => (written, name),
         }
     }
 
@@ -145,7 +170,11 @@ impl DropRules {
     ) -> Result<Result<(File, Option<u64>), Finding>, Refused> {
         let name = &candidate.name;
         let mut file = open_file(folder, name).map_err(|why| self.refuse(name, why))?;
-        let written = now.as_nanosecond() - candidate.written;
+        let unseen = |error: io::Error| self.refuse(name, (codes::NOT_READABLE, error.to_string()));
+        if Stamp::of(&file).map_err(unseen)? != candidate.stamp {
+            return Ok(Err(self.unready(name, "is being written to".to_owned())));
+        }
+        let written = now.as_nanosecond() - candidate.stamp.written;
         let wait = self.stable_for.as_nanos() - written;
         if wait > 0 {
             let seconds = (wait + 999_999_999) / 1_000_000_000;
@@ -163,6 +192,12 @@ impl DropRules {
         let first = text.split_ascii_whitespace().next().unwrap_or_default();
         let unlike = |why: &str| self.refuse(name, (codes::UNLIKE_COMPANION, why.to_owned()));
         match companion {
+            // What it says may have been about an earlier file of this name.
+            Companion::Done
+                if Stamp::of(&open).map_err(unseen)?.written < candidate.stamp.written =>
+            {
+                Ok(Err(self.unready(name, format!("was written to after its `{beside}`"))))
+            }
             Companion::Done => Ok(Ok((file, None))),
             _ if read.is_err() => Err(unlike("has a companion that is no text")),
             Companion::Rows => match first.parse() {
@@ -183,8 +218,7 @@ impl DropRules {
 
     fn judge_age(&self, candidate: &Candidate, last: Option<&Accepted>) -> Result<(), Refused> {
         let Some(Accepted { name, written, path: _ }) = last else { return Ok(()) };
-        let used = Candidate { name: name.clone(), written: *written };
-        if self.order(candidate) >= self.order(&used) {
+        if self.order(candidate) >= self.order_of(name, *written) {
             return Ok(());
         }
         let message = format!("is older than `{name}`, which was used last");
@@ -198,10 +232,10 @@ impl DropRules {
         rows: Option<u64>,
         findings: Vec<Finding>,
     ) -> Dropped {
-        let Candidate { name, written } = candidate;
+        let Candidate { name, stamp } = candidate;
         let path = path_of(&file);
         let shown = self.folder.join(&name);
-        Dropped { shown, path, rows, findings, name, written, file, used: false }
+        Dropped { shown, path, rows, findings, name, stamp, file, used: false }
     }
 
     /// Nothing new came: the file that was used last says what it said.
@@ -230,7 +264,7 @@ impl DropRules {
             rows: None,
             findings: Vec::new(),
             name: name.clone(),
-            written: *written,
+            stamp: Stamp { written: *written, size: 0 },
             file,
             used: true,
         })
@@ -302,4 +336,31 @@ fn checksum(file: &mut File) -> io::Result<String> {
         let _ = write!(text, "{byte:02x}");
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_written_to_while_the_folder_is_looked_through_is_not_whole_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = DropSettings {
+            folder: "in".into(),
+            archive: "used".into(),
+            pattern: "*.csv".to_owned(),
+            stable_for: Some("0s".to_owned()),
+            ..DropSettings::default()
+        };
+        let rules = settings.check(dir.path()).unwrap();
+        std::fs::create_dir(rules.folder()).unwrap();
+        let path = rules.folder().join("hr.csv");
+        std::fs::write(&path, "id\nE1\n").unwrap();
+        let folder = open_folder(rules.folder()).unwrap();
+        let [candidate] = &rules.candidates(&folder).unwrap()[..] else { panic!("one file") };
+        let judge = || rules.judge(&folder, candidate, Timestamp::MAX).unwrap();
+        assert!(judge().is_ok());
+        std::fs::write(&path, "id\nE1\nE2\n").unwrap();
+        assert_eq!(judge().unwrap_err().code, codes::NOT_READY);
+    }
 }

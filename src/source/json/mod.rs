@@ -23,6 +23,7 @@
 mod fields;
 mod node;
 mod path;
+mod pointer;
 mod reader;
 mod settings;
 mod spool;

@@ -11,12 +11,14 @@
 //! A filter compares with `==` or `!=`, or asks whether something is there; `&&` joins such questions.
 
 use super::node::Node;
-use std::cmp::Ordering;
+use std::{cmp::Ordering, fmt};
 
-/// A path that was understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A path that was understood. It is shown, and fingerprinted, as it was written: what a filter
+/// compares with is configuration and no value of a person.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Path {
     pub(super) steps: Vec<Step>,
+    text: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +63,7 @@ impl Path {
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let mut parser = Parser { text, at: 0 };
         let steps = parser.path()?;
-        Ok(Self { steps })
+        Ok(Self { steps, text: text.to_owned() })
     }
 
     /// It may lead to several places.
@@ -93,6 +95,18 @@ impl Path {
             found.get_or_insert(node);
         });
         found
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
     }
 }
 

@@ -4,6 +4,7 @@
 use super::{
     node::Node,
     path::{Path, PathError, Step},
+    pointer::{escaped, shown},
 };
 use crate::{
     model::{Code, Finding, Place, Severity},
@@ -51,7 +52,7 @@ impl Records {
     /// # Errors
     /// When the text is no path, or one with a filter or an index.
     pub fn at(text: &str) -> Result<Self, PathError> {
-        let Path { mut steps } = Path::parse(text)?;
+        let mut steps = Path::parse(text)?.steps;
         steps.pop_if(|step| *step == Step::Each);
         let name = |step| match step {
             Step::Name(name) => Ok(name),
@@ -281,7 +282,7 @@ impl JsonError {
 
     /// The same error one level further out.
     fn within(self, name: &str) -> Self {
-        Self { pointer: format!("/{}{}", escaped(name), self.pointer), ..self }
+        Self { pointer: format!("/{}{}", shown(name), self.pointer), ..self }
     }
 
     /// As what ends a read.
@@ -300,11 +301,6 @@ impl JsonError {
         };
         Finding { severity, code, place, message, hint, key: None }
     }
-}
-
-/// RFC 6901 §3.
-pub(super) fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// In our own words: the library's may quote a number.
