@@ -178,12 +178,17 @@ enum Judged {
 }
 
 fn judge_user(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
-    let known = inputs.known.get(&wanted.key).filter(|known| is_of(wanted, known)).cloned();
-    let unseen = || wanted.remote_id.clone().map(Known::unseen);
-    let Some(known) = known.or_else(unseen) else {
-        return link::judge(inputs, wanted);
+    let unseen;
+    let known = match inputs.known.get(&wanted.key).filter(|known| is_of(wanted, known)) {
+        Some(known) => known,
+        None => match wanted.remote_id.clone() {
+            Some(remote_id) => {
+                unseen = Known::unseen(remote_id);
+                &unseen
+            }
+            None => return link::judge(inputs, wanted),
+        },
     };
-    let known = &known;
     if let Some(judged) = leave::take_back(inputs, wanted, known) {
         return judged;
     }
