@@ -43,6 +43,8 @@ pub(super) struct Intake {
     pub(super) passing: Vec<Entry>,
     pub(super) held: Vec<Held>,
     pub(super) leavers: Vec<Leaver>,
+    /// Who seemed to have left before, and has a row.
+    pub(super) present: Vec<UserKey>,
     pub(super) findings: Vec<Finding>,
     /// Users in scope who need nothing.
     pub(super) untouched: u64,
@@ -86,6 +88,7 @@ impl Intake {
             passing: Vec::new(),
             held: Vec::new(),
             leavers: Vec::new(),
+            present: Vec::new(),
             findings: Vec::new(),
             untouched: 0,
             others: Others::default(),
@@ -297,6 +300,8 @@ impl Intake {
             let index = self.index.clone();
             self.waiting.end_where(|key| !roster.has_key(&index, key.fingerprint()));
         }
+        let is_there = |key: &&UserKey| roster.has_key(&self.index, key.fingerprint());
+        self.present = self.waiting.leaving().filter(is_there).cloned().collect();
         let mut present = 0;
         let mut absent = Vec::new();
         for place in self.index.accounts(self.number) {

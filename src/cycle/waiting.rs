@@ -16,6 +16,8 @@ pub(super) struct Waiting {
     quarantine: BTreeMap<UserKey, InQuarantine>,
     /// Whom we have switched off.
     switched_off: BTreeSet<UserKey>,
+    /// They, and the others who have left or seem to have.
+    leaving: BTreeSet<UserKey>,
     /// Held by hand, and told.
     told: BTreeSet<UserKey>,
     /// In quarantine without a wish left to try.
@@ -28,10 +30,11 @@ impl Waiting {
         let mut holds = snapshot.holds()?;
         holds.retain(|_, hold| !hold.is_over(now));
         let quarantine = snapshot.quarantine()?;
-        let leaving = snapshot.leaving()?.into_iter();
-        let switched_off = leaving.filter(|(_, leaving)| leaving.disabled.is_some());
-        let switched_off = switched_off.map(|(key, _)| key).collect();
-        Ok(Self { now, holds, quarantine, switched_off, ..Self::default() })
+        let leavers = snapshot.leaving()?;
+        let switched_off = leavers.iter().filter(|(_, leaving)| leaving.disabled.is_some());
+        let switched_off = switched_off.map(|(key, _)| key.clone()).collect();
+        let leaving = leavers.into_keys().collect();
+        Ok(Self { now, holds, quarantine, switched_off, leaving, ..Self::default() })
     }
 
     /// All of them, to be looked at even if nothing has changed.
@@ -43,6 +46,11 @@ impl Waiting {
     /// We have switched the user off, and not yet on again.
     pub(super) fn is_switched_off(&self, key: &UserKey) -> bool {
         self.switched_off.contains(key)
+    }
+
+    /// Who has left, or seems to have, as earlier runs saw it.
+    pub(super) fn leaving(&self) -> impl Iterator<Item = &UserKey> {
+        self.leaving.iter()
     }
 
     pub(super) fn held_by_hand(&self) -> impl Iterator<Item = &UserKey> {
