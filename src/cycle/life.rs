@@ -233,7 +233,7 @@ impl Desk {
         let (rules, intake) = (&self.case.config.rules, &self.case.intake);
         if intake.is_of_everybody() {
             let left = intake.leavers.iter().map(|leaver| &leaver.key).collect();
-            store.note_present(&intake.present, &left)?;
+            store.note_present(intake.waiting.present(), &left)?;
         }
         let counts = intake.is_of_everybody()
             && self.case.facts.completeness == Completeness::Complete

@@ -18,6 +18,8 @@ pub(super) struct Waiting {
     switched_off: BTreeSet<UserKey>,
     /// They, and the others who have left or seem to have.
     leaving: BTreeSet<UserKey>,
+    /// Of them, those who have a row.
+    present: Vec<UserKey>,
     /// Held by hand, and told.
     told: BTreeSet<UserKey>,
     /// In quarantine without a wish left to try.
@@ -46,11 +48,6 @@ impl Waiting {
     /// We have switched the user off, and not yet on again.
     pub(super) fn is_switched_off(&self, key: &UserKey) -> bool {
         self.switched_off.contains(key)
-    }
-
-    /// Who has left, or seems to have, as earlier runs saw it.
-    pub(super) fn leaving(&self) -> impl Iterator<Item = &UserKey> {
-        self.leaving.iter()
     }
 
     pub(super) fn held_by_hand(&self) -> impl Iterator<Item = &UserKey> {
@@ -99,9 +96,17 @@ impl Waiting {
         }
     }
 
-    /// Ends the quarantine of everybody of whom that is so.
-    pub(super) fn end_where(&mut self, has_left: impl Fn(&UserKey) -> bool) {
-        self.over.extend(self.quarantine.keys().filter(|key| has_left(key)).cloned());
+    /// Ends the absence of everybody who has a row and, where all rows were read, the quarantine of
+    /// everybody who has none.
+    pub(super) fn compare(&mut self, has_row: impl Fn(&UserKey) -> bool, is_complete: bool) {
+        self.present = self.leaving.iter().filter(|key| has_row(key)).cloned().collect();
+        let has_left = |key: &&UserKey| is_complete && !has_row(key);
+        self.over.extend(self.quarantine.keys().filter(has_left).cloned());
+    }
+
+    /// Who has left, or seemed to, as earlier runs saw it, and has a row.
+    pub(super) fn present(&self) -> &[UserKey] {
+        &self.present
     }
 
     /// Users to take out of quarantine when the run ends.
