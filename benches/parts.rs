@@ -181,6 +181,7 @@ fn plan_users(bencher: Bencher<'_, '_>) {
         leavers: &[],
         leaving: &BTreeMap::new(),
         linked: &BTreeSet::new(),
+        seen: &BTreeSet::new(),
         rules: &tenant.rules,
         link: &[],
         sought: &BTreeMap::new(),

@@ -36,6 +36,8 @@ pub(super) struct Case {
     pub(super) memo: Option<Memo>,
     /// What look-ups of this run have brought.
     pub(super) sought: BTreeMap<UserKey, Sought>,
+    /// Leavers whose account a read of this run has shown.
+    pub(super) seen: BTreeSet<UserKey>,
     /// How far the state had come when the run made its first plan.
     pub(super) serial: Option<u64>,
     /// Ids that others refer to are others now, or are to go.
@@ -56,8 +58,8 @@ impl Case {
         intake: Intake,
         memo: Option<Memo>,
     ) -> Self {
-        let (facts, sought) = (facts.clone(), BTreeMap::new());
-        Self { config, view, facts, intake, memo, sought, serial: None, ids_moved: false }
+        let (facts, sought, seen) = (facts.clone(), BTreeMap::new(), BTreeSet::new());
+        Self { config, view, facts, intake, memo, sought, seen, serial: None, ids_moved: false }
     }
 
     pub(super) fn findings(&self) -> &[Finding] {
@@ -99,6 +101,7 @@ impl Case {
             leavers: &self.intake.leavers,
             leaving: &leaving,
             linked: &linked,
+            seen: &self.seen,
             rules: &self.config.rules,
             link: self.config.mapping.link(),
             sought: &self.sought,

@@ -293,10 +293,9 @@ impl Intake {
     ) -> Result<(), StoreError> {
         self.take_held_by_hand();
         self.take_bad_rows(roster);
-        if roster.facts.completeness == Completeness::Complete {
-            let index = self.index.clone();
-            self.waiting.end_where(|key| !roster.has_key(&index, key.fingerprint()));
-        }
+        let is_complete = roster.facts.completeness == Completeness::Complete;
+        let index = self.index.clone();
+        self.waiting.compare(|key| roster.has_key(&index, key.fingerprint()), is_complete);
         let mut present = 0;
         let mut absent = Vec::new();
         for place in self.index.accounts(self.number) {
@@ -311,7 +310,7 @@ impl Intake {
         }
         if let Some(snapshot) = snapshot {
             present -= self.take_gone(roster, snapshot)?;
-            if roster.facts.completeness == Completeness::Complete && !absent.is_empty() {
+            if is_complete && !absent.is_empty() {
                 let reason = LeaverReason::AbsentFromSource;
                 let leavers = snapshot.keys_of(&absent)?.into_iter();
                 self.leavers.extend(leavers.map(|key| Leaver { key, reason, fate: Fate::Told }));

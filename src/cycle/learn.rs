@@ -6,7 +6,9 @@ use crate::{
         delivery::Parts,
         diff::{not_accepted, same},
     },
-    model::{AttrPath, Attributes, Edit, Fingerprint, Known, Operation, Outcome, Refusal, Wanted},
+    model::{
+        Action, AttrPath, Attributes, Edit, Fingerprint, Known, Operation, Outcome, Refusal, Wanted,
+    },
     sender::End,
 };
 
@@ -91,6 +93,8 @@ pub(super) fn told_of_parts(parts: &Parts) -> Failure {
 
 pub(super) fn learn(wishes: &Wishes, operation: &Operation, end: &End) -> Learned {
     let edits = operation.edits();
+    // Whatever else is wished of somebody who is back, is still to be sent.
+    let is_all = !matches!(operation.action, Action::Enable { .. });
     let parts = end.parts.as_ref();
     let at_fault = |edit: &&Edit| parts.is_some_and(|parts| parts.refused.contains(&edit.path));
     let wish = |edit: &Edit| (edit.path.clone(), edit.after.clone());
@@ -104,7 +108,7 @@ pub(super) fn learn(wishes: &Wishes, operation: &Operation, end: &End) -> Learne
             refused.extend(edits.iter().filter(at_fault).map(wish));
             let told = done_of(operation, end).count() + edits.iter().filter(at_fault).count();
             let agreed = told == edits.len() && wishes.agree_with(shown, &refused);
-            let fingerprint = wishes.settled_fingerprint().filter(|_| agreed);
+            let fingerprint = wishes.settled_fingerprint().filter(|_| agreed && is_all);
             Learned { fingerprint, refused: Some(refused) }
         }
         Outcome::Refused(refusal) if lasting(refusal) && !edits.is_empty() => {
@@ -116,7 +120,7 @@ pub(super) fn learn(wishes: &Wishes, operation: &Operation, end: &End) -> Learne
                 Some(_) => edits.iter().filter(at_fault).collect(),
                 None => edits.iter().filter(named).collect(),
             };
-            let all = faults.len() == edits.len();
+            let all = is_all && faults.len() == edits.len();
             refused.extend(faults.into_iter().map(wish));
             let fingerprint = all.then(|| wishes.settled_fingerprint()).flatten();
             Learned { fingerprint, refused: Some(refused) }
@@ -163,7 +167,7 @@ pub(super) fn done_of<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Action, RemoteId, UserKey, Value};
+    use crate::model::{RemoteId, UserKey, Value};
     use jiff::Timestamp;
     use std::collections::BTreeMap;
 
@@ -173,13 +177,22 @@ mod tests {
 
     /// What is learnt when `givenName` was set and the target shows this.
     fn learned(wished: &[(&str, &str)], shown: &[(&str, &str)]) -> Learned {
+        let change = |edit| Action::Patch { edits: vec![edit], companions: BTreeMap::new() };
+        learned_by(change, wished, shown)
+    }
+
+    fn learned_by(
+        change: impl FnOnce(Edit) -> Action,
+        wished: &[(&str, &str)],
+        shown: &[(&str, &str)],
+    ) -> Learned {
         let key = UserKey::parse("E1").unwrap();
         let edit = Edit {
             path: AttrPath::new("givenName"),
             before: Some(Some(Value::from("Anne"))),
             after: Some(Value::from("Ann")),
         };
-        let action = Action::Patch { edits: vec![edit], companions: BTreeMap::new() };
+        let action = change(edit);
         let remote_id = RemoteId::parse("u1").unwrap();
         let operation = Operation { key: key.clone(), remote_id: Some(remote_id.clone()), action };
         let wanted = Wanted {
@@ -212,6 +225,13 @@ mod tests {
         let moved = learned(&wished, &[("givenName", "Ann"), ("displayName", "Ann Lee")]);
         assert_eq!(moved.fingerprint, None);
         assert!(moved.refused.unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_user_who_was_switched_on_again_is_looked_at_for_the_rest() {
+        let wished = [("givenName", "Ann"), ("displayName", "Ann Lee")];
+        let learned = learned_by(|edit| Action::Enable { edit }, &wished, &wished[..1]);
+        assert_eq!(learned.fingerprint, None);
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl Case {
             }
             let taken = self.sought.values_mut();
             for sought in taken.filter(|sought| is_of(sought, &remote_id)) {
-                *sought = Sought::Taken;
+                *sought = Sought::Taken { remote_id: remote_id.clone() };
             }
         }
         Ok(links)
@@ -230,14 +230,18 @@ impl Desk {
     pub(super) fn note_life(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let (Some(plan), Some(store)) = (&self.report.plan, &mut self.store) else { return Ok(()) };
         store.seek_later(&self.case.in_vain(plan), now)?;
-        let rules = &self.case.config.rules;
-        let counts = self.case.intake.is_of_everybody()
+        let (rules, intake) = (&self.case.config.rules, &self.case.intake);
+        if intake.is_of_everybody() {
+            let left = intake.leavers.iter().map(|leaver| &leaver.key).collect();
+            store.note_present(intake.waiting.present(), &left)?;
+        }
+        let counts = intake.is_of_everybody()
             && self.case.facts.completeness == Completeness::Complete
             && plan.guards.is_empty();
         if !(rules.disable || rules.delete) || !counts {
             return Ok(());
         }
-        let leavers = &self.case.intake.leavers;
+        let leavers = &intake.leavers;
         let leaving = store.leaving()?;
         if leavers.is_empty() && leaving.is_empty() {
             return Ok(());

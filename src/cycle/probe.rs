@@ -134,9 +134,10 @@ impl<'a> Wire<'a> {
             if *self.options.stop.borrow() {
                 return Err("stopped".to_owned());
             }
+            // Written down when it may leave, however long that took: the next run counts the quota by it.
+            let departure = self.pacer.depart().await;
             let entry = Entry::Sent { operation_id: 0, at: self.clock.now() };
             store.commit(&[entry]).map_err(|error| error.to_string())?;
-            let departure = self.pacer.depart().await;
             let sent = self.transport.send(request.clone(), &self.secrets).await;
             drop(departure);
             let response = match sent {
@@ -152,6 +153,12 @@ impl<'a> Wire<'a> {
                 RetryAfter::Wait(wait) => wait,
                 RetryAfter::Absent | RetryAfter::Invalid => SILENCE_MAX,
             };
+            // Known to the run that follows, however this one ends.
+            if let Ok(until) = self.clock.now().checked_add(wait) {
+                let why = format!("status {}", response.status);
+                let pause = Entry::Pause { until, why };
+                store.commit(&[pause]).map_err(|error| error.to_string())?;
+            }
             if wait > SILENCE_MAX {
                 return Err(format!("the target wants silence for {} s", wait.as_secs()));
             }

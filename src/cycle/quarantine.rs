@@ -138,9 +138,6 @@ impl Desk {
 
     /// What is wished of these; the others' wishes stay for later.
     pub(super) fn wishes_of(&mut self, operations: &[Operation]) -> BTreeMap<UserKey, Wishes> {
-        if operations.len() == self.wishes.len() {
-            return std::mem::take(&mut self.wishes);
-        }
         let wishes =
             operations.iter().filter_map(|operation| self.wishes.remove_entry(&operation.key));
         wishes.collect()

@@ -302,6 +302,7 @@ impl Desk {
         match Arc::into_inner(journal).map(Journal::finish) {
             Some(Ok(Closed { mut store, results, sought, shown })) => {
                 self.case.note_sought(sought);
+                self.case.seen.extend(shown.keys().cloned());
                 if let Err(error) = store.note_shown(&shown, &options.run, self.clock.now()) {
                     self.report.end = of_store(&error);
                 }

@@ -16,6 +16,10 @@ pub(super) struct Waiting {
     quarantine: BTreeMap<UserKey, InQuarantine>,
     /// Whom we have switched off.
     switched_off: BTreeSet<UserKey>,
+    /// They, and the others who have left or seem to have.
+    leaving: BTreeSet<UserKey>,
+    /// Of them, those who have a row.
+    present: Vec<UserKey>,
     /// Held by hand, and told.
     told: BTreeSet<UserKey>,
     /// In quarantine without a wish left to try.
@@ -28,10 +32,11 @@ impl Waiting {
         let mut holds = snapshot.holds()?;
         holds.retain(|_, hold| !hold.is_over(now));
         let quarantine = snapshot.quarantine()?;
-        let leaving = snapshot.leaving()?.into_iter();
-        let switched_off = leaving.filter(|(_, leaving)| leaving.disabled.is_some());
-        let switched_off = switched_off.map(|(key, _)| key).collect();
-        Ok(Self { now, holds, quarantine, switched_off, ..Self::default() })
+        let leavers = snapshot.leaving()?;
+        let switched_off = leavers.iter().filter(|(_, leaving)| leaving.disabled.is_some());
+        let switched_off = switched_off.map(|(key, _)| key.clone()).collect();
+        let leaving = leavers.into_keys().collect();
+        Ok(Self { now, holds, quarantine, switched_off, leaving, ..Self::default() })
     }
 
     /// All of them, to be looked at even if nothing has changed.
@@ -91,9 +96,17 @@ impl Waiting {
         }
     }
 
-    /// Ends the quarantine of everybody of whom that is so.
-    pub(super) fn end_where(&mut self, has_left: impl Fn(&UserKey) -> bool) {
-        self.over.extend(self.quarantine.keys().filter(|key| has_left(key)).cloned());
+    /// Ends the absence of everybody who has a row and, where all rows were read, the quarantine of
+    /// everybody who has none.
+    pub(super) fn compare(&mut self, has_row: impl Fn(&UserKey) -> bool, is_complete: bool) {
+        self.present = self.leaving.iter().filter(|key| has_row(key)).cloned().collect();
+        let has_left = |key: &&UserKey| is_complete && !has_row(key);
+        self.over.extend(self.quarantine.keys().filter(has_left).cloned());
+    }
+
+    /// Who has left, or seemed to, as earlier runs saw it, and has a row.
+    pub(super) fn present(&self) -> &[UserKey] {
+        &self.present
     }
 
     /// Users to take out of quarantine when the run ends.

@@ -45,6 +45,8 @@ pub struct Inputs<'a> {
     pub leaving: &'a BTreeMap<UserKey, Leaving>,
     /// Leavers whose known account was found, made, or shown by a read of its own.
     pub linked: &'a BTreeSet<UserKey>,
+    /// Leavers whose account a read of this run has shown.
+    pub seen: &'a BTreeSet<UserKey>,
     /// What may be done with whole accounts.
     pub rules: &'a Rules,
     /// Attributes by which users without a known id are looked for, the best first.
@@ -436,6 +438,7 @@ mod tests {
                 leavers: &[],
                 leaving: &BTreeMap::new(),
                 linked: &BTreeSet::new(),
+                seen: &BTreeSet::new(),
                 rules: &Rules::default(),
                 link: &[],
                 sought: &BTreeMap::new(),

@@ -195,7 +195,8 @@ pub enum Fate {
     Protected,
     /// The account is looked at first.
     Read,
-    /// Nothing: the target has not shown the account, or not whether it is on.
+    /// Nothing: the target has not shown the account, or not whether it is on; or it belongs to
+    /// somebody in the roster.
     Unknown,
     /// The account is switched off.
     Disabled,

@@ -124,7 +124,9 @@ pub(super) fn fate(fate: Fate) -> &'static str {
         Fate::Waits => "waits for another complete read, or for the time of grace to end",
         Fate::Protected => "protected, so that nothing is sent",
         Fate::Read => "read first",
-        Fate::Unknown => "the target has not shown the account, so nothing is sent",
+        Fate::Unknown => {
+            "the target has not shown the account, or it is another user's, so nothing is sent"
+        }
         Fate::Disabled => "switched off by this plan",
         Fate::Off => "switched off already",
         Fate::Deleted => "deleted by this plan",

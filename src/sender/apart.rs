@@ -77,6 +77,7 @@ impl Lane {
 }
 
 const ENDED_FIRST: &str = "the run ended first";
+const NOT_YET: &str = "the account was made, and the target does not show it yet";
 
 /// What has become of the parts so far.
 #[derive(Default)]
@@ -150,6 +151,8 @@ impl Whole {
             Some((Outcome::InDoubt { why }, paths)) if self.made.is_some() => {
                 self.left(&why, &paths)
             }
+            // What was acknowledged is there, though it is not shown yet.
+            Some((Outcome::Gone, paths)) if self.made.is_some() => self.left(NOT_YET, &paths),
             Some((outcome, _)) => outcome,
         };
         let Self { accepted, refused, refusal, status, requests, was_in_doubt, .. } = self;
@@ -181,4 +184,40 @@ impl Whole {
 
 fn paths_of(action: &Action) -> BTreeSet<AttrPath> {
     action.edits().iter().map(|edit| edit.path.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Edit, UserKey, Value};
+    use jiff::Timestamp;
+
+    fn ended(outcome: Outcome) -> End {
+        let at = Timestamp::UNIX_EPOCH;
+        End { outcome, status: None, requests: 1, at, was_in_doubt: false, parts: None }
+    }
+
+    #[test]
+    fn an_account_that_was_made_is_kept_whatever_becomes_of_the_parts_that_follow() {
+        let edit = |path: &str| Edit {
+            path: AttrPath::new(path),
+            before: None,
+            after: Some(Value::Flag(true)),
+        };
+        let part =
+            |action| Operation { key: UserKey::parse("E1").unwrap(), remote_id: None, action };
+        let remote_id = RemoteId::parse("u1").unwrap();
+        let lost = Outcome::InDoubt { why: "no answer".to_owned() };
+        for end in [Outcome::Gone, lost, Outcome::Deferred { why: "late".to_owned() }] {
+            let mut whole = Whole::default();
+            let creation = Action::Create { edits: vec![edit("userName")], by: Vec::new() };
+            let shown = Attributes::new();
+            let made = Outcome::Created { remote_id: remote_id.clone(), shown, unverified: true };
+            assert!(whole.take(&part(creation), ended(made)));
+            assert!(!whole.take(&part(Action::Disable { edit: edit("active") }), ended(end)));
+            let End { outcome, parts, .. } = whole.end(Timestamp::UNIX_EPOCH);
+            assert!(matches!(outcome, Outcome::Created { .. }), "{outcome:?}");
+            assert_eq!(parts.unwrap().accepted, [AttrPath::new("userName")].into());
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! Believing nothing of what is known any more.
 
 use super::{
+    convert::instant_to_micros,
     pending,
     rows::{self, Found},
     snapshot,
 };
+use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 /// Nothing is left of anybody but the id at the target; a row that cannot be believed goes.
@@ -43,8 +45,9 @@ pub(super) fn doubt_everybody(db: &Connection) -> rusqlite::Result<u64> {
 /// would keep every later run from its work.
 pub(super) fn drop_what_is_damaged(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch("DELETE FROM index_page; DELETE FROM index_account; DELETE FROM last_answer")?;
-    if rows::all_intents(db).is_err() {
-        db.execute("DELETE FROM intent", [])?;
+    // One that can be read may stand for an account that was made, and that nobody has seen.
+    for operation in rows::damaged_intents(db)? {
+        db.execute("DELETE FROM intent WHERE operation = ?1", [operation])?;
     }
     if pending::read_accepted_input(db).is_err() {
         db.execute("DELETE FROM accepted_input", [])?;
@@ -53,6 +56,16 @@ pub(super) fn drop_what_is_damaged(db: &Connection) -> rusqlite::Result<()> {
         db.execute("DELETE FROM pause", [])?;
     }
     Ok(())
+}
+
+/// What was counted of those who left, and since when, may be as old as the copy.
+pub(super) fn restart_leavers(db: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    db.execute(
+        "UPDATE leaver SET absent = 0, since = ?1,
+             disabled = CASE WHEN disabled IS NULL THEN NULL ELSE ?1 END",
+        [instant_to_micros(now)],
+    )
+    .map(drop)
 }
 
 pub(super) fn each_user(

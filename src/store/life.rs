@@ -16,7 +16,7 @@ use crate::{
         plan::Leaving,
         quarantine::{Cause, next_try},
     },
-    model::{AttrPath, Attributes, Fingerprint, Outcome, RemoteId, RunId, UserKey},
+    model::{AttrPath, Attributes, Edit, Fingerprint, Outcome, RemoteId, RunId, UserKey, Value},
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -207,6 +207,31 @@ impl Store {
         })
     }
 
+    /// Ends the absence of users whom a read has shown, be it of a part only. Whoever was not switched
+    /// off by us, and is not said to have left, is forgotten.
+    pub fn note_present(
+        &mut self,
+        present: &[UserKey],
+        left: &BTreeSet<&UserKey>,
+    ) -> Result<(), StoreError> {
+        if present.is_empty() {
+            return Ok(());
+        }
+        let (disk, _) = self.disk_and_books();
+        disk.amend("forget who was absent", |tx| {
+            let mut reset = tx.prepare_cached("UPDATE leaver SET absent = 0 WHERE key = ?1")?;
+            let mut forget =
+                tx.prepare_cached("DELETE FROM leaver WHERE key = ?1 AND disabled IS NULL")?;
+            for key in present {
+                reset.execute([key.as_str()])?;
+                if !left.contains(key) {
+                    forget.execute([key.as_str()])?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Puts users whose account was looked for in vain on the long schedule.
     pub fn seek_later(&mut self, users: &[InVain], at: Timestamp) -> Result<(), StoreError> {
         if users.is_empty() {
@@ -305,7 +330,7 @@ pub(super) fn follow(
     conclusion: &Conclusion,
     run: Option<&str>,
 ) -> rusqlite::Result<()> {
-    let Conclusion { key, action, outcome, at, .. } = conclusion;
+    let Conclusion { key, action, outcome, edits, at, .. } = conclusion;
     match (action, outcome) {
         (_, Outcome::Created { remote_id, .. }) => {
             note_origin(db, key, remote_id, CREATED, "", *at, run)
@@ -315,7 +340,16 @@ pub(super) fn follow(
             let mut forget = db.prepare_cached("DELETE FROM link WHERE key = ?1")?;
             forget.execute([key.as_str()]).map(drop)
         }
-        (super::ActionKind::Enable, Outcome::Settled { .. }) => forget_leaver(db, key),
+        // Off still, whatever the target said: switched on again by a later run.
+        (super::ActionKind::Enable, Outcome::Settled { shown, .. }) => {
+            let is_off = |edit: &Edit| shown.get(&edit.path) == Some(&Some(Value::Flag(false)));
+            if edits.iter().any(is_off) { Ok(()) } else { forget_leaver(db, key) }
+        }
+        // A leaver's account that a read did not find: nothing is left to look at.
+        (super::ActionKind::Read, Outcome::Gone) => db
+            .prepare_cached("DELETE FROM link WHERE key = ?1 AND key IN (SELECT key FROM leaver)")?
+            .execute([key.as_str()])
+            .map(drop),
         _ => Ok(()),
     }
 }

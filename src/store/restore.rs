@@ -8,7 +8,7 @@ use super::{
     backup::stamp,
     convert::{count_to_integer, instant_to_micros},
     disk::Disk,
-    doubt::{doubt_everybody, drop_what_is_damaged, each_user},
+    doubt::{doubt_everybody, drop_what_is_damaged, each_user, restart_leavers},
     files::{Files, sync_parent},
     mirror::Mirror,
     opening::lock,
@@ -255,6 +255,7 @@ fn renew(
     let users = disk.write("put everybody in doubt", |tx| {
         let users = doubt_everybody(tx)?;
         drop_what_is_damaged(tx)?;
+        restart_leavers(tx, now)?;
         tx.execute(
             "UPDATE meta SET serial = max(serial, ?1) + 1, operation = max(operation, ?2)",
             [count_to_integer(before.serial), count_to_integer(before.operation)],

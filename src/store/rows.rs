@@ -77,12 +77,19 @@ pub(super) enum Found {
 
 /// They are few: all are read at once.
 pub(super) fn all_intents(db: &Connection) -> rusqlite::Result<Vec<Intent>> {
-    let mut statement = db.prepare_cached(
-        "SELECT operation, run, key, remote_id, action, edits, at, hash FROM intent
-         ORDER BY operation",
-    )?;
-    statement.query_map([], intent)?.collect()
+    db.prepare_cached(ALL_INTENTS)?.query_map([], intent)?.collect()
 }
+
+/// Operations whose intent is not as it was written.
+pub(super) fn damaged_intents(db: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = db.prepare_cached(ALL_INTENTS)?;
+    let judged = statement.query_map([], |row| Ok((row.get(0)?, intent(row).is_err())))?;
+    let judged: Vec<(i64, bool)> = judged.collect::<rusqlite::Result<_>>()?;
+    Ok(judged.into_iter().filter_map(|(id, damaged)| damaged.then_some(id)).collect())
+}
+
+const ALL_INTENTS: &str = "SELECT operation, run, key, remote_id, action, edits, at, hash
+     FROM intent ORDER BY operation";
 
 pub(super) fn open_intents(db: &Connection) -> rusqlite::Result<OpenIntents> {
     let mut open = OpenIntents::new();

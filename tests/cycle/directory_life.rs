@@ -8,7 +8,7 @@ use crate::{
 use rosterd::{
     cycle::CycleReport,
     model::Fate,
-    sandbox::{Api, Fault, Faults, ScimQuirks},
+    sandbox::{Api, Fault, Faults, RetryAfterForm, ScimQuirks},
 };
 use serde_json::{Value, json};
 
@@ -175,4 +175,53 @@ async fn a_list_by_cursors_is_read_to_its_end() {
     let (report, _) = world.adopt_listed().await;
     assert_eq!((report.exit().code(), world.count("strict", "GET")), (0, 3), "{report:?}");
     world.rest().await;
+}
+
+/// A directory where whoever left is switched off the second night, and deleted two nights later.
+async fn world_with_grace() -> (World, Person) {
+    let tenant = Tenant::new("strict", Api::Scim).allow(&["disable", "delete"]).map(ACTIVE, "");
+    let guards = format!("{LAX}\nmax_delete = \"1\"");
+    let tenant = tenant.number("grace_days", 2).guards(&guards);
+    let mut world = World::adopted(5, vec![tenant]).await;
+    let gone = dismiss(&mut world, 5);
+    for fate in [Fate::Waits, Fate::Disabled, Fate::Off] {
+        assert_eq!(fates(&world.night().await, "strict"), [fate]);
+    }
+    (world, gone)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_somebody_uses_again_is_not_deleted_and_the_time_of_grace_begins_anew() {
+    let (mut world, gone) = world_with_grace().await;
+    let mut used = account(&world, "strict", &gone).unwrap();
+    used["active"] = json!(true);
+    world.sandbox.set_account("strict", gone.id(Api::Scim), used);
+    for fate in [Fate::Disabled, Fate::Off, Fate::Deleted] {
+        assert!(account(&world, "strict", &gone).is_some());
+        assert_eq!(fates(&world.night().await, "strict"), [fate]);
+    }
+    assert!(account(&world, "strict", &gone).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_finds_nobody_is_told_and_looked_after_by_the_next_run() {
+    let (mut world, gone) = world_with_grace().await;
+    let missing = Fault::TurnedAway { status: 404, retry_after: RetryAfterForm::None };
+    world.sandbox.set_faults("strict", Faults::always(missing).only_patches());
+    let report = world.night().await;
+    assert_eq!(of(&report, "strict").results.gone, 1, "{report:?}");
+    world.no_more_faults();
+    assert!(account(&world, "strict", &gone).is_some());
+    assert_eq!(fates(&world.night().await, "strict"), [Fate::Deleted]);
+    assert!(account(&world, "strict", &gone).is_none());
+    world.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaver_whose_account_others_have_deleted_is_looked_for_once() {
+    let (mut world, gone) = world_with_grace().await;
+    assert!(world.sandbox.remove_account("strict", gone.id(Api::Scim)).is_some());
+    assert_eq!(fates(&world.night().await, "strict"), [Fate::Told]);
+    assert_eq!(world.count("strict", "GET"), 1);
+    assert_eq!(fates(&world.rest().await, "strict"), [Fate::Told]);
 }

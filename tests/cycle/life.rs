@@ -8,8 +8,8 @@ use crate::{
 use rosterd::{
     cycle::CycleReport,
     daemon::new_run,
-    model::{AttrPath, Edit, Fate, HeldReason, UserKey, Value as Wish},
-    sandbox::{Api, Fault},
+    model::{AttrPath, Completeness, Edit, Fate, HeldReason, UserKey, Value as Wish},
+    sandbox::{Api, Fault, Faults},
     store::{ActionKind, Entry, Intent},
 };
 use serde_json::json;
@@ -388,7 +388,7 @@ async fn absence_from_a_partial_read_and_a_protected_user_switch_nobody_off() {
     }
     let other = dismiss(&mut world, 2);
     let whole = crate::company::roster(&world.people);
-    world.write_roster_as(&format!("{whole}E00099,\"broken\n"));
+    world.write_roster_as(&format!("{whole}E00099,broken\n"));
     for _ in 0..3 {
         world.night().await;
     }
@@ -513,4 +513,60 @@ async fn a_deletion_whose_answer_was_lost_is_looked_at_and_comes_to_its_end() {
         assert!(world.sandbox.account("acme", gone.id(Api::Workiva)).is_none(), "{name}");
         assert_eq!(fates(&world.rest().await), [], "{name}");
     }
+}
+
+const LAX: &str = "max_update = \"100%\"\nmax_disable = \"100%\"\nmax_source_shrink = \"100%\"\n\
+    max_key_change = \"100%\"\nmax_create = \"100%\"";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_gets_another_key_keeps_the_account() {
+    let named = linked().allow(&["disable"]).map(ACTIVE, "").guards(LAX);
+    for tenant in [switching().guards(LAX), named] {
+        let mut world = World::new(6, vec![tenant]).await;
+        world.night().await;
+        world.change(3, |person| {
+            person.set("employee_id", "E90003");
+        });
+        for _ in 0..3 {
+            let report = world.night().await;
+            let told = [Fate::Waits, Fate::Unknown];
+            let [("E00003", fate)] = fates(&report)[..] else { panic!("{report:?}") };
+            assert!(told.contains(&fate), "{fate:?}");
+            assert!(held(&report).contains(&("E90003", HeldReason::SharedRemoteId)));
+        }
+        assert!(is_on(&world, &world.people[2]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_seen_in_between_was_not_absent_twice_in_a_row() {
+    let mut world = World::adopted(6, vec![switching()]).await.with_source("on_bad_row = \"hold\"");
+    let person = dismiss(&mut world, 3);
+    assert_eq!(fates(&world.night().await), [("E00003", Fate::Waits)]);
+    world.people.insert(2, person);
+    let partial = format!("{}E00099,broken\n", crate::company::roster(&world.people));
+    world.write_roster_as(&partial);
+    let report = world.night().await;
+    assert!(matches!(report.facts.unwrap().completeness, Completeness::Partial(_)));
+    dismiss(&mut world, 3);
+    assert_eq!(fates(&world.night().await), [("E00003", Fate::Waits)]);
+    assert_eq!(fates(&world.night().await), [("E00003", Fate::Disabled)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_stays_off_although_it_was_switched_on_is_switched_on_again() {
+    let mut world = World::adopted(6, vec![switching()]).await;
+    let gone = dismiss(&mut world, 3);
+    world.night().await;
+    world.night().await;
+    world.people.insert(2, gone.clone());
+    world.write_roster();
+    world.sandbox.set_faults("acme", Faults::always(Fault::Ignored).only_patches());
+    world.night().await;
+    assert!(!is_on(&world, &gone));
+    world.no_more_faults();
+    world.night().await;
+    assert!(is_on(&world, &gone));
+    world.night().await;
+    world.rest().await;
 }

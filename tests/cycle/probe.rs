@@ -1,11 +1,12 @@
 //! A server's ways are found out on one user, who is afterwards as before.
 
 use crate::{company::Tenant, world::World};
+use jiff::ToSpan;
 use rosterd::{
     cycle::{self, Probed, Unprobed},
     daemon::holder,
     model::{RemoteId, TenantId},
-    sandbox::{Api, Fault, Faults, ScimQuirks},
+    sandbox::{Api, Fault, Faults, RetryAfterForm, ScimQuirks},
 };
 use serde_json::{Value, json};
 
@@ -86,4 +87,13 @@ async fn inv7_the_requests_of_a_probe_count_within_the_quota() {
     let sent = world.sandbox.requests("dir").len();
     let since = "2026-01-01T00:00:00Z".parse().unwrap();
     assert_eq!(world.store("dir").sends_since(since).unwrap().len(), sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_silence_that_a_probe_is_asked_for_is_kept_by_the_runs_that_follow() {
+    let world = world(ScimQuirks::default()).await;
+    let asks = Fault::Throttle { retry_after: RetryAfterForm::Seconds(600) };
+    world.sandbox.set_faults("dir", Faults::always(asks));
+    assert!(matches!(probed(&world, "dir").await, Err(Unprobed::Failed { .. })));
+    assert!(world.store("dir").pause().unwrap().unwrap().until > world.now + 590.seconds());
 }

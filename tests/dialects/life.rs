@@ -72,6 +72,18 @@ fn datadogs_list_is_believed_only_as_a_whole() {
 }
 
 #[test]
+fn a_scim_list_with_anybody_on_it_never_says_that_there_is_nobody() {
+    let (fixture, action) = (fixtures::of("scim"), find("userName", "ann@x.org"));
+    let list = |total: u64, users: Json| json!({ "totalResults": total, "Resources": users });
+    assert_eq!(ids(hear(&fixture, &action, 200, &list(0, json!([])))), [""; 0]);
+    let other = json!({ "id": UUID, "userName": "bob@x.org" });
+    assert_eq!(ids(hear(&fixture, &action, 200, &list(1, json!([other])))), [UUID]);
+    for doubtful in [list(1, json!([{ "id": UUID }])), list(2, json!([other]))] {
+        assert_eq!(hear(&fixture, &action, 200, &doubtful), Verdict::Uncertain, "{doubtful}");
+    }
+}
+
+#[test]
 fn datadog_makes_a_user_whole_and_the_answer_says_which() {
     let fixture = fixtures::of("datadog");
     let action =

@@ -552,6 +552,29 @@ fn d34_a_new_start_keeps_the_ids_and_the_journal_and_nothing_else() {
     assert_eq!(desk.open().users().unwrap(), 0);
 }
 
+#[test]
+fn a_new_start_keeps_doubts_about_creations_and_counts_leavers_from_anew() {
+    let desk = Desk::new();
+    let mut store = desk.open();
+    let [Entry::Intent(creation), other] =
+        [intent(1, "E9", vec![edit("title", "", "Chief")]), intent(2, "E2", vec![])]
+    else {
+        unreachable!("they are intents");
+    };
+    let creation = Intent { remote_id: None, action: ActionKind::Create, ..creation };
+    store.commit(&[Entry::Intent(creation), other]).unwrap();
+    store.note_leavers(&[&key("E3")], &[], &[], 2, at(3)).unwrap();
+    drop(store);
+    let db = rusqlite::Connection::open(desk.state().join("acme.db")).unwrap();
+    db.execute("UPDATE intent SET run = 'x' WHERE operation = 2", []).unwrap();
+    db.close().unwrap();
+    desk.resnapshot().unwrap();
+    let store = desk.open();
+    assert_eq!(store.creating().unwrap(), [key("E9")].into());
+    let leaving = store.leaving().unwrap()[&key("E3")];
+    assert_eq!((leaving.absent, leaving.since), (0, at(1000)));
+}
+
 // ---- flipped bits
 
 /// All that a plan is made of.

@@ -81,20 +81,19 @@ impl Scim {
                 None | Some(Json::Null) => &[][..],
                 Some(users) => users.as_array()?.as_slice(),
             };
-            let answers = |user: &&Json| {
-                let held =
-                    user.as_object().and_then(|user| resource::member(user, by.path.as_str()));
-                let wanted = by.value.to_json();
-                match (held.and_then(Json::as_str), wanted.as_str()) {
-                    (Some(held), Some(wanted)) => held.to_lowercase() == wanted.to_lowercase(),
-                    _ => false,
-                }
+            let text = |user: &Json| {
+                let held = resource::member(user.as_object()?, by.path.as_str())?;
+                Some(held.as_str()?.to_lowercase())
             };
-            let accounts: Option<Vec<_>> =
-                users.iter().filter(answers).map(|user| self.account(user.as_object()?)).collect();
+            // Who does not show what was asked for, may be the one all the same.
+            let texts: Vec<String> = users.iter().map(text).collect::<Option<_>>()?;
+            let wanted = by.value.to_json().as_str().map(str::to_lowercase);
+            let answer = texts.iter().filter(|text| Some(*text) == wanted.as_ref()).count();
             // More than a page: several answer, or the filter was ignored and there may be others.
-            let whole = users.len() as u64 >= total;
-            accounts.filter(|accounts| whole || accounts.len() > 1)
+            if answer < 2 && (users.len() as u64) < total {
+                return None;
+            }
+            users.iter().map(|user| self.account(user.as_object()?)).collect()
         })
     }
 

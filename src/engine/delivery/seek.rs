@@ -99,10 +99,11 @@ impl Delivery<'_> {
     }
 
     /// There is no such account. Of a creation that says nothing; that the one which was just made
-    /// is not shown yet says as little.
+    /// is not shown yet says as little. That it was deleted, it says only where a deletion left before
+    /// whose answer was lost: else nobody knows what was looked for.
     pub(super) fn missing(&mut self, status: u16, code: &str) -> Step {
         match self.operation.action {
-            Action::Delete => Step::Done(Outcome::Deleted),
+            Action::Delete if self.doubted => Step::Done(Outcome::Deleted),
             Action::Find { .. } => self.broken(status, code),
             Action::Create { .. } => match self.made_unseen() {
                 Some(made) => Step::Done(made),
@@ -111,7 +112,8 @@ impl Delivery<'_> {
             Action::Read
             | Action::Patch { .. }
             | Action::Disable { .. }
-            | Action::Enable { .. } => Step::Done(Outcome::Gone),
+            | Action::Enable { .. }
+            | Action::Delete => Step::Done(Outcome::Gone),
         }
     }
 
@@ -123,12 +125,12 @@ impl Delivery<'_> {
 
     /// The request was turned away, to be sent after the silence that was asked for.
     pub(super) fn turned_away(&mut self, status: u16) -> Step {
-        if status != 503 || !self.is_creating() {
+        if !matches!(status, 408 | 503) || !self.is_creating() {
             return Step::Pause(self.current());
         }
         (self.doubtful, self.doubted) = (true, true);
         if by_of(&self.operation.action).is_empty() {
-            return Step::Done(self.abandon("status 503"));
+            return Step::Done(self.abandon(&format!("status {status}")));
         }
         self.begin_seeking(Doubt::Fate);
         Step::Pause(Next::Look)
@@ -324,6 +326,32 @@ mod tests {
         let _ = next(&mut refused, conflict());
         let step = next(&mut refused, answered(Verdict::Matches(Vec::new()), 200));
         assert!(matches!(step, Step::Done(Outcome::Refused(_))), "{step:?}");
+    }
+
+    fn deletion() -> Operation {
+        let (key, remote_id) = (UserKey::parse("E1").unwrap(), RemoteId::parse("u1").unwrap());
+        Operation { key, remote_id: Some(remote_id), action: Action::Delete }
+    }
+
+    #[test]
+    fn a_404_to_a_deletion_means_done_only_after_one_whose_answer_was_lost() {
+        let operation = deletion();
+        let missing = || answered(Verdict::Missing, 404);
+        let mut first = Delivery::new(&operation, true, &[]);
+        assert_eq!(next(&mut first, missing()), Step::Done(Outcome::Gone));
+        for reads in [true, false] {
+            let mut delivery = Delivery::new(&operation, reads, &[]);
+            let _ = next(&mut delivery, lost());
+            assert_eq!(next(&mut delivery, missing()), Step::Done(Outcome::Deleted));
+        }
+    }
+
+    #[test]
+    fn after_a_408_a_creation_is_looked_for() {
+        let operation = creation(vec![by("userName")]);
+        let mut delivery = Delivery::new(&operation, true, &[]);
+        let step = next(&mut delivery, answered(Verdict::Throttled, 408));
+        assert!(matches!(step, Step::Again { next: Next::Look, .. } | Step::Pause(Next::Look)));
     }
 
     #[test]

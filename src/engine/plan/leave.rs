@@ -8,15 +8,16 @@
 //! Each step only where the API offers it and the tenant's `allow` names it; else it is told. And each
 //! only with an account that was found, made, or shown by a read: see [`Inputs::linked`].
 
-use super::{Inputs, Judged};
+use super::{Inputs, Judged, Sought};
 use crate::{
     engine::quarantine::SLACK,
     model::{
-        Action, AttrPath, Edit, Fate, Known, Leaver, LeaverReason, Operation, Standing, Value,
-        Wanted,
+        Action, AttrPath, Edit, Fate, Known, Leaver, LeaverReason, Operation, RemoteId, Standing,
+        Value, Wanted,
     },
 };
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 /// What is remembered of somebody who has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +32,13 @@ pub struct Leaving {
 
 /// The leavers with what becomes of them; adds what is to be sent.
 pub(super) fn judge(inputs: &Inputs<'_>, operations: &mut Vec<Operation>) -> Vec<Leaver> {
+    if inputs.leavers.is_empty() {
+        return Vec::new();
+    }
+    let claimed = claimed(inputs);
     let mut leavers = Vec::with_capacity(inputs.leavers.len());
     for leaver in inputs.leavers {
-        let (fate, action) = judge_one(inputs, leaver);
+        let (fate, action) = judge_one(inputs, leaver, &claimed);
         let known = inputs.known.get(&leaver.key);
         if let (Some(action), Some(known)) = (action, known) {
             let remote_id = Some(known.remote_id.clone());
@@ -44,29 +49,48 @@ pub(super) fn judge(inputs: &Inputs<'_>, operations: &mut Vec<Operation>) -> Vec
     leavers
 }
 
-fn judge_one(inputs: &Inputs<'_>, leaver: &Leaver) -> (Fate, Option<Action>) {
-    let life = &inputs.capabilities.life;
-    let switch = life.switch.as_ref().filter(|_| inputs.rules.disable);
-    let deletes = life.delete && inputs.rules.delete;
-    let known = inputs.known.get(&leaver.key).filter(|known| known.standing != Standing::Gone);
-    let Some(known) = known.filter(|_| switch.is_some() || deletes) else {
+/// Accounts of users whom the roster has: a key that was changed leaves its account to another key.
+fn claimed<'a>(inputs: &Inputs<'a>) -> BTreeSet<&'a RemoteId> {
+    let of_wanted = |wanted: &'a Wanted| {
+        let known = || inputs.known.get(&wanted.key).map(|known| &known.remote_id);
+        wanted.remote_id.as_ref().or_else(known)
+    };
+    let found = inputs.sought.values().filter_map(|sought| match sought {
+        Sought::One { remote_id, .. } | Sought::Taken { remote_id } => Some(remote_id),
+        Sought::Nobody { .. } | Sought::Several { .. } | Sought::Linked => None,
+    });
+    inputs.wanted.iter().filter_map(of_wanted).chain(inputs.taken).chain(found).collect()
+}
+
+fn judge_one(
+    inputs: &Inputs<'_>,
+    leaver: &Leaver,
+    claimed: &BTreeSet<&RemoteId>,
+) -> (Fate, Option<Action>) {
+    let switch = inputs.capabilities.life.switch.as_ref().filter(|_| inputs.rules.disable);
+    let known = inputs.known.get(&leaver.key).filter(|_| switch.is_some() || deletes(inputs));
+    let linked = inputs.linked.contains(&leaver.key);
+    let is_gone = |known: &Known| known.standing == Standing::Gone;
+    let Some(known) = known.filter(|known| !is_gone(known) || linked && inputs.reads) else {
         return (Fate::Told, None);
     };
     if inputs.protected.contains(&leaver.key) {
         return (Fate::Protected, None);
     }
-    let remembered = inputs.leaving.get(&leaver.key);
-    let absent = remembered.map_or(0, |remembered| remembered.absent);
+    if claimed.contains(&known.remote_id) {
+        return (Fate::Unknown, None);
+    }
+    let absent = inputs.leaving.get(&leaver.key).map_or(0, |remembered| remembered.absent);
     if leaver.reason == LeaverReason::AbsentFromSource && absent < inputs.rules.absent_runs {
         return (Fate::Waits, None);
     }
+    // The word of one answer; a read that says so too is the last.
+    if is_gone(known) {
+        return look_or(inputs, Fate::Told);
+    }
     // An id that only stood in a roster may be anybody's: nothing happens to an account unseen.
-    if !inputs.linked.contains(&leaver.key) {
-        return if inputs.reads && !inputs.reads_done {
-            (Fate::Read, Some(Action::Read))
-        } else {
-            (Fate::Unknown, None)
-        };
+    if !linked {
+        return look_or(inputs, Fate::Unknown);
     }
     if let Some(switch) = switch {
         match state_of(inputs, known, &switch.path) {
@@ -79,24 +103,46 @@ fn judge_one(inputs: &Inputs<'_>, leaver: &Leaver) -> (Fate, Option<Action>) {
             State::Off => {}
         }
     }
-    let off = if switch.is_some() { Fate::Off } else { Fate::Waits };
+    if is_over(inputs, leaver) {
+        return delete(inputs, leaver, known);
+    }
+    (if switch.is_some() { Fate::Off } else { Fate::Waits }, None)
+}
+
+fn look_or(inputs: &Inputs<'_>, otherwise: Fate) -> (Fate, Option<Action>) {
+    if inputs.reads && !inputs.reads_done {
+        (Fate::Read, Some(Action::Read))
+    } else {
+        (otherwise, None)
+    }
+}
+
+fn deletes(inputs: &Inputs<'_>) -> bool {
+    inputs.capabilities.life.delete && inputs.rules.delete
+}
+
+/// The time of grace is over, and the account may be deleted.
+fn is_over(inputs: &Inputs<'_>, leaver: &Leaver) -> bool {
     // Where the API has no switch, the time runs since the user left.
-    let from = remembered.and_then(|remembered| match life.switch {
-        Some(_) => remembered.disabled,
-        None => Some(remembered.since),
+    let from = inputs.leaving.get(&leaver.key).and_then(|remembered| {
+        match inputs.capabilities.life.switch {
+            Some(_) => remembered.disabled,
+            None => Some(remembered.since),
+        }
     });
     // A nightly run begins some minutes earlier or later than the one that switched the account off.
     let is_over = |from: Timestamp| inputs.now.duration_since(from) + SLACK >= inputs.rules.grace;
-    match from.filter(|_| deletes) {
-        Some(from) if is_over(from) && known.standing == Standing::Settled => {
-            (Fate::Deleted, Some(Action::Delete))
-        }
-        Some(from) if is_over(from) && inputs.reads && !inputs.reads_done => {
-            (Fate::Read, Some(Action::Read))
-        }
-        Some(from) if is_over(from) => (Fate::Unknown, None),
-        Some(_) | None => (off, None),
+    deletes(inputs) && from.is_some_and(is_over)
+}
+
+/// What is known may be as old as the time of grace, and somebody may use the account again: it goes
+/// only if this run has looked at it.
+fn delete(inputs: &Inputs<'_>, leaver: &Leaver, known: &Known) -> (Fate, Option<Action>) {
+    let fresh = !inputs.reads || inputs.seen.contains(&leaver.key);
+    if fresh && known.standing == Standing::Settled {
+        return (Fate::Deleted, Some(Action::Delete));
     }
+    look_or(inputs, Fate::Unknown)
 }
 
 /// A user who is back, and whom we switched off: on again before anything else. `None`: nothing of
@@ -108,14 +154,13 @@ pub(super) fn take_back(inputs: &Inputs<'_>, wanted: &Wanted, known: &Known) -> 
     if known.standing == Standing::Gone || wanted.attributes.contains_key(&switch.path) {
         return None;
     }
-    match state_of(inputs, known, &switch.path) {
-        State::LookFirst => Some(Judged::Send(Action::Read, Vec::new())),
-        State::Off => {
-            let edit = flip(&switch.path, known, true);
-            Some(Judged::Send(Action::Enable { edit }, Vec::new()))
-        }
-        State::On | State::Unknown => None,
-    }
+    let judged = match shown(known, &switch.path) {
+        Some(Some(Value::Flag(true))) => return None,
+        None if inputs.reads && !inputs.reads_done => Action::Read,
+        // On is what it shall be, whatever it is.
+        Some(_) | None => Action::Enable { edit: flip(&switch.path, known, true) },
+    };
+    Some(Judged::Send(judged, Vec::new()))
 }
 
 /// Whether an account is on, as far as that is known.
@@ -165,7 +210,18 @@ mod tests {
         leaving: Option<Leaving>,
         linked: bool,
         protected: bool,
-        reads_done: bool,
+        looks: Looks,
+        gone: bool,
+        /// Another user of the roster has this id.
+        other: Option<&'static str>,
+    }
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Looks {
+        Never,
+        ToCome,
+        Failed,
+        Shown,
     }
 
     const DAY: i64 = 86_400;
@@ -186,30 +242,34 @@ mod tests {
             leaving: Some(Leaving { absent: 1, since, disabled: None }),
             linked: true,
             protected: false,
-            reads_done: false,
+            looks: Looks::ToCome,
+            gone: false,
+            other: None,
         }
     }
 
     fn off_since(day: i64) -> Scene {
         let at = Timestamp::from_second(day * DAY).unwrap();
         let leaving = Some(Leaving { absent: 2, since: at, disabled: Some(at) });
-        Scene { on: Some(false), leaving, ..scene() }
+        Scene { on: Some(false), leaving, looks: Looks::Shown, ..scene() }
     }
 
-    fn judged(scene: Scene) -> (Fate, Option<Action>) {
-        let Scene { rules, life, reason, on, leaving, linked, protected, reads_done } = scene;
+    fn within<T>(scene: Scene, judge: impl FnOnce(&Inputs<'_>) -> T) -> T {
+        let Scene { rules, life, on, leaving, linked, protected, looks, .. } = scene;
+        let (gone, other) = (scene.gone, scene.other);
         let key = UserKey::parse("E1").unwrap();
         let mut known = Known::unseen(RemoteId::parse("u1").unwrap());
-        known.standing = Standing::Settled;
+        known.standing = if gone { Standing::Gone } else { Standing::Settled };
         known.attributes.extend(on.map(|on| (AttrPath::new("active"), Some(Value::Flag(on)))));
         let only = |there: bool| there.then(|| key.clone()).into_iter().collect::<BTreeSet<_>>();
+        let others = other.into_iter().map(|id| wanted("E2", Some(id)));
         let inputs = Inputs {
             tenant: &TenantId::parse("acme").unwrap(),
             capabilities: &Capabilities { life, read: true, ..Capabilities::default() },
-            reads: true,
-            reads_done,
+            reads: looks != Looks::Never,
+            reads_done: looks != Looks::ToCome,
             quota: Rate::parse("1/s").unwrap(),
-            wanted: &[],
+            wanted: &others.collect::<Vec<_>>(),
             known: &[(key.clone(), known)].into(),
             owners: &BTreeMap::new(),
             taken: &BTreeSet::new(),
@@ -217,6 +277,7 @@ mod tests {
             leavers: &[],
             leaving: &leaving.map(|leaving| (key.clone(), leaving)).into_iter().collect(),
             linked: &only(linked),
+            seen: &only(looks == Looks::Shown),
             rules: &rules,
             link: &[],
             sought: &BTreeMap::new(),
@@ -225,7 +286,36 @@ mod tests {
             protected: &only(protected),
             untouched: 0,
         };
-        judge_one(&inputs, &Leaver { key, reason, fate: Fate::Told })
+        judge(&inputs)
+    }
+
+    fn judged(scene: Scene) -> (Fate, Option<Action>) {
+        let leaver =
+            Leaver { key: UserKey::parse("E1").unwrap(), reason: scene.reason, fate: Fate::Told };
+        within(scene, |inputs| judge_one(inputs, &leaver, &claimed(inputs)))
+    }
+
+    /// What is sent first when he is back.
+    fn taken_back(scene: Scene) -> Option<Action> {
+        within(scene, |inputs| {
+            let (key, known) = inputs.known.first_key_value().unwrap();
+            match take_back(inputs, &wanted(key.as_str(), None), known)? {
+                Judged::Send(action, _) => Some(action),
+                Judged::Nothing(_) | Judged::Hold(_) => None,
+            }
+        })
+    }
+
+    fn wanted(key: &str, id: Option<&str>) -> Wanted {
+        Wanted {
+            key: UserKey::parse(key).unwrap(),
+            remote_id: id.map(|id| RemoteId::parse(id).unwrap()),
+            attributes: BTreeMap::new(),
+            withheld: Vec::new(),
+            references: BTreeMap::new(),
+            line: 2,
+            fingerprint: crate::model::Fingerprint(7),
+        }
     }
 
     fn fate(scene: Scene) -> Fate {
@@ -254,9 +344,9 @@ mod tests {
     fn an_account_that_nobody_has_seen_is_looked_at_and_else_left_alone() {
         for unseen in [Scene { linked: false, ..scene() }, Scene { on: None, ..scene() }] {
             assert_eq!(judged(unseen.clone()), (Fate::Read, Some(Action::Read)));
-            assert_eq!(judged(Scene { reads_done: true, ..unseen }), (Fate::Unknown, None));
+            assert_eq!(judged(Scene { looks: Looks::Failed, ..unseen }), (Fate::Unknown, None));
         }
-        let old = Scene { linked: false, ..off_since(1) };
+        let old = Scene { linked: false, looks: Looks::ToCome, ..off_since(1) };
         assert_eq!(fate(old), Fate::Read);
     }
 
@@ -270,6 +360,43 @@ mod tests {
         assert_eq!(fate(Scene { on: Some(true), ..off_since(1) }), Fate::Disabled);
         let never = Rules { delete: false, ..scene().rules };
         assert_eq!(fate(Scene { rules: never, ..off_since(1) }), Fate::Off);
+    }
+
+    #[test]
+    fn nothing_happens_to_the_account_of_somebody_whose_key_is_another_now() {
+        for scene in [scene(), off_since(1)] {
+            let same = Scene { other: Some("u1"), ..scene.clone() };
+            assert_eq!(judged(same), (Fate::Unknown, None));
+            let another = Scene { other: Some("u2"), ..scene };
+            assert_ne!(fate(another), Fate::Unknown);
+        }
+    }
+
+    #[test]
+    fn an_account_is_deleted_only_in_a_run_that_has_shown_it_still_off() {
+        let looks = |looks| fate(Scene { looks, ..off_since(69) });
+        assert_eq!(looks(Looks::ToCome), Fate::Read);
+        assert_eq!(looks(Looks::Failed), Fate::Unknown);
+        assert_eq!(looks(Looks::Shown), Fate::Deleted);
+        assert_eq!(fate(Scene { looks: Looks::ToCome, ..off_since(71) }), Fate::Off);
+    }
+
+    #[test]
+    fn whoever_is_back_is_switched_on_unless_the_target_shows_that_he_is() {
+        let back = |on, looks| taken_back(Scene { on, looks, ..off_since(1) });
+        let enables = |action| matches!(action, Some(Action::Enable { .. }));
+        assert!(enables(back(Some(false), Looks::ToCome)));
+        assert_eq!(back(Some(true), Looks::ToCome), None);
+        assert_eq!(back(None, Looks::ToCome), Some(Action::Read));
+        assert!(enables(back(None, Looks::Failed)) && enables(back(None, Looks::Never)));
+    }
+
+    #[test]
+    fn a_leaver_whom_the_target_does_not_have_is_looked_at_once_more() {
+        let gone = Scene { gone: true, ..scene() };
+        assert_eq!(judged(gone.clone()), (Fate::Read, Some(Action::Read)));
+        assert_eq!(fate(Scene { looks: Looks::Failed, ..gone.clone() }), Fate::Told);
+        assert_eq!(fate(Scene { linked: false, ..gone }), Fate::Told);
     }
 
     #[test]

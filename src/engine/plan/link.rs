@@ -20,7 +20,9 @@ pub enum Sought {
         by: AttrPath,
     },
     /// An account that somebody else has.
-    Taken,
+    Taken {
+        remote_id: RemoteId,
+    },
     Several {
         count: usize,
     },
@@ -56,7 +58,7 @@ pub(super) fn judge(inputs: &Inputs<'_>, wanted: &Wanted) -> Judged {
         Some(Sought::Several { count }) => {
             return held(HeldReason::Ambiguous, several(*count));
         }
-        Some(Sought::Taken | Sought::One { .. }) => {
+        Some(Sought::Taken { .. } | Sought::One { .. }) => {
             return held(HeldReason::SharedRemoteId, TAKEN.to_owned());
         }
     };
