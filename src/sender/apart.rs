@@ -25,7 +25,8 @@ impl Lane {
         if parts.is_empty() {
             return self.carry_one(operation, *intent, 0, recorder).await;
         }
-        self.carry_apart(operation, parts, *intent, recorder).await
+        // Seldom, and on the heap: the place for it is not carried along by every other operation.
+        Box::pin(self.carry_apart(operation, parts, *intent, recorder)).await
     }
 
     /// The same of an operation, or a part of one, that one request can say. `requests`: sent for it
