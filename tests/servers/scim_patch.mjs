@@ -1,9 +1,11 @@
-// Users in memory behind HTTP; what a PatchOp does to one is the package scim-patch's to say.
+// Users in memory behind HTTP; what a PatchOp does to one is the package scim-patch's to say, and whom a
+// filter names that of the package scim2-parse-filter.
 // node scim_patch.mjs PORT
 
 import { createServer } from "node:http";
 import { randomUUID } from "node:crypto";
 import { patchBodyValidation, scimPatch } from "scim-patch";
+import { filter, parse } from "scim2-parse-filter";
 
 const users = new Map();
 let version = 0;
@@ -33,7 +35,8 @@ function checked(user) {
 }
 
 function page(url) {
-  const all = [...users.values()];
+  const wanted = url.searchParams.get("filter");
+  const all = [...users.values()].filter(wanted ? filter(parse(wanted)) : () => true);
   const start = Math.max(1, Number(url.searchParams.get("startIndex") ?? 1));
   const count = Number(url.searchParams.get("count") ?? 100);
   const Resources = all.slice(start - 1, start - 1 + count);
