@@ -22,7 +22,8 @@ SCIMMY.Resources.declare(SCIMMY.Resources.User)
     return users.get(id);
   })
   .egress((resource) => {
-    if (!resource.id) return [...users.values()];
+    const all = [...users.values()];
+    if (!resource.id) return resource.filter ? resource.filter.match(all) : all;
     if (!users.has(resource.id)) throw new SCIMMY.Types.Error(404, null, "no such user");
     return users.get(resource.id);
   })
