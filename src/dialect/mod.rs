@@ -182,7 +182,7 @@ pub type Opened = Result<Box<dyn Dialect>, Vec<Problem>>;
 pub const REGISTRY: &[Entry] =
     &[workiva::ENTRY, biot::ENTRY, scalepad::ENTRY, kare::ENTRY, datadog::ENTRY, scim::ENTRY];
 
-/// Reads an address to which credentials go: https within the reach, as [`grammar`] has it for a base
+/// Reads an address to which credentials go: https within the reach, as `grammar` has it for a base
 /// address, and a query besides.
 ///
 /// # Errors
