@@ -21,9 +21,9 @@
 //! to, which names another host.
 
 use super::grammar::{
-    self, BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, catalogue, created,
-    equals, get, is_same, is_uuid, matches, nest, page_of, paged, patch, post, show_all, spell,
-    success, with_query,
+    self, BEARER, Base, Complaint, NOT_OFFERED, Sight, Table, account_of, at, behind, catalogue,
+    created, equals, first_of, get, is_same, is_uuid, list_response, matches, nest, page_of, patch,
+    post, show_all, spell, success, with_query,
 };
 use super::{Dialect, Entry, Lists, Opened, Settings};
 use crate::model::{
@@ -185,20 +185,9 @@ impl Lists for Datadog {
         _: Date,
     ) -> Result<Page, Answer> {
         page_of(response, complaint, |body| {
-            // RFC 7644 §3.4.2: a list without entries may leave `Resources` out.
-            let total = body.get("totalResults").and_then(Json::as_u64);
-            let mut page = match body.get("Resources") {
-                None | Some(Json::Null) if total.is_some() => Page::default(),
-                _ => paged(body, "Resources", |user| {
-                    grammar::Entry::of(user.get("id"), || self.show(user))
-                })?,
-            };
-            let entries = page.users.len() as u64 + page.unnamed;
-            let next = first_of(cursor).unwrap_or(1) + entries;
-            // Behind a page without entries there is nothing that another one could begin with.
-            let more = entries > 0 && total.is_none_or(|total| next <= total);
-            page.next = more.then_some(Cursor::Number(next));
-            page.total = total;
+            let mut page =
+                list_response(body, |user| grammar::Entry::of(user.get("id"), || self.show(user)))?;
+            page.next = behind(cursor, &page);
             Ok(page)
         })
     }
@@ -287,15 +276,6 @@ impl Datadog {
             attribute.is_some_and(|attribute| attribute.weight == Weight::KeyLike)
         };
         edits.iter().map(|edit| &edit.path).filter(is_key_like).cloned().collect()
-    }
-}
-
-/// The number of the first entry of the page.
-fn first_of(cursor: Option<&Cursor>) -> Result<u64, String> {
-    match cursor {
-        None => Ok(1),
-        Some(Cursor::Number(number)) => Ok(*number),
-        Some(Cursor::Word(_)) => Err("the list has no such page".to_owned()),
     }
 }
 

@@ -8,7 +8,7 @@
 use super::{ADDRESS, group};
 use crate::{
     dialect::grammar::Table,
-    model::{AttrPath, Attribute, Group, INTEGER_MAX, Kind, Problem},
+    model::{AttrPath, Attribute, Group, Kind, Problem},
 };
 use serde_json::{Map, Value as Json};
 
@@ -154,9 +154,9 @@ fn object(group: Group, kind: impl Fn(&AttrPath) -> Kind) -> Custom {
 
 fn simple_kind(type_name: &str, table: &mut Table<'_>) -> Option<Kind> {
     Some(match type_name {
-        "INTEGER" => integer(table)?,
-        "SINGLE_SELECT" => select(table)?,
-        "MULTI_SELECT" => Kind::SetOf(Box::new(select(table)?)),
+        "INTEGER" => table.integer_kind()?,
+        "SINGLE_SELECT" => table.text_kind()?,
+        "MULTI_SELECT" => Kind::SetOf(Box::new(table.text_kind()?)),
         "DECIMAL" => Kind::Decimal,
         "BOOLEAN" => Kind::Flag,
         "PHONE" => Kind::Phone,
@@ -169,27 +169,4 @@ fn simple_kind(type_name: &str, table: &mut Table<'_>) -> Option<Kind> {
         // LABEL and PARAGRAPH; the caller has dealt with every other type.
         _ => Kind::Text,
     })
-}
-
-fn integer(table: &mut Table<'_>) -> Option<Kind> {
-    let (min, max) = (table.integer("min", -INTEGER_MAX), table.integer("max", INTEGER_MAX));
-    let (min, max) = min.zip(max)?;
-    if min > max {
-        table.report(Problem::new("min", "is above `max`"));
-        return None;
-    }
-    Some(Kind::Integer { min, max })
-}
-
-/// One of the declared values, or any text when none are declared.
-fn select(table: &mut Table<'_>) -> Option<Kind> {
-    let Some(values) = table.get("values") else { return Some(Kind::Text) };
-    let texts = values.as_array().and_then(|values| {
-        values.iter().map(|value| value.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
-    });
-    let texts = texts.filter(|texts| !texts.is_empty());
-    if texts.is_none() {
-        table.report(Problem::new("values", "must be a list of texts, at least one"));
-    }
-    texts.map(Kind::Choice)
 }

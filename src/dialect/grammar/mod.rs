@@ -11,7 +11,9 @@ mod spelling;
 
 pub(super) use address::Base;
 pub(super) use answer::{Complaint, Sight, created, matches, success};
-pub(super) use pages::{Entry, linked, page_of, paged, with_query};
+pub(super) use pages::{
+    Entry, NO_PAGE, behind, first_of, linked, list_response, page_of, paged, with_query,
+};
 pub(super) use settings::{Table, is_uuid};
 pub(super) use spelling::{
     BEARER, NOT_OFFERED, account_of, at, catalogue, delete, equals, get, is_same, nest, note,

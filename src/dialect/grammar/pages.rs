@@ -64,6 +64,46 @@ pub(crate) fn paged(
     Ok(page)
 }
 
+/// A page of a `ListResponse` (RFC 7644 §3.4.2), which may leave the entries out where there are none. It
+/// leads nowhere yet.
+///
+/// # Errors
+/// As of [`paged`].
+pub(crate) fn list_response(
+    body: &Map<String, Json>,
+    read: impl Fn(&Map<String, Json>) -> Entry,
+) -> Result<Page, &'static str> {
+    let total = body.get("totalResults").and_then(Json::as_u64);
+    let page = match body.get("Resources") {
+        None | Some(Json::Null) if total.is_some() => Page::default(),
+        _ => paged(body, "Resources", read)?,
+    };
+    Ok(Page { total, ..page })
+}
+
+/// The number of the page's first entry, which count from 1 (§3.4.2.4).
+///
+/// # Errors
+/// When the page is named by a word.
+pub(crate) fn first_of(cursor: Option<&Cursor>) -> Result<u64, String> {
+    match cursor {
+        None => Ok(1),
+        Some(Cursor::Number(number)) => Ok(*number),
+        Some(Cursor::Word(_)) => Err(NO_PAGE.to_owned()),
+    }
+}
+
+/// The page that begins behind the entries of this one, for a server may show fewer than were asked
+/// for. Behind a page without entries there is nothing that another one could begin with.
+pub(crate) fn behind(cursor: Option<&Cursor>, page: &Page) -> Option<Cursor> {
+    let entries = page.users.len() as u64 + page.unnamed;
+    let next = first_of(cursor).unwrap_or(1) + entries;
+    let more = entries > 0 && page.total.is_none_or(|total| next <= total);
+    more.then_some(Cursor::Number(next))
+}
+
+pub(crate) const NO_PAGE: &str = "the list has no such page";
+
 impl Entry {
     /// A user by the text of its id, which is one part of the entry.
     pub(crate) fn of(id: Option<&Json>, show: impl FnOnce() -> Attributes) -> Self {

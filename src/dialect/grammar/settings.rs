@@ -3,7 +3,7 @@
 use super::Base;
 use crate::{
     dialect::Settings,
-    model::{Problem, Reach},
+    model::{INTEGER_MAX, Kind, Problem, Reach},
 };
 use serde_json::{Map, Value as Json};
 
@@ -70,6 +70,30 @@ impl<'a> Table<'a> {
             self.report(Problem::new(key, "must be a whole number, without quotes"));
         }
         number
+    }
+
+    /// A whole number between `min` and `max`, where they are there.
+    pub(crate) fn integer_kind(&mut self) -> Option<Kind> {
+        let (min, max) = (self.integer("min", -INTEGER_MAX), self.integer("max", INTEGER_MAX));
+        let (min, max) = min.zip(max)?;
+        if min > max {
+            self.report(Problem::new("min", "is above `max`"));
+            return None;
+        }
+        Some(Kind::Integer { min, max })
+    }
+
+    /// One of `values`, or any text where there are none.
+    pub(crate) fn text_kind(&mut self) -> Option<Kind> {
+        let Some(values) = self.get("values") else { return Some(Kind::Text) };
+        let texts = values.as_array().and_then(|values| {
+            values.iter().map(|value| value.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        });
+        let texts = texts.filter(|texts| !texts.is_empty());
+        if texts.is_none() {
+            self.report(Problem::new("values", "must be a list of texts, at least one"));
+        }
+        texts.map(Kind::Choice)
     }
 
     pub(crate) fn required_uuid(&mut self, key: &str) -> Option<&'a str> {

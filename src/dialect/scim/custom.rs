@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     dialect::grammar::Table,
-    model::{Attribute, INTEGER_MAX, Kind, Problem, Weight},
+    model::{Attribute, Kind, Problem, Weight},
 };
 use serde_json::{Map, Value as Json};
 
@@ -126,40 +126,17 @@ fn limited(path: Path, declared: &Map<String, Json>) -> Result<Slot, Vec<Problem
 fn kind_of(name: &str, table: &mut Table<'_>) -> Option<Kind> {
     Some(match name {
         "boolean" => Kind::Flag,
-        "integer" => integer(table)?,
+        "integer" => table.integer_kind()?,
         "decimal" => Kind::Decimal,
         "dateTime" => Kind::DateTime,
         "date" => Kind::Date,
         "email" => Kind::Email,
         "phone" => Kind::Phone,
         "uuid" => Kind::Uuid,
-        "string" => text(table)?,
+        "string" => table.text_kind()?,
         // A reference: a URI, or the id of a resource; the caller has dealt with what is no type.
         _ => Kind::Text,
     })
-}
-
-fn integer(table: &mut Table<'_>) -> Option<Kind> {
-    let (min, max) = (table.integer("min", -INTEGER_MAX), table.integer("max", INTEGER_MAX));
-    let (min, max) = min.zip(max)?;
-    if min > max {
-        table.report(Problem::new("min", "is above `max`"));
-        return None;
-    }
-    Some(Kind::Integer { min, max })
-}
-
-/// One of the canonical values (RFC 7643 §7), or any text when none are declared.
-fn text(table: &mut Table<'_>) -> Option<Kind> {
-    let Some(values) = table.get("values") else { return Some(Kind::Text) };
-    let texts = values.as_array().and_then(|values| {
-        values.iter().map(|value| value.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
-    });
-    let texts = texts.filter(|texts| !texts.is_empty());
-    if texts.is_none() {
-        table.report(Problem::new("values", "must be a list of texts, at least one"));
-    }
-    texts.map(Kind::Choice)
 }
 
 /// `None` inside: no limit.

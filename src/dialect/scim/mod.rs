@@ -29,8 +29,8 @@ mod profile;
 mod resource;
 
 use super::grammar::{
-    self, BEARER, Base, Complaint, Sight, Table, account_of, get, is_same, note, page_of, paged,
-    patch_as, success, with_query,
+    self, BEARER, Base, Complaint, NO_PAGE, Sight, Table, account_of, behind, first_of, get,
+    is_same, list_response, note, page_of, patch_as, success, with_query,
 };
 use super::{Basis, Dialect, Entry, Lists, Opened, Prober, Settings};
 use crate::model::{
@@ -227,15 +227,9 @@ impl Lists for Scim {
         _: Date,
     ) -> Result<Page, Answer> {
         page_of(response, complaint, |body| {
-            let total = body.get("totalResults").and_then(Json::as_u64);
-            let mut page = match body.get("Resources") {
-                // §3.4.2: a list without entries may leave them out.
-                None | Some(Json::Null) if total.is_some() => Page::default(),
-                _ => paged(body, "Resources", |user| {
-                    grammar::Entry::of(resource::member(user, "id"), || self.show(user))
-                })?,
-            };
-            page.total = total;
+            let mut page = list_response(body, |user| {
+                grammar::Entry::of(resource::member(user, "id"), || self.show(user))
+            })?;
             if self.profile.paging == Paging::Cursor {
                 page.next = match body.get("nextCursor") {
                     None | Some(Json::Null) => None,
@@ -243,23 +237,9 @@ impl Lists for Scim {
                 };
                 return Ok(page);
             }
-            let entries = page.users.len() as u64 + page.unnamed;
-            let next = first_of(cursor).unwrap_or(1) + entries;
-            let more = entries > 0 && total.is_none_or(|total| next <= total);
-            page.next = more.then_some(Cursor::Number(next));
+            page.next = behind(cursor, &page);
             Ok(page)
         })
-    }
-}
-
-const NO_PAGE: &str = "the list has no such page";
-
-/// The number of the first entry of the page.
-fn first_of(cursor: Option<&Cursor>) -> Result<u64, String> {
-    match cursor {
-        None => Ok(1),
-        Some(Cursor::Number(number)) => Ok(*number),
-        Some(Cursor::Word(_)) => Err(NO_PAGE.to_owned()),
     }
 }
 
