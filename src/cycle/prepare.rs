@@ -15,14 +15,13 @@ use crate::{
     feed::Fetched,
     model::{Completeness, Finding, HeldRow, Place, SourceFacts, SourceId},
     source::{
-        self, Copy, CsvSettings, Demand, Draft, Dropped, FileMark, Format, JoinPart, Merged, Part,
-        Refused, Roster, Tale, Trail, codes,
+        self, Copy, CsvSettings, Demand, Draft, Dropped, FileLock, FileMark, Format, JoinPart,
+        Merged, Part, Refused, Roster, Tale, Trail, codes,
     },
 };
 use jiff::civil::Date;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
     path::{Path, PathBuf},
 };
 
@@ -99,7 +98,7 @@ struct Copied {
     rows: Option<u64>,
     findings: Vec<Finding>,
     /// Nobody makes another copy of this name meanwhile.
-    hold: Option<File>,
+    hold: Option<FileLock>,
 }
 
 /// What a copy is made of.
@@ -254,7 +253,7 @@ fn refuse(code: crate::model::Code, message: String, hint: &str, file: Option<St
 
 impl Prepared {
     /// Our own copy is what is read.
-    fn of(mut self, copy: Copy, rules: &CsvSettings, hold: Option<File>) -> Self {
+    fn of(mut self, copy: Copy, rules: &CsvSettings, hold: Option<FileLock>) -> Self {
         self.settings.csv = copy.settings(rules);
         let Copy { kept, trail, columns: _ } = copy;
         self.trail = Some(trail);

@@ -3,13 +3,12 @@
 
 use crate::{
     model::{Fingerprint, SourceId},
-    source::{Accepted, Copy, Draft, FileMark, Kept, Refused, Tale, Trail, make_private},
+    source::{Accepted, Copy, Draft, FileLock, FileMark, Kept, Refused, Tale, Trail, make_private},
 };
 use jiff::civil::Date;
-use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -113,9 +112,10 @@ impl Shelf {
         wish: &str,
         inputs: &[&Path],
         today: Option<Date>,
-    ) -> Option<(Copy, Card, File)> {
+    ) -> Option<(Copy, Card, FileLock)> {
         let hold = File::open(self.path("lock")).ok()?;
-        rustix::fs::flock(&hold, FlockOperation::NonBlockingLockShared).ok()?;
+        hold.try_lock_shared().ok()?;
+        let hold = FileLock::of(hold);
         let card: Card = read(&self.path("json")).ok()??;
         if card.wish != wish || !card.is_good_on(today) || card.inputs.len() != inputs.len() {
             return None;
@@ -134,15 +134,15 @@ impl Shelf {
     }
 
     /// The right to replace the copy; `None` while somebody reads it.
-    pub(super) fn claim(&self) -> io::Result<Option<File>> {
+    pub(super) fn claim(&self) -> io::Result<Option<FileLock>> {
         make_private(&self.folder)?;
         let mut options = OpenOptions::new();
         let options = options.write(true).read(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(self.path("lock"))?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(lock)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(FileLock::of(lock))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
         }
     }
 

@@ -43,7 +43,7 @@ use crate::{
         stream::Wire,
     },
     source::{
-        Copy, CsvSettings, FileMark, Origin, Refused,
+        Copy, CsvSettings, FileLock, FileMark, Origin, Refused,
         json::{JsonForm, Records, Spool},
         key_fingerprint, typed_key,
     },
@@ -53,7 +53,7 @@ use keys::Keys;
 use memo::{Last, Memo, Shelf};
 use read::{Failed, Read, Sink, Taken, read};
 use room::Room;
-use std::{fs::File, io, path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout_at},
@@ -81,7 +81,7 @@ pub struct Fetched {
     /// The server said that the last copy still holds.
     pub unchanged: bool,
     /// Nobody replaces the copy as long as this is kept.
-    pub hold: Option<File>,
+    pub hold: Option<FileLock>,
 }
 
 impl Feed<'_> {

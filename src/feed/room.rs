@@ -5,8 +5,7 @@
 //! Who may not makes a copy without a name, of which nothing is left.
 
 use super::{flaw::Flaw, memo::Shelf};
-use crate::source::{Draft, Kept, make_private};
-use rustix::fs::{FlockOperation, flock};
+use crate::source::{Draft, FileLock, Kept, make_private};
 use std::{
     fs::{File, OpenOptions},
     io,
@@ -23,12 +22,12 @@ pub(super) struct Room {
 
 struct Locks {
     /// Nobody else asks meanwhile.
-    _asking: File,
+    _asking: FileLock,
     reading: Option<Reading>,
 }
 
 struct Reading {
-    file: File,
+    file: FileLock,
     /// Nobody else reads the copy.
     alone: bool,
 }
@@ -94,11 +93,11 @@ impl Room {
     }
 
     /// Lets others ask, and read the same copy; keeps them from replacing it.
-    pub(super) fn close(self) -> Option<File> {
+    pub(super) fn close(self) -> Option<FileLock> {
         let Reading { file, alone } = self.locks?.reading?;
         // Where that fails, others make copies without a name for a while.
         if alone {
-            let _ = flock(&file, FlockOperation::NonBlockingLockShared);
+            let _ = file.file().try_lock_shared();
         }
         Some(file)
     }
@@ -120,12 +119,13 @@ impl Locks {
             if own || !looks { Ok(file) } else { Err(io::ErrorKind::PermissionDenied.into()) }
         };
         let (asking, file) = (open("asking")?, open("reading")?);
-        if flock(&asking, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if asking.try_lock().is_err() {
             return Ok(None);
         }
-        let alone = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-        let held = alone || flock(&file, FlockOperation::NonBlockingLockShared).is_ok();
-        let reading = held.then_some(Reading { file, alone });
+        let asking = FileLock::of(asking);
+        let alone = file.try_lock().is_ok();
+        let held = alone || file.try_lock_shared().is_ok();
+        let reading = held.then(|| Reading { file: FileLock::of(file), alone });
         Ok(Some(Self { _asking: asking, reading }))
     }
 }

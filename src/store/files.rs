@@ -1,7 +1,10 @@
 //! The files of one tenant, who may read them, and the lock.
 
 use super::StoreError;
-use crate::model::{Excerpt, TenantId};
+use crate::{
+    model::{Excerpt, TenantId},
+    source::FileLock,
+};
 use jiff::Timestamp;
 use std::{
     fmt,
@@ -164,9 +167,9 @@ pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
 const READER_TRIES: u32 = 250;
 const READER_PAUSE: Duration = Duration::from_millis(20);
 
-/// Takes the lock for a writer. The system frees it when the file is dropped, however the process
-/// ends, so that it can never be stale.
-pub(super) fn lock_for_writing(path: &Path, holder: &Holder) -> Result<File, StoreError> {
+/// Takes the lock for a writer. The system frees it however the process ends, so that it can never be
+/// stale.
+pub(super) fn lock_for_writing(path: &Path, holder: &Holder) -> Result<FileLock, StoreError> {
     let failed = |e| StoreError::io("take the lock", path, e);
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -176,7 +179,7 @@ pub(super) fn lock_for_writing(path: &Path, holder: &Holder) -> Result<File, Sto
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0).and_then(|()| writeln!(file, "{holder}")).map_err(failed)?;
-                return Ok(file);
+                return Ok(FileLock::of(file));
             }
             Err(TryLockError::WouldBlock) => {
                 if lock_for_reading(path)?.is_writer_alive() {
@@ -194,7 +197,7 @@ pub(super) fn lock_for_writing(path: &Path, holder: &Holder) -> Result<File, Sto
 /// What somebody who only reads found at the lock.
 pub(super) enum ReadLock {
     /// No writer runs, and none starts while the file is held. `None`: there never was a writer.
-    Quiet(Option<File>),
+    Quiet(Option<FileLock>),
     WriterAlive,
 }
 
@@ -213,7 +216,7 @@ pub(super) fn lock_for_reading(path: &Path) -> Result<ReadLock, StoreError> {
         Err(e) => return Err(failed(e)),
     };
     match file.try_lock_shared() {
-        Ok(()) => Ok(ReadLock::Quiet(Some(file))),
+        Ok(()) => Ok(ReadLock::Quiet(Some(FileLock::of(file)))),
         Err(TryLockError::WouldBlock) => Ok(ReadLock::WriterAlive),
         Err(TryLockError::Error(e)) => Err(failed(e)),
     }

@@ -12,8 +12,9 @@ use super::{
 use crate::{
     config::{Config, StateRules},
     model::TenantId,
+    source::FileLock,
 };
-use std::{fs::File, path::Path};
+use std::path::Path;
 
 impl Store {
     /// Opens `<dir>/<tenant>.db`, creating the directory (0700) and the files (0600) that are not
@@ -99,7 +100,7 @@ pub(super) fn lock(
     rules: &StateRules,
     tenant: &TenantId,
     holder: &Holder,
-) -> Result<File, StoreError> {
+) -> Result<FileLock, StoreError> {
     super::disk::refuse_after_failure(dir)?;
     files::prepare_dir(dir)?;
     place::check_owner(dir)?;
@@ -111,7 +112,7 @@ pub(super) fn lock(
 
 fn open_locked(
     files: Files,
-    lock: File,
+    lock: FileLock,
     tenant: &TenantId,
     rules: StateRules,
 ) -> Result<Store, StoreError> {

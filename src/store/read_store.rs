@@ -6,8 +6,8 @@ use super::{
     mirror::{self, Mirror},
     sqlite::{Look, open_reader},
 };
-use crate::model::TenantId;
-use std::{fs::File, ops::Deref, path::Path};
+use crate::{model::TenantId, source::FileLock};
+use std::{ops::Deref, path::Path};
 
 /// The state of one tenant for somebody who only looks: no byte of the directory changes.
 ///
@@ -17,7 +17,7 @@ use std::{fs::File, ops::Deref, path::Path};
 pub struct ReadStore {
     snapshot: Snapshot,
     /// Dropped last.
-    _lock: Option<File>,
+    _lock: Option<FileLock>,
 }
 
 impl ReadStore {

@@ -14,10 +14,11 @@ use crate::{
     config::StateRules,
     engine::index::Entry as Settled,
     model::{Attributes, Fingerprint, RunId, TenantId, UserKey},
+    source::FileLock,
 };
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
-use std::{fs::File, ops::Deref};
+use std::ops::Deref;
 
 /// How long runs and their journal are kept.
 pub const RETENTION_DAYS: i64 = 90;
@@ -53,7 +54,7 @@ pub struct Store {
     /// The disk was found full: outcomes are recorded, and no request leaves.
     pub(super) full: Option<StoreError>,
     /// Dropped last: the file is closed by then.
-    pub(super) _lock: File,
+    pub(super) _lock: FileLock,
 }
 
 impl Store {
