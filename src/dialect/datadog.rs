@@ -128,8 +128,9 @@ impl Dialect for Datadog {
             Action::Patch { .. } | Action::Disable { .. } | Action::Enable { .. } => {
                 let operations = action.edits().iter().map(|edit| self.operation(edit));
                 let operations = operations.collect::<Result<Vec<_>, _>>()?;
-                let body = json!({ "schemas": [PATCH_OP], "Operations": operations });
-                Ok(patch(url, &body, &[BEARER]))
+                let schemas = Json::from(vec![PATCH_OP]);
+                let body = [("schemas", schemas), ("Operations", Json::from(operations))];
+                Ok(patch(url, &Json::from_iter(body), &[BEARER]))
             }
             Action::Find { .. } | Action::Create { .. } | Action::Delete => {
                 Err(NOT_OFFERED.to_owned())

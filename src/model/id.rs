@@ -193,11 +193,14 @@ impl RemoteId {
         if text.len() > Self::MAX_CHARS {
             return Err(IdProblem::TooLong(Self::MAX_CHARS));
         }
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "._@+=~-".contains(c);
-        if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) || !text.chars().all(allowed) {
+        let allowed = |byte: u8| {
+            byte.is_ascii_alphanumeric()
+                || matches!(byte, b'.' | b'_' | b'@' | b'+' | b'=' | b'~' | b'-')
+        };
+        if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) || !text.bytes().all(allowed) {
             return Err(IdProblem::Character);
         }
-        if Self::RESERVED.contains(&text.to_ascii_lowercase().as_str()) {
+        if Self::RESERVED.iter().any(|word| text.eq_ignore_ascii_case(word)) {
             return Err(IdProblem::Reserved);
         }
         Ok(Self(text.to_owned()))

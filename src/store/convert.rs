@@ -23,8 +23,8 @@ pub(super) fn attributes_from_text(text: &str) -> Option<Attributes> {
     if text == "{}" {
         return Some(Attributes::new());
     }
-    let pairs: BTreeMap<AttrPath, Read> = serde_json::from_str(text).ok()?;
-    Some(pairs.into_iter().map(|(path, Read(value))| (path, value)).collect())
+    let ReadAll(attributes) = serde_json::from_str(text).ok()?;
+    Some(attributes)
 }
 
 /// `before` is left out while nothing is known, and null when it was unset.
@@ -109,6 +109,33 @@ impl Serialize for Stored<&Value> {
             }
             Value::Set(members) => serializer.collect_seq(members.iter().map(Stored)),
         }
+    }
+}
+
+/// Values as they were stored.
+struct ReadAll(Attributes);
+
+impl<'de> Deserialize<'de> for ReadAll {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ReadingAll).map(Self)
+    }
+}
+
+struct ReadingAll;
+
+impl<'de> Visitor<'de> for ReadingAll {
+    type Value = Attributes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stored attributes")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut attributes = Attributes::new();
+        while let Some((path, Read(value))) = fields.next_entry()? {
+            attributes.insert(path, value);
+        }
+        Ok(attributes)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::model::{OutOfReach, Reach, RemoteId, is_localhost};
 use std::borrow::Cow;
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 /// The address below which every request of one tenant goes: https, a host within the tenant's reach,
 /// no user name, query or fragment. A slash at its end means nothing.
@@ -54,10 +54,11 @@ impl Base {
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments).push(id.as_str()).extend(more);
         }
-        // Read back from its text, which is what is sent.
-        let read_back = Url::parse(url.as_str()).ok();
-        let same_user = read_back.filter(|url| self.means(url, segments, id, more));
-        same_user.ok_or_else(|| "the id cannot be written as one part of an address".to_owned())
+        if self.means(&url, segments, id, more) {
+            Ok(url)
+        } else {
+            Err("the id cannot be written as one part of an address".to_owned())
+        }
     }
 
     /// The address `base/segments…`, of what is about nobody. The segments are our own words.
@@ -86,16 +87,25 @@ impl Base {
         if same { Ok(url) } else { Err("the address cannot be written".to_owned()) }
     }
 
+    /// Judged by its text, which is what is sent.
     fn means(&self, url: &Url, segments: &[&str], id: &RemoteId, more: &[&str]) -> bool {
         let mut parts = parts(url);
-        let bare = url.query().is_none() && url.fragment().is_none();
-        bare && url.origin() == self.0.origin()
+        url[..Position::BeforePath] == self.0[..Position::BeforePath]
+            && is_read_alike(&url[Position::BeforePath..])
             && self::parts(&self.0).all(|part| parts.next() == Some(part))
             && segments.iter().all(|segment| means(parts.next(), segment))
             && means(parts.next(), id.as_str())
             && more.iter().all(|segment| means(parts.next(), segment))
             && parts.next().is_none()
     }
+}
+
+/// Whether everybody reads the same segments in it: nothing that a reader takes for its end, for a
+/// slash, or away (RFC 3986 §3.3 and §5.2.4).
+fn is_read_alike(path: &str) -> bool {
+    let stays = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'\\');
+    let is_dots = |part: &str| matches!(&*decoded(part), "." | "..");
+    path.split('/').all(|part| part.bytes().all(stays) && !is_dots(part))
 }
 
 fn parts(url: &Url) -> impl Iterator<Item = &str> {
@@ -182,6 +192,33 @@ fn hex(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn c04_an_address_of_a_user_is_read_by_others_as_it_is_meant_here(
+            id in "[A-Za-z0-9][A-Za-z0-9._@+=~-]{1,20}",
+        ) {
+            let base = Base::parse("https://target.example/base", Reach::default()).unwrap();
+            let Ok(id) = RemoteId::parse(&id) else { return Ok(()) };
+            let url = base.of_user_and(&["Users"], &id, &["more"]).unwrap();
+            let read_back = Url::parse(url.as_str()).unwrap();
+            let parts: Vec<_> = read_back.path_segments().unwrap().map(decoded).collect();
+            prop_assert_eq!(parts, ["base", "Users", id.as_str(), "more"]);
+            prop_assert_eq!(read_back, url);
+        }
+    }
+
+    #[test]
+    fn c04_a_path_that_others_could_read_otherwise_is_none() {
+        for path in ["/a/b", "/a//b/", "/a%2Fb", "/a%252e%252e", "/a|b/[c]"] {
+            assert!(is_read_alike(path), "{path}");
+        }
+        for path in ["/a/../b", "/a/%2E%2e", "/a/.", "/a?b", "/a#b", "/a\\b", "/a b", "/ä", "/a\n"]
+        {
+            assert!(!is_read_alike(path), "{path}");
+        }
+    }
 
     const LOOPBACK: Reach = Reach { loopback: true, private: false };
 

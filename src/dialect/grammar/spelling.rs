@@ -63,7 +63,7 @@ pub(crate) fn patch_as(
     Request {
         method: Method::Patch,
         headers: vec![("accept", media_type.to_owned()), ("content-type", media_type.to_owned())],
-        body: Some(body.to_string().into_bytes()),
+        body: Some(serde_json::to_vec(body).expect("JSON can be written, and memory takes it")),
         ..get(url, credentials)
     }
 }
