@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 /// Everything at the top level, and nothing else.
 const TOP_LEVEL: &[&str] = &[
+    ".cargo",
     ".ci",
     ".gitignore",
     "ARCHITECTURE.md",
