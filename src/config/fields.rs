@@ -11,8 +11,9 @@ use serde::{
 };
 use std::{borrow::Cow, collections::BTreeSet};
 
-/// Reads one table into its type. Every unknown key and every value of a wrong type becomes a problem,
-/// and the rest of the table is read all the same.
+/// Reads one table into its type, a struct whose fields are no tables with names of their own. Every
+/// unknown key and every value of a wrong type becomes a problem, and the rest of the table is read all
+/// the same.
 pub(super) fn read<T: DeserializeOwned + Default>(
     value: Value,
     at: &str,
@@ -27,13 +28,12 @@ pub(super) fn read<T: DeserializeOwned + Default>(
         table.remove(&key);
         problems.push(problem.under(at));
     }
-    let mut unknown = BTreeSet::new();
-    let read = serde_ignored::deserialize(Value::from(table), |path| {
-        unknown.insert(path.to_string());
-    });
-    problems.extend(unknown.iter().map(|key| unknown_key(key, known_keys::<T>()).under(at)));
+    let known = known_keys::<T>();
+    let unknown: BTreeSet<&str> =
+        table.keys().map(String::as_str).filter(|key| !known.contains(key)).collect();
+    problems.extend(unknown.iter().map(|key| unknown_key(key, known).under(at)));
     // Every key was tried by itself, so what is left can be read.
-    read.unwrap_or_default()
+    T::deserialize(Value::from(table)).unwrap_or_default()
 }
 
 /// A table's entries; anything else is a problem.
