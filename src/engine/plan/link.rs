@@ -87,7 +87,7 @@ fn unknown(by: &[Match], why_none_is_made: &str) -> String {
 }
 
 /// Ways to look for the user, as far as the row has the values.
-fn ways(link: &[AttrPath], wanted: &Wanted) -> Vec<Match> {
+pub(super) fn ways(link: &[AttrPath], wanted: &Wanted) -> Vec<Match> {
     let way = |path: &AttrPath| {
         let value = wanted.attributes.get(path)?.clone()?;
         Some(Match { path: path.clone(), value })
