@@ -237,6 +237,7 @@ impl Desk {
         }
         let counts = intake.is_of_everybody()
             && self.case.facts.completeness == Completeness::Complete
+            && intake.absence.counts()
             && plan.guards.is_empty();
         if !(rules.disable || rules.delete) || !counts {
             return Ok(());

@@ -23,6 +23,7 @@ mod quarantine;
 mod quiet;
 mod references;
 mod sources;
+mod strangers;
 mod targets;
 mod throttle;
 mod tokens;
