@@ -27,4 +27,5 @@ mod strangers;
 mod targets;
 mod throttle;
 mod tokens;
+mod unmade;
 mod world;

@@ -12,8 +12,8 @@ use super::{Inputs, Judged, Sought, link::ways};
 use crate::{
     engine::{diff::folded, quarantine::SLACK},
     model::{
-        Action, AttrPath, Edit, Fate, Known, Leaver, LeaverReason, Match, Operation, RemoteId,
-        Standing, Value, Wanted,
+        Action, AttrPath, Edit, Fate, Held, HeldReason, Known, Leaver, LeaverReason, Match,
+        Operation, RemoteId, Standing, Switch, Value, Wanted,
     },
 };
 use jiff::Timestamp;
@@ -30,23 +30,72 @@ pub struct Leaving {
     pub disabled: Option<Timestamp>,
 }
 
-/// The leavers with what becomes of them; adds what is to be sent.
-pub(super) fn judge(inputs: &Inputs<'_>, operations: &mut Vec<Operation>) -> Vec<Leaver> {
+/// The leavers with what becomes of them; adds what is to be sent, and who is held.
+pub(super) fn judge(
+    inputs: &Inputs<'_>,
+    operations: &mut Vec<Operation>,
+    held: &mut Vec<Held>,
+) -> Vec<Leaver> {
     if inputs.leavers.is_empty() {
         return Vec::new();
     }
     let claims = Claims::of(inputs);
     let mut leavers = Vec::with_capacity(inputs.leavers.len());
     for leaver in inputs.leavers {
-        let (fate, action) = judge_one(inputs, leaver, &claims);
         let known = inputs.known.get(&leaver.key);
-        if let (Some(action), Some(known)) = (action, known) {
-            let remote_id = Some(known.remote_id.clone());
+        let (fate, action) = match known {
+            Some(_) => judge_one(inputs, leaver, &claims),
+            None => seek(inputs, leaver),
+        };
+        if let Some(action) = action {
+            let remote_id = known.map(|known| known.remote_id.clone());
             operations.push(Operation { key: leaver.key.clone(), remote_id, action });
         }
+        held.extend(if known.is_none() { ambiguous(inputs, leaver) } else { None });
         leavers.push(Leaver { fate, ..leaver.clone() });
     }
     leavers
+}
+
+/// Somebody for whom an account may have been made that nobody has seen: it is looked for by what the
+/// creation has recorded, so that it is not left behind. Else nothing is known that could be left.
+fn seek(inputs: &Inputs<'_>, leaver: &Leaver) -> (Fate, Option<Action>) {
+    let may_go = switch(inputs).is_some() || deletes(inputs);
+    let ways = inputs.creating.get(&leaver.key).filter(|ways| may_go && !ways.is_empty());
+    let Some(ways) = ways else { return (Fate::Told, None) };
+    if inputs.protected.contains(&leaver.key) {
+        return (Fate::Protected, None);
+    }
+    let tried = match inputs.sought.get(&leaver.key) {
+        None | Some(Sought::Linked) => 0,
+        Some(Sought::Nobody { tried }) => *tried,
+        Some(Sought::One { .. } | Sought::Taken { .. } | Sought::Several { .. }) => ways.len(),
+    };
+    match ways.get(tried) {
+        Some(by) if !inputs.reads_done => (Fate::Read, Some(Action::Find { by: by.clone() })),
+        Some(_) | None => (Fate::Unknown, None),
+    }
+}
+
+fn ambiguous(inputs: &Inputs<'_>, leaver: &Leaver) -> Option<Held> {
+    let Some(Sought::Several { count }) = inputs.sought.get(&leaver.key) else { return None };
+    Some(Held {
+        key: leaver.key.clone(),
+        reason: HeldReason::Ambiguous,
+        attribute: None,
+        line: None,
+        why: several(*count),
+        others_go: false,
+        timer: None,
+        sides: None,
+    })
+}
+
+fn several(count: usize) -> String {
+    format!(
+        "the user has left, and {count} accounts answer to what one that may have been made before is \
+         looked for by; nothing happens to any of them until one is left"
+    )
 }
 
 /// What users whom the roster has make of accounts: a key that was changed leaves its account to
@@ -65,10 +114,11 @@ impl<'a> Claims<'a> {
             let known = || inputs.known.get(&wanted.key).map(|known| &known.remote_id);
             wanted.remote_id.as_ref().or_else(known)
         };
-        let found = inputs.sought.values().filter_map(|sought| match sought {
+        let found = |wanted: &'a Wanted| match inputs.sought.get(&wanted.key)? {
             Sought::One { remote_id, .. } | Sought::Taken { remote_id } => Some(remote_id),
             Sought::Nobody { .. } | Sought::Several { .. } | Sought::Linked => None,
-        });
+        };
+        let found = inputs.wanted.iter().filter_map(found);
         let ids = inputs.wanted.iter().filter_map(of_wanted).chain(inputs.taken).chain(found);
         let mut values: BTreeMap<AttrPath, BTreeSet<Value>> = BTreeMap::new();
         let strangers = inputs.wanted.iter().filter(|wanted| of_wanted(wanted).is_none());
@@ -91,7 +141,7 @@ impl<'a> Claims<'a> {
 }
 
 fn judge_one(inputs: &Inputs<'_>, leaver: &Leaver, claims: &Claims<'_>) -> (Fate, Option<Action>) {
-    let switch = inputs.capabilities.life.switch.as_ref().filter(|_| inputs.rules.disable);
+    let switch = switch(inputs);
     let known = inputs.known.get(&leaver.key).filter(|_| switch.is_some() || deletes(inputs));
     let linked = inputs.linked.contains(&leaver.key);
     let is_gone = |known: &Known| known.standing == Standing::Gone;
@@ -141,6 +191,10 @@ fn look_or(inputs: &Inputs<'_>, otherwise: Fate) -> (Fate, Option<Action>) {
     }
 }
 
+fn switch<'a>(inputs: &Inputs<'a>) -> Option<&'a Switch> {
+    inputs.capabilities.life.switch.as_ref().filter(|_| inputs.rules.disable)
+}
+
 fn deletes(inputs: &Inputs<'_>) -> bool {
     inputs.capabilities.life.delete && inputs.rules.delete
 }
@@ -173,7 +227,7 @@ fn delete(inputs: &Inputs<'_>, leaver: &Leaver, known: &Known) -> (Fate, Option<
 /// that kind.
 pub(super) fn take_back(inputs: &Inputs<'_>, wanted: &Wanted, known: &Known) -> Option<Judged> {
     inputs.leaving.get(&wanted.key)?.disabled?;
-    let switch = inputs.capabilities.life.switch.as_ref().filter(|_| inputs.rules.disable)?;
+    let switch = switch(inputs)?;
     // Where the row itself says whether the account is on, that counts.
     if known.standing == Standing::Gone || wanted.attributes.contains_key(&switch.path) {
         return None;
@@ -219,7 +273,7 @@ mod tests {
     use super::*;
     use crate::{
         engine::life::Rules,
-        model::{Capabilities, Life, Rate, RemoteId, Switch, TenantId, UserKey},
+        model::{Capabilities, Life, Rate, RemoteId, TenantId, UserKey},
     };
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -313,7 +367,7 @@ mod tests {
             rules: &rules,
             link: &[name()],
             sought: &BTreeMap::new(),
-            creating: &BTreeSet::new(),
+            creating: &BTreeMap::new(),
             now: Timestamp::from_second(100 * DAY).unwrap(),
             protected: &only(protected),
             untouched: 0,

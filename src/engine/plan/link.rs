@@ -97,7 +97,7 @@ pub(super) fn ways(link: &[AttrPath], wanted: &Wanted) -> Vec<Match> {
 
 fn create(inputs: &Inputs<'_>, wanted: &Wanted, creation: &Creation, by: Vec<Match>) -> Judged {
     // Looked for and not found is another matter: then there is none.
-    if by.is_empty() && inputs.creating.contains(&wanted.key) {
+    if by.is_empty() && inputs.creating.contains_key(&wanted.key) {
         let why = "an account may have been made, and the API has no way to look for it; write \
                    its id into the roster";
         return Judged::Hold(hold(wanted, HeldReason::InDoubt, None, why.to_owned()));
