@@ -185,7 +185,7 @@ fn plan_users(bencher: Bencher<'_, '_>) {
         rules: &tenant.rules,
         link: &[],
         sought: &BTreeMap::new(),
-        creating: &BTreeSet::new(),
+        creating: &BTreeMap::new(),
         now: jiff::Timestamp::UNIX_EPOCH,
         protected: &BTreeSet::new(),
         untouched: 0,

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use rosterd::{
     engine::{diff::same, index::Index, quarantine::Effect},
     model::{
-        AttrPath, Attributes, Edit, Excerpt, Fingerprint, Known, Outcome, Refusal, RemoteId, RunId,
-        Standing, TenantId, UserKey, Value,
+        AttrPath, Attributes, Edit, Excerpt, Fingerprint, Known, Match, Outcome, Refusal, RemoteId,
+        RunId, Standing, TenantId, UserKey, Value,
     },
     store::{
         AcceptedInput, Account, ActionKind, Conclusion, Entry, Holder, Imported, Intent,

@@ -28,7 +28,7 @@ fn of_plan(plan: &Plan) -> Option<String> {
         .filter(|k| !leavers.contains(k))
         .collect();
     let planned: BTreeSet<&UserKey> = operations.iter().copied().collect();
-    let whole = plan.held.iter().filter(|held| !held.others_go);
+    let whole = plan.held.iter().filter(|held| !held.others_go && !leavers.contains(&held.key));
     let held: BTreeSet<&UserKey> = whole.map(|held| &held.key).collect();
     let both = planned.intersection(&held).count();
     let sum = plan.unchanged + planned.len() as u64 + held.len() as u64;

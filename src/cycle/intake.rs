@@ -1,6 +1,7 @@
 //! What one read means for one tenant, as far as it can be told without a plan.
 
 use super::{
+    absence::Absence,
     gather::{Heard, Meaning},
     life::refer,
     waiting::Waiting,
@@ -29,7 +30,7 @@ use std::{
 /// that a new mapping for a million users needs no memory for a million accounts.
 pub(super) struct Intake {
     /// The tenant's number in the index.
-    number: usize,
+    pub(super) number: usize,
     pub(super) index: Arc<Index>,
     /// The users that the run is about; empty: all.
     chosen: BTreeSet<UserKey>,
@@ -54,7 +55,8 @@ pub(super) struct Intake {
     heeded: Heeded,
     tenant: Option<Arc<TenantConfig>>,
     pub(super) waiting: Waiting,
-    judged: Bits,
+    pub(super) judged: Bits,
+    pub(super) absence: Absence,
 }
 
 /// Attributes of which an empty cell says nothing.
@@ -95,6 +97,7 @@ impl Intake {
             tenant: None,
             waiting: Waiting::default(),
             judged: Bits::default(),
+            absence: Absence::default(),
         }
     }
 
@@ -105,6 +108,7 @@ impl Intake {
     /// Has an eye on values that the source empties where that says nothing, and on what others may
     /// change.
     pub(super) fn heed(&mut self, tenant: &Arc<TenantConfig>, columns: &Columns) {
+        self.absence = Absence::of(tenant);
         self.tenant = Some(tenant.clone());
         let mapping = &tenant.mapping;
         let paths = mapping.silent_when_empty(&|column| columns.contains(column));
@@ -168,10 +172,12 @@ impl Intake {
                     self.leave(entry, place, key, LeaverReason::OutOfScope);
                 }
                 Meaning::Mapped(Mapped::Wanted(user)) => wanted.push((entry, user)),
-                Meaning::Mapped(Mapped::Held { .. }) if self.waiting.is_held_by_hand(&key) => {
-                    self.held.extend(self.waiting.by_hand(&key, None));
-                }
                 Meaning::Mapped(Mapped::Held { held, findings }) => {
+                    self.absence.note(&key);
+                    if self.waiting.is_held_by_hand(&key) {
+                        self.held.extend(self.waiting.by_hand(&key, None));
+                        continue;
+                    }
                     self.held.extend(held);
                     self.findings.extend(findings);
                 }
@@ -232,6 +238,7 @@ impl Intake {
             let agrees = found.as_ref().is_some_and(|found| is_as_wanted(&user, found))
                 && !self.waiting.is_switched_off(&user.key);
             let chosen = self.is_chosen(&user.key);
+            self.absence.note_unsought(&user);
             if agrees {
                 self.waiting.end(&user.key);
             } else if let Some(held) = self.waiting.in_quarantine(&user) {
@@ -277,6 +284,7 @@ impl Intake {
 
     /// Not sent for now; nobody else may have the user's id meanwhile.
     fn hold_back(&mut self, user: Wanted, held: Option<Held>) {
+        self.absence.note_held(&user, held.as_ref());
         self.others.remote_ids.extend(user.remote_id);
         self.held.extend(held);
     }
@@ -296,25 +304,9 @@ impl Intake {
         let is_complete = roster.facts.completeness == Completeness::Complete;
         let index = self.index.clone();
         self.waiting.compare(|key| roster.has_key(&index, key.fingerprint()), is_complete);
-        let mut present = 0;
-        let mut absent = Vec::new();
-        for place in self.index.accounts(self.number) {
-            if self.judged.get(place.at()) {
-                continue;
-            }
-            if roster.has(place) {
-                present += 1;
-            } else {
-                absent.push(self.index.entry(place).key);
-            }
-        }
+        let mut present = self.take_unheard(roster, snapshot)?;
         if let Some(snapshot) = snapshot {
             present -= self.take_gone(roster, snapshot)?;
-            if is_complete && !absent.is_empty() {
-                let reason = LeaverReason::AbsentFromSource;
-                let leavers = snapshot.keys_of(&absent)?.into_iter();
-                self.leavers.extend(leavers.map(|key| Leaver { key, reason, fate: Fate::Told }));
-            }
         }
         let count =
             if self.chosen.is_empty() { &mut self.untouched } else { &mut self.others.users };
@@ -339,6 +331,7 @@ impl Intake {
     fn take_bad_rows(&mut self, roster: &Roster) {
         for row in &roster.held {
             let Some(key) = &row.key else { continue };
+            self.absence.note(key);
             let Some(place) = self.index.find(key.fingerprint()) else { continue };
             let first = !self.judged.get(place.at());
             self.judged.set(place.at());

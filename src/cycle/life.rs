@@ -10,15 +10,15 @@ use crate::{
         diff::canonical,
         mapping::Mapping,
         plan::{Leaving, Sought},
-        quarantine::Cause,
+        quarantine::{Cause, SLACK},
     },
     model::{
-        Completeness, Fingerprint, HeldReason, Known, LeaverReason, Operation, Plan, RemoteId,
-        Standing, UserKey, Value, Wanted,
+        Completeness, Fingerprint, HeldReason, Known, LeaverReason, Match, Operation, Plan,
+        RemoteId, Standing, UserKey, Value, Wanted,
     },
     store::{InVain, Link, Snapshot, Store, StoreError},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -72,7 +72,7 @@ pub(super) struct Life {
     pub(super) known: BTreeMap<UserKey, Known>,
     pub(super) leaving: BTreeMap<UserKey, Leaving>,
     pub(super) linked: BTreeSet<UserKey>,
-    pub(super) creating: BTreeSet<UserKey>,
+    pub(super) creating: BTreeMap<UserKey, Vec<Match>>,
 }
 
 impl Case {
@@ -87,7 +87,7 @@ impl Case {
             let (leaving, linked, creating) = Default::default();
             return Ok(Life { known, leaving, linked, creating });
         };
-        let creating = if rules.create { snapshot.creating()? } else { BTreeSet::new() };
+        let creating = self.creating(snapshot)?;
         let (mut leaving, mut linked) = (BTreeMap::new(), BTreeSet::new());
         if rules.disable || rules.delete {
             leaving = snapshot.leaving()?;
@@ -97,6 +97,11 @@ impl Case {
             linked = snapshot.linked(of_leavers.map(|(key, known)| (key, &known.remote_id)))?;
         }
         Ok(Life { known, leaving, linked, creating })
+    }
+
+    fn creating(&self, snapshot: &Snapshot) -> Result<BTreeMap<UserKey, Vec<Match>>, StoreError> {
+        let link = self.config.mapping.link();
+        if self.config.rules.create { snapshot.creating(link) } else { Ok(BTreeMap::new()) }
     }
 
     /// Adds what look-ups have brought to what earlier ones of this run did.
@@ -130,20 +135,26 @@ impl Case {
         let named = self.intake.wanted.iter().filter_map(|wanted| wanted.remote_id.as_ref());
         let named: BTreeSet<&RemoteId> = named.chain(&self.intake.others.remote_ids).collect();
         let keep = self.remembered();
+        let left: BTreeSet<&UserKey> = self.intake.leavers.iter().map(|l| &l.key).collect();
         let mut links = Vec::new();
         for (remote_id, mut claimants) in claims {
+            // Somebody who is there goes before somebody who has left, perhaps the same under another key.
+            if claimants.iter().any(|link| !left.contains(&link.key)) {
+                claimants.retain(|link| !left.contains(&link.key));
+            }
             let owner = owners.get(&remote_id);
             let single = claimants.pop().filter(|_| claimants.is_empty());
             let free = |link: &Link| owner.is_none_or(|owner| *owner == link.key);
-            if let Some(mut link) = single.filter(|l| free(l) && !named.contains(&remote_id)) {
+            let single = single.filter(|link| free(link) && !named.contains(&remote_id));
+            for (_, sought) in self.sought.iter_mut().filter(|(key, sought)| {
+                is_of(sought, &remote_id) && single.as_ref().is_none_or(|link| link.key != **key)
+            }) {
+                *sought = Sought::Taken { remote_id: remote_id.clone() };
+            }
+            if let Some(mut link) = single {
                 link.shown = canonical(&link.shown);
                 link.shown.retain(|path, _| keep.contains(path));
                 links.push(link);
-                continue;
-            }
-            let taken = self.sought.values_mut();
-            for sought in taken.filter(|sought| is_of(sought, &remote_id)) {
-                *sought = Sought::Taken { remote_id: remote_id.clone() };
             }
         }
         Ok(links)
@@ -162,11 +173,44 @@ impl Case {
                 _ => return None,
             };
             let (key, why) = (held.key.clone(), held.why.clone());
-            Some(InVain { row: rows.get(&key).copied(), key, cause, why })
+            // Whoever has left is looked for each night.
+            Some(InVain { row: Some(*rows.get(&key)?), key, cause, why })
         });
         in_vain.collect()
     }
+
+    /// Users who have left, and of whom every look-up has said that no account was made for them, or
+    /// that it is somebody else's by now.
+    fn unmade(&self, snapshot: &Snapshot) -> Result<Vec<&UserKey>, StoreError> {
+        let left = self.intake.leavers.iter().map(|leaver| &leaver.key);
+        let sought: Vec<(&UserKey, &Sought)> =
+            left.filter_map(|key| self.sought.get_key_value(key)).collect();
+        if sought.is_empty() {
+            return Ok(Vec::new());
+        }
+        let creating = self.creating(snapshot)?;
+        let mut unmade = Vec::new();
+        for (key, sought) in sought {
+            let Some(ways) = creating.get(key) else { continue };
+            let is_over = match sought {
+                Sought::Nobody { tried } => *tried >= ways.len(),
+                Sought::Taken { remote_id } => !snapshot.owners(&[remote_id].into())?.is_empty(),
+                Sought::One { .. } | Sought::Several { .. } | Sought::Linked => false,
+            };
+            unmade.extend(is_over.then_some(key));
+        }
+        Ok(unmade)
+    }
+
+    /// So many ways there are to look for somebody, at most.
+    fn ways_max(&self, snapshot: &Snapshot) -> Result<usize, StoreError> {
+        let of_creations = self.creating(snapshot)?.into_values().map(|ways| ways.len());
+        Ok(of_creations.chain([self.config.mapping.link().len()]).max().unwrap_or_default())
+    }
 }
+
+/// What was on its way has arrived by then, if it ever does.
+const NIGHT: SignedDuration = SignedDuration::from_hours(24);
 
 fn is_of(sought: &Sought, id: &RemoteId) -> bool {
     matches!(sought, Sought::One { remote_id, .. } if remote_id == id)
@@ -175,7 +219,18 @@ fn is_of(sought: &Sought, id: &RemoteId) -> bool {
 impl Desk {
     /// Links who was found, and looks for the others by the next way, until none is left.
     pub(super) async fn seek_on(&mut self, options: &Options, progress: &Arc<dyn Progress>) {
-        for _ in 0..=self.case.config.mapping.link().len() {
+        if self.case.sought.is_empty() {
+            return;
+        }
+        let ways = self.store.as_ref().map(|store| self.case.ways_max(store));
+        let ways = match ways.unwrap_or(Ok(0)) {
+            Ok(ways) => ways,
+            Err(error) => {
+                self.report.end = of_store(&error);
+                return;
+            }
+        };
+        for _ in 0..=ways {
             self.link_found(options);
             if self.ended() || self.case.sought.is_empty() {
                 return;
@@ -230,6 +285,9 @@ impl Desk {
     pub(super) fn note_life(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let (Some(plan), Some(store)) = (&self.report.plan, &mut self.store) else { return Ok(()) };
         store.seek_later(&self.case.in_vain(plan), now)?;
+        let unmade = self.case.unmade(store)?;
+        // A nightly run begins some minutes earlier or later than the one before.
+        store.note_unmade(&unmade, now.checked_sub(NIGHT - SLACK).unwrap_or(Timestamp::MIN))?;
         let (rules, intake) = (&self.case.config.rules, &self.case.intake);
         if intake.is_of_everybody() {
             let left = intake.leavers.iter().map(|leaver| &leaver.key).collect();
@@ -237,6 +295,7 @@ impl Desk {
         }
         let counts = intake.is_of_everybody()
             && self.case.facts.completeness == Completeness::Complete
+            && intake.absence.counts()
             && plan.guards.is_empty();
         if !(rules.disable || rules.delete) || !counts {
             return Ok(());

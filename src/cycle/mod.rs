@@ -4,6 +4,7 @@
 //! read-only and stops at the plan; a [`Session`] holds the locks, reads the users in doubt, plans
 //! again, and sends what was decided. Tenants go side by side and know nothing of each other.
 
+mod absence;
 mod approval;
 mod blank;
 mod books;

@@ -69,6 +69,15 @@ pub fn canonical(shown: &Attributes) -> Attributes {
     shown.iter().map(|(path, value)| (path.clone(), value.as_ref().map(canonical_value))).collect()
 }
 
+/// As look-ups compare: whatever its capitals (RFC 7643 §4.1.1 for user names; e-mail addresses are
+/// compared so everywhere).
+pub(super) fn folded(value: &Value) -> Value {
+    match value {
+        Value::Text(text) => Value::text(text.to_lowercase()),
+        Value::Flag(_) | Value::Integer(_) | Value::Decimal(_) | Value::Set(_) => value.clone(),
+    }
+}
+
 fn canonical_value(value: &Value) -> Value {
     match value {
         Value::Text(text) => {

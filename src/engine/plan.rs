@@ -13,8 +13,8 @@ use super::{
     life::Rules,
 };
 use crate::model::{
-    Action, AttrPath, Capabilities, Edit, Forecast, Held, HeldReason, Known, Leaver, Operation,
-    Plan, Rate, RemoteId, Sides, Standing, TenantId, UserKey, Value, Wanted,
+    Action, AttrPath, Capabilities, Edit, Forecast, Held, HeldReason, Known, Leaver, Match,
+    Operation, Plan, Rate, RemoteId, Sides, Standing, TenantId, UserKey, Value, Wanted,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,8 +53,9 @@ pub struct Inputs<'a> {
     pub link: &'a [AttrPath],
     /// What look-ups of this run have brought.
     pub sought: &'a BTreeMap<UserKey, Sought>,
-    /// Users for whom an account may have been made that nobody has seen.
-    pub creating: &'a BTreeSet<UserKey>,
+    /// Users for whom an account may have been made that nobody has seen, and what it can be looked
+    /// for by, as the creation recorded it.
+    pub creating: &'a BTreeMap<UserKey, Vec<Match>>,
     pub now: Timestamp,
     /// Users whose account is never changed.
     pub protected: &'a BTreeSet<UserKey>,
@@ -106,7 +107,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Planned {
             Judged::Hold(why) => held.push(why),
         }
     }
-    let mut leavers = leave::judge(inputs, &mut operations);
+    let mut leavers = leave::judge(inputs, &mut operations, &mut held);
     leavers.sort();
     operations.sort_by(|a, b| a.key.cmp(&b.key));
     held.sort();
@@ -442,7 +443,7 @@ mod tests {
                 rules: &Rules::default(),
                 link: &[],
                 sought: &BTreeMap::new(),
-                creating: &BTreeSet::new(),
+                creating: &BTreeMap::new(),
                 now: Timestamp::UNIX_EPOCH,
                 protected: &BTreeSet::new(),
                 untouched: 0,

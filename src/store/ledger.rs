@@ -120,8 +120,15 @@ impl<'a> Ledger<'a> {
             self.close.execute([count_to_integer(read.operation_id)])?;
         }
         open.push(OpenIntent::from(intent));
-        if intent.action == ActionKind::Disable {
-            life::note_disabling(self.db, intent)?;
+        match intent.action {
+            ActionKind::Disable => life::note_disabling(self.db, intent)?,
+            // What earlier runs have not found says nothing of this one.
+            ActionKind::Create => self.suspect(key, Suspicion::Over)?,
+            ActionKind::Read
+            | ActionKind::Find
+            | ActionKind::Patch
+            | ActionKind::Enable
+            | ActionKind::Delete => {}
         }
         rows::put_intent(&mut self.intend, intent)?;
         self.operation = self.operation.max(*operation_id);

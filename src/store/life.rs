@@ -69,14 +69,6 @@ impl Snapshot {
         })
     }
 
-    /// Users for whom an account may have been made that nobody has seen.
-    pub fn creating(&self) -> Result<BTreeSet<UserKey>, StoreError> {
-        self.read("read whose account may have been made", |db| {
-            let creating = "SELECT key FROM intent WHERE action = 'create'";
-            Ok(rows::keys(db, creating)?.into_iter().collect())
-        })
-    }
-
     /// Of these users and the ids that are known of them, those whose account was found, made, or
     /// shown by a read.
     pub fn linked<'a>(
@@ -132,6 +124,8 @@ impl Store {
             let mut changes = Vec::with_capacity(links.len());
             for link in links {
                 changes.push(put_link(tx, link, run, at)?);
+                rows::remove_suspect(tx, &link.key)?;
+                books.suspects.remove(&link.key);
                 books.open.remove(&link.key);
                 books.quarantine.remove(&link.key);
             }

@@ -55,6 +55,7 @@ mod rows;
 mod schema;
 mod snapshot;
 mod sqlite;
+mod unmade;
 mod write;
 mod writer;
 

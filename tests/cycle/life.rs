@@ -15,41 +15,41 @@ use rosterd::{
 use serde_json::json;
 
 /// Datadog, where users are known by their names only.
-fn linked() -> Tenant {
+pub(crate) fn linked() -> Tenant {
     Tenant::new("acme", Api::Datadog).linked_by("userName")
 }
 
 /// The same, where accounts are made.
-fn making() -> Tenant {
+pub(crate) fn making() -> Tenant {
     linked().allow(&["create"])
 }
 
 /// Datadog with the ids in the roster, where leavers are switched off.
-fn switching() -> Tenant {
+pub(crate) fn switching() -> Tenant {
     Tenant::new("acme", Api::Datadog)
         .allow(&["disable"])
         .map(ACTIVE, "")
         .guards("max_update = \"100%\"\nmax_disable = \"100%\"\nmax_source_shrink = \"100%\"")
 }
 
-const ACTIVE: &str =
+pub(crate) const ACTIVE: &str =
     "active = { column = \"status\", true_values = [\"active\"], false_values = [\"leave\"] }\n";
 
 /// Who has left, by the status column.
-const GONE: &str = "[sources.people.leavers]\ncolumn = \"status\"\nvalues = [\"gone\"]";
+pub(crate) const GONE: &str = "[sources.people.leavers]\ncolumn = \"status\"\nvalues = [\"gone\"]";
 
-fn held(report: &CycleReport) -> Vec<(&str, HeldReason)> {
+pub(crate) fn held(report: &CycleReport) -> Vec<(&str, HeldReason)> {
     let plan = of(report, "acme").plan.as_ref().unwrap();
     plan.held.iter().map(|held| (held.key.as_str(), held.reason)).collect()
 }
 
-fn fates(report: &CycleReport) -> Vec<(&str, Fate)> {
+pub(crate) fn fates(report: &CycleReport) -> Vec<(&str, Fate)> {
     let plan = of(report, "acme").plan.as_ref().unwrap();
     plan.leavers.iter().map(|leaver| (leaver.key.as_str(), leaver.fate)).collect()
 }
 
 /// Accounts that were made, over all nights whose requests are still remembered.
-fn made(world: &World) -> usize {
+pub(crate) fn made(world: &World) -> usize {
     let requests = world.sandbox.requests("acme");
     requests
         .iter()
@@ -62,18 +62,18 @@ fn methods(world: &World) -> Vec<String> {
 }
 
 /// Takes somebody's account away, as if it had never been made.
-fn unmake(world: &World, number: usize) {
+pub(crate) fn unmake(world: &World, number: usize) {
     let id = world.people[number - 1].id(world.tenant("acme").api).to_owned();
     assert!(world.sandbox.remove_account("acme", &id).is_some());
 }
 
-fn dismiss(world: &mut World, number: usize) -> Person {
+pub(crate) fn dismiss(world: &mut World, number: usize) -> Person {
     let person = world.people.remove(number - 1);
     world.write_roster();
     person
 }
 
-fn is_on(world: &World, person: &Person) -> bool {
+pub(crate) fn is_on(world: &World, person: &Person) -> bool {
     world.sandbox.account("acme", person.id(Api::Datadog)).unwrap()["active"] == json!(true)
 }
 
@@ -515,7 +515,7 @@ async fn a_deletion_whose_answer_was_lost_is_looked_at_and_comes_to_its_end() {
     }
 }
 
-const LAX: &str = "max_update = \"100%\"\nmax_disable = \"100%\"\nmax_source_shrink = \"100%\"\n\
+pub(crate) const LAX: &str = "max_update = \"100%\"\nmax_disable = \"100%\"\nmax_source_shrink = \"100%\"\n\
     max_key_change = \"100%\"\nmax_create = \"100%\"";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use rosterd::{
         self, Compared, CycleReport, Listed, Options, Progress, Session, Silent, TenantReport, Whom,
     },
     daemon::{holder, new_run},
-    model::{SourceId, TenantId},
+    model::{SourceId, TenantId, UserKey},
     sandbox::{Faults, Sandbox, SandboxTenant},
     store::{ReadStore, Store},
 };
@@ -178,14 +178,28 @@ impl World {
     }
 
     pub(crate) fn open(&self) -> Session {
-        Session::open(Arc::new(self.config()), &source(), self.options("run"), &holder())
+        self.open_with(self.options("run"))
+    }
+
+    fn open_with(&self, options: Options) -> Session {
+        Session::open(Arc::new(self.config()), &source(), options, &holder())
     }
 
     /// One night, from the locks to the last record. What the targets saw before is forgotten.
     pub(crate) async fn night(&mut self) -> CycleReport {
+        self.pass_night(self.open()).await
+    }
+
+    /// The same, about some users only.
+    pub(crate) async fn night_of(&mut self, users: &[&str]) -> CycleReport {
+        let users = users.iter().map(|key| UserKey::parse(key).unwrap()).collect();
+        let options = Options { users, ..self.options("run") };
+        self.pass_night(self.open_with(options)).await
+    }
+
+    async fn pass_night(&mut self, mut session: Session) -> CycleReport {
         self.sandbox.clear_requests();
         let progress: Arc<dyn Progress> = Arc::new(Silent);
-        let mut session = self.open();
         session.carry_out(&progress).await;
         let report = session.finish(self.now);
         self.pass_a_day();

@@ -570,7 +570,9 @@ fn a_new_start_keeps_doubts_about_creations_and_counts_leavers_from_anew() {
     db.close().unwrap();
     desk.resnapshot().unwrap();
     let store = desk.open();
-    assert_eq!(store.creating().unwrap(), [key("E9")].into());
+    let by = Match { path: AttrPath::new("title"), value: Value::text("Chief") };
+    let creating = store.creating(&[AttrPath::new("title"), AttrPath::new("userName")]).unwrap();
+    assert_eq!(creating, [(key("E9"), vec![by])].into());
     let leaving = store.leaving().unwrap()[&key("E3")];
     assert_eq!((leaving.absent, leaving.since), (0, at(1000)));
 }

@@ -240,10 +240,10 @@ impl<'a> Matched<'a> {
     /// Accounts of users of whom nobody knew theirs, by what they are looked for by. For whom one may
     /// have been made that nobody has seen, the next run looks itself.
     fn link(&mut self, place: &Place<'_>, store: &Store) -> Result<Accounts, StoreError> {
-        let creating = store.creating()?;
-        let nameless = self.nameless.len();
-        self.nameless.retain(|user| !creating.contains(&user.key));
         let by = place.tenant.mapping.link();
+        let creating = store.creating(by)?;
+        let nameless = self.nameless.len();
+        self.nameless.retain(|user| !creating.contains_key(&user.key));
         let Search { found, several: many, taken } =
             search(&self.nameless, by, &self.entries, &self.free);
         let unlisted = nameless - found.len() - many.len() - taken.len();

@@ -12,8 +12,8 @@
 
 use super::{Delivery, Doubt, Next, State, Step};
 use crate::{
-    engine::diff::canonical,
-    model::{Action, Attributes, Match, Operation, Outcome, Refusal, RemoteId, Value},
+    engine::diff::{canonical, folded},
+    model::{Action, Attributes, Match, Operation, Outcome, Refusal, RemoteId},
 };
 
 /// Where the search for an account stands.
@@ -226,13 +226,8 @@ impl Delivery<'_> {
     }
 }
 
-/// Whether the account has that value, whatever its capitals (RFC 7643 §4.1.1 for user names; e-mail
-/// addresses are compared so everywhere).
+/// Whether the account has that value.
 fn answers(shown: &Attributes, by: &Match) -> bool {
-    let folded = |value: &Value| match value {
-        Value::Text(text) => Value::text(text.to_lowercase()),
-        Value::Flag(_) | Value::Integer(_) | Value::Decimal(_) | Value::Set(_) => value.clone(),
-    };
     let shown = canonical(shown).remove(&by.path).flatten();
     shown.is_some_and(|shown| folded(&shown) == folded(&by.value))
 }
@@ -242,7 +237,7 @@ mod tests {
     use super::*;
     use crate::{
         engine::{budget::Budget, reply::Reply, retry::RetryAfter},
-        model::{Answer, AttrPath, Edit, UserKey, Verdict},
+        model::{Answer, AttrPath, Edit, UserKey, Value, Verdict},
     };
 
     fn by(path: &str) -> Match {

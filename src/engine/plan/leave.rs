@@ -8,16 +8,16 @@
 //! Each step only where the API offers it and the tenant's `allow` names it; else it is told. And each
 //! only with an account that was found, made, or shown by a read: see [`Inputs::linked`].
 
-use super::{Inputs, Judged, Sought};
+use super::{Inputs, Judged, Sought, link::ways};
 use crate::{
-    engine::quarantine::SLACK,
+    engine::{diff::folded, quarantine::SLACK},
     model::{
-        Action, AttrPath, Edit, Fate, Known, Leaver, LeaverReason, Operation, RemoteId, Standing,
-        Value, Wanted,
+        Action, AttrPath, Edit, Fate, Held, HeldReason, Known, Leaver, LeaverReason, Match,
+        Operation, RemoteId, Standing, Switch, Value, Wanted,
     },
 };
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is remembered of somebody who has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,44 +30,118 @@ pub struct Leaving {
     pub disabled: Option<Timestamp>,
 }
 
-/// The leavers with what becomes of them; adds what is to be sent.
-pub(super) fn judge(inputs: &Inputs<'_>, operations: &mut Vec<Operation>) -> Vec<Leaver> {
+/// The leavers with what becomes of them; adds what is to be sent, and who is held.
+pub(super) fn judge(
+    inputs: &Inputs<'_>,
+    operations: &mut Vec<Operation>,
+    held: &mut Vec<Held>,
+) -> Vec<Leaver> {
     if inputs.leavers.is_empty() {
         return Vec::new();
     }
-    let claimed = claimed(inputs);
+    let claims = Claims::of(inputs);
     let mut leavers = Vec::with_capacity(inputs.leavers.len());
     for leaver in inputs.leavers {
-        let (fate, action) = judge_one(inputs, leaver, &claimed);
         let known = inputs.known.get(&leaver.key);
-        if let (Some(action), Some(known)) = (action, known) {
-            let remote_id = Some(known.remote_id.clone());
+        let (fate, action) = match known {
+            Some(_) => judge_one(inputs, leaver, &claims),
+            None => seek(inputs, leaver),
+        };
+        if let Some(action) = action {
+            let remote_id = known.map(|known| known.remote_id.clone());
             operations.push(Operation { key: leaver.key.clone(), remote_id, action });
         }
+        held.extend(if known.is_none() { ambiguous(inputs, leaver) } else { None });
         leavers.push(Leaver { fate, ..leaver.clone() });
     }
     leavers
 }
 
-/// Accounts of users whom the roster has: a key that was changed leaves its account to another key.
-fn claimed<'a>(inputs: &Inputs<'a>) -> BTreeSet<&'a RemoteId> {
-    let of_wanted = |wanted: &'a Wanted| {
-        let known = || inputs.known.get(&wanted.key).map(|known| &known.remote_id);
-        wanted.remote_id.as_ref().or_else(known)
+/// Somebody for whom an account may have been made that nobody has seen: it is looked for by what the
+/// creation has recorded, so that it is not left behind. Else nothing is known that could be left.
+fn seek(inputs: &Inputs<'_>, leaver: &Leaver) -> (Fate, Option<Action>) {
+    let may_go = switch(inputs).is_some() || deletes(inputs);
+    let ways = inputs.creating.get(&leaver.key).filter(|ways| may_go && !ways.is_empty());
+    let Some(ways) = ways else { return (Fate::Told, None) };
+    if inputs.protected.contains(&leaver.key) {
+        return (Fate::Protected, None);
+    }
+    let tried = match inputs.sought.get(&leaver.key) {
+        None | Some(Sought::Linked) => 0,
+        Some(Sought::Nobody { tried }) => *tried,
+        Some(Sought::One { .. } | Sought::Taken { .. } | Sought::Several { .. }) => ways.len(),
     };
-    let found = inputs.sought.values().filter_map(|sought| match sought {
-        Sought::One { remote_id, .. } | Sought::Taken { remote_id } => Some(remote_id),
-        Sought::Nobody { .. } | Sought::Several { .. } | Sought::Linked => None,
-    });
-    inputs.wanted.iter().filter_map(of_wanted).chain(inputs.taken).chain(found).collect()
+    match ways.get(tried) {
+        Some(by) if !inputs.reads_done => (Fate::Read, Some(Action::Find { by: by.clone() })),
+        Some(_) | None => (Fate::Unknown, None),
+    }
 }
 
-fn judge_one(
-    inputs: &Inputs<'_>,
-    leaver: &Leaver,
-    claimed: &BTreeSet<&RemoteId>,
-) -> (Fate, Option<Action>) {
-    let switch = inputs.capabilities.life.switch.as_ref().filter(|_| inputs.rules.disable);
+fn ambiguous(inputs: &Inputs<'_>, leaver: &Leaver) -> Option<Held> {
+    let Some(Sought::Several { count }) = inputs.sought.get(&leaver.key) else { return None };
+    Some(Held {
+        key: leaver.key.clone(),
+        reason: HeldReason::Ambiguous,
+        attribute: None,
+        line: None,
+        why: several(*count),
+        others_go: false,
+        timer: None,
+        sides: None,
+    })
+}
+
+fn several(count: usize) -> String {
+    format!(
+        "the user has left, and {count} accounts answer to what one that may have been made before is \
+         looked for by; nothing happens to any of them until one is left"
+    )
+}
+
+/// What users whom the roster has make of accounts: a key that was changed leaves its account to
+/// another key.
+struct Claims<'a> {
+    /// Accounts that are theirs, or were found for them.
+    ids: BTreeSet<&'a RemoteId>,
+    /// What those of whom no account is known are looked for by: until a look-up has told, an account
+    /// that has such a value may be theirs.
+    values: BTreeMap<AttrPath, BTreeSet<Value>>,
+}
+
+impl<'a> Claims<'a> {
+    fn of(inputs: &Inputs<'a>) -> Self {
+        let of_wanted = |wanted: &'a Wanted| {
+            let known = || inputs.known.get(&wanted.key).map(|known| &known.remote_id);
+            wanted.remote_id.as_ref().or_else(known)
+        };
+        let found = |wanted: &'a Wanted| match inputs.sought.get(&wanted.key)? {
+            Sought::One { remote_id, .. } | Sought::Taken { remote_id } => Some(remote_id),
+            Sought::Nobody { .. } | Sought::Several { .. } | Sought::Linked => None,
+        };
+        let found = inputs.wanted.iter().filter_map(found);
+        let ids = inputs.wanted.iter().filter_map(of_wanted).chain(inputs.taken).chain(found);
+        let mut values: BTreeMap<AttrPath, BTreeSet<Value>> = BTreeMap::new();
+        let strangers = inputs.wanted.iter().filter(|wanted| of_wanted(wanted).is_none());
+        for Match { path, value } in strangers.flat_map(|wanted| ways(inputs.link, wanted)) {
+            values.entry(path).or_default().insert(folded(&value));
+        }
+        Self { ids: ids.collect(), values }
+    }
+
+    fn has(&self, leaver: &Leaver, known: &Known) -> bool {
+        let is_wished = |(path, wished): (&AttrPath, &BTreeSet<Value>)| {
+            let shown = known.attributes.get(path).and_then(Option::as_ref);
+            shown.is_some_and(|shown| wished.contains(&folded(shown)))
+        };
+        let by_value = || self.values.iter().any(is_wished);
+        // Of whom the roster itself says that he has left, it says so of that account too.
+        let is_absent = leaver.reason == LeaverReason::AbsentFromSource;
+        self.ids.contains(&known.remote_id) || is_absent && by_value()
+    }
+}
+
+fn judge_one(inputs: &Inputs<'_>, leaver: &Leaver, claims: &Claims<'_>) -> (Fate, Option<Action>) {
+    let switch = switch(inputs);
     let known = inputs.known.get(&leaver.key).filter(|_| switch.is_some() || deletes(inputs));
     let linked = inputs.linked.contains(&leaver.key);
     let is_gone = |known: &Known| known.standing == Standing::Gone;
@@ -77,7 +151,7 @@ fn judge_one(
     if inputs.protected.contains(&leaver.key) {
         return (Fate::Protected, None);
     }
-    if claimed.contains(&known.remote_id) {
+    if claims.has(leaver, known) {
         return (Fate::Unknown, None);
     }
     let absent = inputs.leaving.get(&leaver.key).map_or(0, |remembered| remembered.absent);
@@ -117,6 +191,10 @@ fn look_or(inputs: &Inputs<'_>, otherwise: Fate) -> (Fate, Option<Action>) {
     }
 }
 
+fn switch<'a>(inputs: &Inputs<'a>) -> Option<&'a Switch> {
+    inputs.capabilities.life.switch.as_ref().filter(|_| inputs.rules.disable)
+}
+
 fn deletes(inputs: &Inputs<'_>) -> bool {
     inputs.capabilities.life.delete && inputs.rules.delete
 }
@@ -149,7 +227,7 @@ fn delete(inputs: &Inputs<'_>, leaver: &Leaver, known: &Known) -> (Fate, Option<
 /// that kind.
 pub(super) fn take_back(inputs: &Inputs<'_>, wanted: &Wanted, known: &Known) -> Option<Judged> {
     inputs.leaving.get(&wanted.key)?.disabled?;
-    let switch = inputs.capabilities.life.switch.as_ref().filter(|_| inputs.rules.disable)?;
+    let switch = switch(inputs)?;
     // Where the row itself says whether the account is on, that counts.
     if known.standing == Standing::Gone || wanted.attributes.contains_key(&switch.path) {
         return None;
@@ -195,7 +273,7 @@ mod tests {
     use super::*;
     use crate::{
         engine::life::Rules,
-        model::{Capabilities, Life, Rate, RemoteId, Switch, TenantId, UserKey},
+        model::{Capabilities, Life, Rate, RemoteId, TenantId, UserKey},
     };
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -214,6 +292,8 @@ mod tests {
         gone: bool,
         /// Another user of the roster has this id.
         other: Option<&'static str>,
+        /// A user of the roster without a known account is looked for by this name, where his is `Ann`.
+        sought: Option<&'static str>,
     }
 
     #[derive(Clone, Copy, PartialEq)]
@@ -245,6 +325,7 @@ mod tests {
             looks: Looks::ToCome,
             gone: false,
             other: None,
+            sought: None,
         }
     }
 
@@ -256,20 +337,25 @@ mod tests {
 
     fn within<T>(scene: Scene, judge: impl FnOnce(&Inputs<'_>) -> T) -> T {
         let Scene { rules, life, on, leaving, linked, protected, looks, .. } = scene;
-        let (gone, other) = (scene.gone, scene.other);
+        let (gone, other, sought) = (scene.gone, scene.other, scene.sought);
         let key = UserKey::parse("E1").unwrap();
         let mut known = Known::unseen(RemoteId::parse("u1").unwrap());
         known.standing = if gone { Standing::Gone } else { Standing::Settled };
         known.attributes.extend(on.map(|on| (AttrPath::new("active"), Some(Value::Flag(on)))));
         let only = |there: bool| there.then(|| key.clone()).into_iter().collect::<BTreeSet<_>>();
+        known.attributes.insert(name(), Some(Value::text("Ann")));
         let others = other.into_iter().map(|id| wanted("E2", Some(id)));
+        let strangers = sought.into_iter().map(|sought| {
+            let attributes = [(name(), Some(Value::text(sought)))].into();
+            Wanted { attributes, ..wanted("E3", None) }
+        });
         let inputs = Inputs {
             tenant: &TenantId::parse("acme").unwrap(),
             capabilities: &Capabilities { life, read: true, ..Capabilities::default() },
             reads: looks != Looks::Never,
             reads_done: looks != Looks::ToCome,
             quota: Rate::parse("1/s").unwrap(),
-            wanted: &others.collect::<Vec<_>>(),
+            wanted: &others.chain(strangers).collect::<Vec<_>>(),
             known: &[(key.clone(), known)].into(),
             owners: &BTreeMap::new(),
             taken: &BTreeSet::new(),
@@ -279,9 +365,9 @@ mod tests {
             linked: &only(linked),
             seen: &only(looks == Looks::Shown),
             rules: &rules,
-            link: &[],
+            link: &[name()],
             sought: &BTreeMap::new(),
-            creating: &BTreeSet::new(),
+            creating: &BTreeMap::new(),
             now: Timestamp::from_second(100 * DAY).unwrap(),
             protected: &only(protected),
             untouched: 0,
@@ -292,7 +378,7 @@ mod tests {
     fn judged(scene: Scene) -> (Fate, Option<Action>) {
         let leaver =
             Leaver { key: UserKey::parse("E1").unwrap(), reason: scene.reason, fate: Fate::Told };
-        within(scene, |inputs| judge_one(inputs, &leaver, &claimed(inputs)))
+        within(scene, |inputs| judge_one(inputs, &leaver, &Claims::of(inputs)))
     }
 
     /// What is sent first when he is back.
@@ -304,6 +390,10 @@ mod tests {
                 Judged::Nothing(_) | Judged::Hold(_) => None,
             }
         })
+    }
+
+    fn name() -> AttrPath {
+        AttrPath::new("userName")
     }
 
     fn wanted(key: &str, id: Option<&str>) -> Wanted {
@@ -369,6 +459,17 @@ mod tests {
             assert_eq!(judged(same), (Fate::Unknown, None));
             let another = Scene { other: Some("u2"), ..scene };
             assert_ne!(fate(another), Fate::Unknown);
+        }
+    }
+
+    #[test]
+    fn an_absent_users_account_may_be_that_of_whoever_is_looked_for_by_its_name() {
+        for scene in [scene(), off_since(1)] {
+            let sought = |sought| Scene { sought: Some(sought), ..scene.clone() };
+            assert_eq!(judged(sought("ANN")), (Fate::Unknown, None));
+            assert_ne!(fate(sought("Bob")), Fate::Unknown);
+            let told = Scene { reason: LeaverReason::StatusColumn, ..sought("ann") };
+            assert_ne!(fate(told), Fate::Unknown);
         }
     }
 

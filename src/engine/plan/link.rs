@@ -87,7 +87,7 @@ fn unknown(by: &[Match], why_none_is_made: &str) -> String {
 }
 
 /// Ways to look for the user, as far as the row has the values.
-fn ways(link: &[AttrPath], wanted: &Wanted) -> Vec<Match> {
+pub(super) fn ways(link: &[AttrPath], wanted: &Wanted) -> Vec<Match> {
     let way = |path: &AttrPath| {
         let value = wanted.attributes.get(path)?.clone()?;
         Some(Match { path: path.clone(), value })
@@ -97,7 +97,7 @@ fn ways(link: &[AttrPath], wanted: &Wanted) -> Vec<Match> {
 
 fn create(inputs: &Inputs<'_>, wanted: &Wanted, creation: &Creation, by: Vec<Match>) -> Judged {
     // Looked for and not found is another matter: then there is none.
-    if by.is_empty() && inputs.creating.contains(&wanted.key) {
+    if by.is_empty() && inputs.creating.contains_key(&wanted.key) {
         let why = "an account may have been made, and the API has no way to look for it; write \
                    its id into the roster";
         return Judged::Hold(hold(wanted, HeldReason::InDoubt, None, why.to_owned()));
