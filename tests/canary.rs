@@ -109,7 +109,9 @@ fn search_files(stage: &Stage, plans: &[&str]) -> usize {
 #[test]
 fn g01_g02_g11_g12_s02_s03_s04_a_whole_story_tells_no_token_and_the_person_only_on_request() {
     let echo = Echo::start();
-    let mut tenants = Tenant::of_each_api();
+    // One request after another: each seed is one storm.
+    let mut tenants: Vec<Tenant> =
+        Tenant::of_each_api().into_iter().map(Tenant::one_by_one).collect();
     tenants.push(Tenant::new("echo", Api::Datadog));
     tenants.push(Tenant::new("login", Api::Biot).logs_in(practice_login()));
     // Says back a token that was fetched.

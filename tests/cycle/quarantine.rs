@@ -355,7 +355,7 @@ async fn inv15_the_books_of_random_nights_balance() {
         let shares = [0.15, 0.03, 0.03, 0.1, 0.03, 0.01];
         Faults::shares(seed, shares.into_iter().zip(kinds).collect::<Vec<_>>())
     };
-    let tenants = ["acme", "other"].map(|name| Tenant::new(name, Api::Datadog));
+    let tenants = ["acme", "other"].map(|name| Tenant::new(name, Api::Datadog).one_by_one());
     let mut world = World::adopted(12, tenants.into()).await;
     let mut chance = fastrand::Rng::with_seed(15);
     for night in 0..12 {
